@@ -1,0 +1,129 @@
+"""Registry entries as typed, frozen records.
+
+An entry type is a dataclass whose fields are declared with :func:`number`, :func:`text`,
+:func:`flag` or :func:`part`; :func:`read` fills it from a YAML mapping and refuses what does not
+belong, naming file and field. Parsing is pure: it looks nothing up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar
+
+from mlsysim.core.errors import RegistryError, nearest
+from mlsysim.core.provenance import Value
+
+T = TypeVar("T", bound="Record")
+
+
+def number(unit: str, *, required: bool = False) -> Any:
+    """Declare a field that holds a :class:`Value` with the dimension of ``unit``."""
+    return field(default=None, metadata={"number": unit, "required": required})
+
+
+def text(*, required: bool = False, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a field that holds plain text."""
+    return field(default="", metadata={"text": choices, "required": required})
+
+
+def flag(default: bool = False) -> Any:
+    """Declare a field that holds true or false."""
+    return field(default=default, metadata={"flag": True})
+
+
+def part(cls: type, *, required: bool = False) -> Any:
+    """Declare a field that holds another record."""
+    return field(default=None, metadata={"part": cls, "required": required})
+
+
+@dataclass(frozen=True, repr=False)
+class Record:
+    """A group of sourced values."""
+
+    def values(self, prefix: str = "") -> dict[str, Value]:
+        """Return every sourced value below this record by its dotted name."""
+        found: dict[str, Value] = {}
+        for f in fields(self):
+            item = getattr(self, f.name)
+            if isinstance(item, Value):
+                found[prefix + f.name] = item
+            elif isinstance(item, Record):
+                found |= item.values(f"{prefix}{f.name}.")
+        return found
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{name}={value.value:g} {value.unit}".replace(" 1", "")
+                          for name, value in self.values().items())
+        return f"{type(self).__name__}({inner})"
+
+
+@dataclass(frozen=True, repr=False)
+class Entry(Record):
+    """A named entry of the registry.
+
+    Attributes:
+        name: its identifier, unique in its kind.
+        group: its folder within the kind, e.g. ``cloud``.
+        title: the name that people write.
+    """
+
+    name: str = ""
+    group: str = ""
+    title: str = text(required=True)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.title}>"
+
+
+@cache
+def _plan(cls: type[Record]) -> dict[str, Any]:
+    return {f.name: f for f in fields(cls) if f.metadata}
+
+
+def read(cls: type[T], raw: object, where: str, **fixed: Any) -> T:
+    """Build a record of type ``cls`` from a parsed YAML mapping.
+
+    Args:
+        cls: the record type.
+        raw: the mapping.
+        where: the file (and field above), for messages.
+        fixed: fields set by the caller, such as ``name`` and ``group``.
+
+    Raises:
+        RegistryError: an unknown, missing or malformed field.
+    """
+    if not isinstance(raw, dict):
+        raise RegistryError("a mapping is expected here", where=where)
+    plan = _plan(cls)
+    built: dict[str, Any] = dict(fixed)
+    for key, item in raw.items():
+        spot = f"{where}: {key}" if where.endswith(".yaml") else f"{where}.{key}"
+        if key not in plan:
+            close = nearest(str(key), plan)
+            raise RegistryError(f"unknown field {str(key)!r}", where=spot,
+                                hint=f"Nearest: {', '.join(close)}." if close else "")
+        built[key] = _field(plan[key], item, spot)
+    for name, f in plan.items():
+        if f.metadata.get("required") and built.get(name) in (None, ""):
+            raise RegistryError(f"{name!r} is missing", where=where)
+        if name not in built and f.default is MISSING:
+            raise RegistryError(f"{name!r} is missing", where=where)
+    return cls(**built)
+
+
+def _field(f: Any, item: object, where: str) -> Any:
+    meta = f.metadata
+    if "number" in meta:
+        return Value.parse(item, meta["number"], where)
+    if "part" in meta:
+        return read(meta["part"], item, where)
+    if "flag" in meta:
+        if not isinstance(item, bool):
+            raise RegistryError(f"{item!r} is not true or false", where=where)
+        return item
+    if not isinstance(item, str):
+        raise RegistryError(f"{item!r} is not text", where=where, hint="put it in quotes")
+    if meta["text"] and item not in meta["text"]:
+        raise RegistryError(f"{item!r} is not one of {', '.join(meta['text'])}", where=where)
+    return item

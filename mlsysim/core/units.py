@@ -1,0 +1,114 @@
+"""Units at the border.
+
+Quantities with units exist in plans, in the registry and in results. Inside the engine there
+are only floats and arrays in the base units of ``units.txt`` (s, byte, FLOP, J, W, USD, kgCO2e,
+L, ...). This module is the only place that converts between the two.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlsysim.core.errors import UnitError
+
+if TYPE_CHECKING:
+    import pint
+
+DEFINITIONS = Path(__file__).with_name("units.txt")
+_UNIT_HINT = "units are written like 'GB', 'TB/s', 'ms', 'USD/h', 'gCO2e/kWh'"
+# Names, small powers, products and quotients: what a unit is, and nothing that Pint could evaluate.
+_NAME = r"(?:1|[A-Za-zµ][A-Za-z0-9_]{0,30}(?:(?:\*\*|\^)-?[1-9])?)"
+_UNIT = re.compile(rf"(?:{_NAME}(?:\s*[*/·]\s*|\s+)){{0,6}}{_NAME}|")
+
+
+@cache
+def ureg() -> pint.UnitRegistry[Any]:
+    """Return the one Pint registry of the process, built on first use."""
+    import pint
+
+    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(
+        DEFINITIONS, autoconvert_offset_to_baseunit=False
+    )
+    registry.formatter.default_format = "~"
+    pint.set_application_registry(registry)
+    return registry
+
+
+@cache
+def factor(unit: str) -> tuple[float, str]:
+    """Return (how many base units one ``unit`` is, its dimension as text).
+
+    The unit ``"1"`` and the empty string are dimensionless.
+
+    Raises:
+        UnitError: the unit is not in ``units.txt``.
+    """
+    import pint
+
+    if not _UNIT.fullmatch(unit):
+        raise UnitError(f"cannot read the unit {unit!r}", hint=_UNIT_HINT)
+    try:
+        base = ureg().Quantity(1.0, "" if unit == "1" else unit).to_base_units()
+    except pint.errors.PintError as error:
+        raise UnitError(f"unknown unit {unit!r}", hint=_UNIT_HINT) from error
+    return float(base.magnitude), str(base.dimensionality)
+
+
+def to_base(value: float, unit: str, like: str) -> float:
+    """Convert ``value`` in ``unit`` to base units, checking that it has the dimension of ``like``.
+
+    Raises:
+        UnitError: the dimensions differ, or a unit is unknown.
+    """
+    scale, dimension = factor(unit)
+    if dimension != factor(like)[1]:
+        raise UnitError(f"{value:g} {unit} is not a quantity in {like or '1'}",
+                        hint=f"write it in {like}" if like not in ("", "1") else "write a number")
+    return value * scale
+
+
+def from_base(value: float, unit: str) -> float:
+    """Return ``value``, given in base units, in ``unit``."""
+    return value / factor(unit)[0]
+
+
+def parse(text: object, default_unit: str) -> float:
+    """Return a user's number in base units.
+
+    A bare number has ``default_unit``; text such as ``"50 s"`` is taken as written and must have
+    the dimension of ``default_unit``.
+
+    Raises:
+        UnitError: not a number, not finite, or of another dimension.
+    """
+    if isinstance(text, bool) or not isinstance(text, int | float | str):
+        raise UnitError(f"{text!r} is not a quantity", hint=f"write a number or e.g. '5 {default_unit}'")
+    if isinstance(text, str):
+        number, unit = _split(text, default_unit)
+    else:
+        number, unit = float(text), default_unit
+    if not math.isfinite(number):
+        raise UnitError(f"{text!r} is not a finite number")
+    return to_base(number, unit, default_unit)
+
+
+def _split(text: str, default_unit: str) -> tuple[float, str]:
+    """Split ``"3.35 TB/s"`` into its number and its unit."""
+    stripped = text.strip()
+    for end in range(len(stripped), 0, -1):
+        try:
+            number = float(stripped[:end].replace("_", ""))
+        except ValueError:
+            continue
+        return number, stripped[end:].strip() or default_unit
+    raise UnitError(f"{text!r} does not start with a number",
+                    hint=f"write a number or e.g. '5 {default_unit}'")
+
+
+def quantity(value: float, unit: str) -> Any:
+    """Return ``value`` (in base units) as a Pint quantity in ``unit``."""
+    return ureg().Quantity(from_base(value, unit), "" if unit == "1" else unit)

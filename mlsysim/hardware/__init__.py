@@ -1,0 +1,115 @@
+"""Layer B: accelerators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from mlsysim.core.errors import InputError, unknown
+from mlsysim.core.provenance import Value
+from mlsysim.core.records import Entry, Record, number, part, text
+from mlsysim.core.registry import Catalog
+
+# Bytes of one stored number. This is the definition of each format, not a fact about a machine.
+BYTES = {"fp64": 8.0, "fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 1.0,
+         "int8": 1.0, "fp4": 0.5, "int4": 0.5}
+
+
+@dataclass(frozen=True, repr=False)
+class Peak(Record):
+    """Dense peak rates by number format."""
+
+    fp64: Value | None = number("FLOP/s")
+    fp32: Value | None = number("FLOP/s")
+    tf32: Value | None = number("FLOP/s")
+    fp16: Value | None = number("FLOP/s")
+    bf16: Value | None = number("FLOP/s")
+    fp8: Value | None = number("FLOP/s")
+    int8: Value | None = number("FLOP/s")
+    fp4: Value | None = number("FLOP/s")
+    int4: Value | None = number("FLOP/s")
+
+    def precisions(self) -> list[str]:
+        """Return the formats that the accelerator has a rate for."""
+        return [f.name for f in fields(self) if getattr(self, f.name) is not None]
+
+
+@dataclass(frozen=True, repr=False)
+class Memory(Record):
+    """The main memory of the accelerator."""
+
+    capacity: Value | None = number("byte", required=True)
+    bandwidth: Value | None = number("byte/s")
+
+
+@dataclass(frozen=True, repr=False)
+class Capacity(Record):
+    """A memory of which only the size is of interest."""
+
+    capacity: Value | None = number("byte")
+    bandwidth: Value | None = number("byte/s")
+
+
+@dataclass(frozen=True, repr=False)
+class Link(Record):
+    """The scale-up link of one accelerator, per direction."""
+
+    bandwidth: Value | None = number("byte/s")
+
+
+@dataclass(frozen=True, repr=False)
+class Power(Record):
+    """Electric power of one accelerator."""
+
+    tdp: Value | None = number("W")
+    idle: Value | None = number("W")
+
+
+@dataclass(frozen=True, repr=False)
+class Price(Record):
+    """What one accelerator costs to buy and to rent."""
+
+    purchase: Value | None = number("USD")
+    rent: Value | None = number("USD/h")
+
+
+@dataclass(frozen=True, repr=False)
+class Hardware(Entry):
+    """An accelerator: rates, memory, links, power and price."""
+
+    vendor: str = text(required=True)
+    scope: str = text(choices=("chip", "module", "board", "wafer", "rack"))
+    released: Value | None = number("year")
+    peak: Peak = part(Peak, required=True)
+    sparsity: Value | None = number("1")
+    compute_units: Value | None = number("1")
+    memory: Memory = part(Memory, required=True)
+    on_chip: Capacity | None = part(Capacity)
+    flash: Capacity | None = part(Capacity)
+    link: Link | None = part(Link)
+    power: Power | None = part(Power)
+    price: Price | None = part(Price)
+    embodied_carbon: Value | None = number("kgCO2e")
+    node: str = text()
+
+    def rate(self, precision: str) -> Value:
+        """Return the dense peak rate in FLOP/s for a number format.
+
+        Raises:
+            InputError: this accelerator has no rate for it.
+        """
+        if precision not in BYTES:
+            raise unknown("precision", precision, BYTES)
+        value: Value | None = getattr(self.peak, precision)
+        if value is None:
+            raise InputError(f"{self.name} has no {precision} rate",
+                             hint=f"it has {', '.join(self.peak.precisions())}")
+        return value
+
+    @property
+    def usual_precision(self) -> str:
+        """The format used when the plan names none: bf16, or the next best that the chip has."""
+        have = self.peak.precisions()
+        return next(p for p in ("bf16", "fp16", "fp32", "int8", *have) if p in have)
+
+
+CATALOG: Catalog[Hardware] = Catalog("hardware", "hardware", {"": Hardware})

@@ -1,0 +1,44 @@
+"""Models known by their totals only: CNNs, diffusion, recommendation, state-space, TinyML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlsysim.physics import roofline
+from mlsysim.physics.inference import Pass
+from mlsysim.physics.types import Array
+
+
+@dataclass(frozen=True)
+class Operations:
+    """A model known by its totals: parameters, and operations and bytes of one sample.
+
+    Attributes:
+        params: all parameters.
+        flops: forward operations of one sample [FLOP].
+        activations: elements that a sample keeps for the backward pass; 0 where unknown.
+        moved: bytes that a sample reads beyond the weights.
+        tokens: tokens of one sample, 0 where it has none.
+    """
+
+    params: float
+    flops: float
+    activations: float = 0.0
+    moved: float = 0.0
+    tokens: float = 0.0
+
+
+def single_pass(m: Operations, chip: roofline.Chip, *, batch: Array, width: float) -> Pass:
+    """Return one forward pass of ``batch`` samples on one accelerator.
+
+    Weights are read once for the batch. ``width`` is the bytes of a weight and an activation.
+    """
+    work = batch * m.flops
+    weights = m.params * width
+    kept = batch * m.activations * width
+    matmul = roofline.compute_time(work, chip)
+    stream = roofline.stream_time(weights + batch * m.moved + kept, chip)
+    return Pass(matmul=matmul, stream=stream, time=np.maximum(matmul, stream) + chip.launch,
+                flops=work, weights=weights, cache=0.0 * work, activations=kept)

@@ -1,0 +1,297 @@
+"""Parameters, operations and activations of a transformer.
+
+Symbols follow Korthikanti et al. 2022: ``s`` sequence length, ``b`` microbatch, ``h`` hidden size,
+``a`` heads, ``L`` layers, ``v`` vocabulary, ``t`` tensor-parallel size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from mlsysim.physics.types import Array
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """A transformer in numbers: what the equations below need, and nothing else.
+
+    ``experts`` is 0 for a dense model; ``kv_rank`` is 0 without latent attention;
+    ``attention_blocks`` is above 1 where some layers also attend to an encoder.
+    """
+
+    layers: float
+    hidden: float
+    ffn: float
+    heads: float
+    kv_heads: float
+    head_dim: float
+    vocab: float
+    positions: float = 0.0
+    gated: bool = True
+    tied: bool = False
+    causal: bool = True
+    norm_width: float = 1.0
+    norms: float = 2.0
+    qkv_bias: bool = False
+    bias: bool = False
+    relative: bool = False
+    attention_blocks: float = 1.0
+    window: float = 0.0
+    experts: float = 0.0
+    experts_active: float = 0.0
+    expert_ffn: float = 0.0
+    shared_experts: float = 0.0
+    dense_layers: float = 0.0
+    q_rank: float = 0.0
+    kv_rank: float = 0.0
+    rope_dim: float = 0.0
+    nope_dim: float = 0.0
+    value_dim: float = 0.0
+
+    @property
+    def moe_share(self) -> float:
+        """Share of the layers whose MLP is a mixture of experts."""
+        return (self.layers - self.dense_layers) / self.layers if self.experts else 0.0
+
+    @property
+    def qk_width(self) -> float:
+        """Width of all query heads."""
+        return self.heads * ((self.nope_dim + self.rope_dim) if self.kv_rank else self.head_dim)
+
+    @property
+    def kv_width(self) -> float:
+        """Width of all key heads as the attention kernel reads them."""
+        return self.qk_width if self.kv_rank else self.kv_heads * self.head_dim
+
+    @property
+    def v_width(self) -> float:
+        """Width of all value heads as they enter the output projection."""
+        return self.heads * (self.value_dim if self.kv_rank else self.head_dim)
+
+
+class Matmul(NamedTuple):
+    """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix."""
+
+    rows: Array
+    inner: Array
+    columns: Array
+    count: Array = 1.0
+
+
+# -- parameters ---------------------------------------------------------------------------------
+
+
+def attention_params(m: Transformer) -> float:
+    """Return the parameters of one layer's attention, norms excluded [param]."""
+    if m.kv_rank:  # latent attention, DeepSeek-AI 2024 (V2), section 2.1
+        query = (m.hidden * m.q_rank + m.q_rank * (m.qk_width + m.norm_width) if m.q_rank
+                 else m.hidden * m.qk_width)
+        latent = (m.hidden * (m.kv_rank + m.rope_dim) + m.norm_width * m.kv_rank
+                  + m.kv_rank * m.heads * (m.nope_dim + m.value_dim))
+        return m.attention_blocks * (query + latent + m.v_width * m.hidden)
+    qkv = m.qk_width + 2.0 * m.kv_width
+    bias = qkv * (m.qkv_bias or m.bias) + m.hidden * m.bias
+    relative = m.hidden * m.qk_width * m.relative  # of Transformer-XL, Dai 2019, section 3.3
+    return m.attention_blocks * (m.hidden * qkv + m.qk_width * m.hidden + bias + relative)
+
+
+def mlp_params(m: Transformer, width: float) -> float:
+    """Return the parameters of one MLP of inner ``width`` [param]."""
+    up = 2.0 if m.gated else 1.0
+    return (up + 1.0) * m.hidden * width + m.bias * (up * width + m.hidden)
+
+
+def expert_params(m: Transformer) -> float:
+    """Return the parameters of the routed experts of an average layer [param]."""
+    return m.moe_share * m.experts * mlp_params(m, m.expert_ffn)
+
+
+def layer_params(m: Transformer) -> float:
+    """Return the parameters of an average layer, experts included [param]."""
+    routed = m.moe_share * (m.shared_experts * mlp_params(m, m.expert_ffn) + m.hidden * m.experts)
+    dense = (1.0 - m.moe_share) * mlp_params(m, m.ffn)
+    norms = (m.norms + m.attention_blocks - 1.0) * m.norm_width * m.hidden
+    return attention_params(m) + dense + routed + expert_params(m) + norms
+
+
+def embedding_params(m: Transformer) -> float:
+    """Return the parameters of the input embedding and of learned positions [param]."""
+    return (m.vocab + m.positions) * m.hidden
+
+
+def head_params(m: Transformer) -> float:
+    """Return the parameters of the output projection; the final norm included [param]."""
+    return (0.0 if m.tied else m.vocab * m.hidden) + m.norm_width * m.hidden
+
+
+def total_params(m: Transformer) -> float:
+    """Return all parameters [param]."""
+    return m.layers * layer_params(m) + embedding_params(m) + head_params(m)
+
+
+def active_params(m: Transformer) -> float:
+    """Return the parameters that one token passes through [param]."""
+    if not m.experts:
+        return total_params(m)
+    idle = 1.0 - m.experts_active / m.experts
+    return total_params(m) - m.layers * expert_params(m) * idle
+
+
+# -- operations ---------------------------------------------------------------------------------
+
+
+def attended(m: Transformer, seq_len: Array) -> Array:
+    """Return how many positions a token attends to on average over a sequence.
+
+    Half the sequence when causal (the kernels skip the masked half), at most the window.
+    """
+    span = 0.5 * seq_len if m.causal else 1.0 * seq_len
+    if not m.window:
+        return span
+    # a causal window w over s tokens: w - w^2 / (2 s) for s > w
+    w = np.minimum(m.window, seq_len)
+    return w - 0.5 * w * w / seq_len if m.causal else np.minimum(span, m.window)
+
+
+def attention_flops(m: Transformer, tokens: Array, span: Array) -> Array:
+    """Return the operations of scores and weighted values of one layer, forward [FLOP].
+
+    2 operations a multiply-add, for ``tokens`` queries over ``span`` keys each.
+    """
+    return m.attention_blocks * 2.0 * tokens * span * (m.qk_width + m.v_width)
+
+
+def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[Matmul]:
+    """Return the matrix products of an average layer on one rank, forward.
+
+    Args:
+        m: the model.
+        tokens: tokens that the rank works on.
+        tp: tensor-parallel size; divides heads and MLP widths (Shoeybi 2019).
+        ep: expert-parallel size; a rank hosts ``experts / ep`` experts and, with balanced
+            routing, as many token copies as it sends.
+    """
+    n = m.attention_blocks
+    if m.kv_rank:
+        products = [Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n),
+                    Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n)]
+        if m.q_rank:
+            products += [Matmul(tokens, m.hidden, m.q_rank, n),
+                         Matmul(tokens, m.q_rank, m.qk_width / tp, n)]
+        else:
+            products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n))
+    else:
+        products = [Matmul(tokens, m.hidden, (m.qk_width + 2.0 * m.kv_width) / tp, n)]
+    products.append(Matmul(tokens, m.v_width / tp, m.hidden, n))
+    if m.moe_share < 1.0:
+        products += _mlp(m, tokens, m.ffn / tp, 1.0 - m.moe_share)
+    if m.moe_share:
+        local = m.experts / ep
+        products.append(Matmul(tokens, m.hidden, m.experts, m.moe_share))
+        products += _mlp(m, tokens * m.experts_active / local, m.expert_ffn / tp, m.moe_share * local)
+        if m.shared_experts:
+            products += _mlp(m, tokens, m.shared_experts * m.expert_ffn / tp, m.moe_share)
+    return products
+
+
+def _mlp(m: Transformer, rows: Array, width: Array, count: Array) -> list[Matmul]:
+    return [Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count),
+            Matmul(rows, width, m.hidden, count)]
+
+
+def forward_flops(m: Transformer, tokens: Array, span: Array) -> Array:
+    """Return the operations of one forward pass of the whole model [FLOP].
+
+    2 operations a token and matrix parameter, plus attention over ``span`` positions a token
+    (Kaplan 2020, section 2.1; Chowdhery 2022, appendix B).
+    """
+    products = layer_matmuls(m, tokens, 1.0, 1.0)
+    layer = sum(2.0 * p.rows * p.inner * p.columns * p.count for p in products)
+    head = 2.0 * tokens * m.hidden * m.vocab
+    return m.layers * (layer + attention_flops(m, tokens, span)) + head
+
+
+def elementwise_bytes(m: Transformer, tokens: Array, tp: Array, sequence_parallel: Array,
+                      width_bytes: float) -> Array:
+    """Return the bytes that memory-bound operators of one layer move, forward [byte].
+
+    Each norm and residual addition reads two and writes one tensor of width ``h``; rotary or
+    learned positions read and write queries and keys; the activation reads its inputs and writes
+    its output. Norms and residuals are divided by ``tp`` only with sequence parallelism
+    (Korthikanti 2022, section 4.2.2).
+    """
+    shared = np.where(sequence_parallel, tp, 1.0)
+    norms = 3.0 * (m.norms + m.attention_blocks - 1.0) * m.hidden / shared
+    rope = 2.0 * m.attention_blocks * (m.qk_width + m.kv_width) / tp
+    per_inner = (3.0 if m.gated else 2.0) / tp
+    inner = ((1.0 - m.moe_share) * m.ffn
+             + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn)
+    # an expert layer also gathers its token copies and scatters them back
+    routing = m.moe_share * 4.0 * m.experts_active * m.hidden / shared
+    return tokens * width_bytes * (norms + rope + per_inner * inner + routing)
+
+
+# -- activations --------------------------------------------------------------------------------
+
+RECOMPUTE = ("none", "selective", "full")
+
+
+def activation_bytes(m: Transformer, tokens: Array, seq_len: float, tp: Array,
+                     sequence_parallel: Array, recompute: Array, *, width_bytes: float = 2.0,
+                     fused_attention: bool = True, dropout: bool = False) -> Array:
+    """Return the activations that one layer keeps for its backward pass, on one rank [byte].
+
+    Korthikanti et al. 2022, equations 1 to 6, written per tensor so that grouped queries, gated
+    MLPs and experts count as they are. With ``h``-wide heads, a 4h GELU MLP and dropout it is
+    ``sbh (10 + 24/t + 5 a s / (h t))``, and ``(sbh/t) (34 + 5 a s / h)`` with sequence parallelism.
+
+    Args:
+        m: the model.
+        tokens: ``s b`` on this rank (after context parallelism).
+        seq_len: ``s``, the keys that each token scores against.
+        tp: ``t``.
+        sequence_parallel: whether the rest of the layer is divided by ``t`` too.
+        recompute: index into :data:`RECOMPUTE`.
+        width_bytes: bytes of one activation element.
+        fused_attention: the scores are never stored (Dao 2022), as selective recomputation has it.
+        dropout: masks of one byte an element are kept.
+    """
+    n = m.attention_blocks
+    shared = np.where(sequence_parallel, tp, 1.0)
+    masks = 2.0 if dropout else 0.0
+    outside = (m.norms + 1.0 + n) * m.hidden * width_bytes + masks * m.hidden
+    heads = (m.qk_width + m.kv_width + 2.0 * m.v_width) if m.kv_rank else \
+        (m.qk_width + 2.0 * m.kv_width + m.v_width)
+    per_inner = 3.0 if m.gated else 2.0
+    inner = ((1.0 - m.moe_share) * m.ffn
+             + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn)
+    copies = m.moe_share * m.experts_active * m.hidden
+    kept = tokens * (outside / shared + width_bytes * (n * heads + per_inner * inner + copies) / tp)
+    # softmax output, its mask, and the dropped-out scores: 2 + 1 + 2 bytes in the paper
+    scores = n * (2.0 * width_bytes + 1.0 if dropout else width_bytes) * m.heads * seq_len * tokens / tp
+    stored_scores = 0.0 * scores if fused_attention else np.where(recompute == 0, scores, 0.0)
+    whole = tokens * m.hidden * width_bytes / shared
+    return np.where(recompute == 2, whole, kept + stored_scores)
+
+
+def head_activation_bytes(m: Transformer, tokens: Array, tp: Array, sequence_parallel: Array,
+                          width_bytes: float = 2.0) -> Array:
+    """Return what final norm, output projection and loss keep [byte].
+
+    Korthikanti 2022, section 4.3: inputs of norm and projection, and logits in 32 bits.
+    """
+    shared = np.where(sequence_parallel, tp, 1.0)
+    return tokens * (2.0 * width_bytes * m.hidden / shared + 4.0 * m.vocab / tp)
+
+
+def kv_bytes_per_token(m: Transformer, width_bytes: float) -> float:
+    """Return the bytes that one token leaves in the KV cache over all layers [byte].
+
+    Keys and values of every KV head (Pope 2023, section 2.1), or the latent and the rotary key
+    (DeepSeek-AI 2024, section 2.1.2).
+    """
+    width = (m.kv_rank + m.rope_dim) if m.kv_rank else 2.0 * m.kv_heads * m.head_dim
+    return m.layers * m.attention_blocks * width * width_bytes

@@ -1,0 +1,77 @@
+"""Layer D: servers, fabrics, storage, reliability records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlsysim.core.provenance import Value
+from mlsysim.core.records import Entry, number, text
+from mlsysim.core.registry import Catalog
+
+
+@dataclass(frozen=True, repr=False)
+class Node(Entry):
+    """A server: how many accelerators it holds and how they are joined."""
+
+    accelerator: str = text(required=True)
+    accelerators: Value = number("1", required=True)
+    scale_up: str = text()
+    scale_up_domain: Value | None = number("1")
+    scale_out: str = text()
+    scale_out_links: Value | None = number("1")
+    power: Value | None = number("W")
+    price: Value | None = number("USD")
+    embodied_carbon: Value | None = number("kgCO2e")
+    cpu_cores: Value | None = number("1")
+    host_memory: Value | None = number("byte")
+
+
+@dataclass(frozen=True, repr=False)
+class Fabric(Entry):
+    """A network tier. Bandwidth is per direction, of one link or of one accelerator's bundle."""
+
+    tier: str = text(required=True, choices=("scale_up", "scale_out"))
+    per: str = text(required=True, choices=("link", "accelerator"))
+    bandwidth: Value = number("byte/s", required=True)
+    latency: Value | None = number("s")
+    achieved_share: Value | None = number("1")
+
+
+@dataclass(frozen=True, repr=False)
+class Storage(Entry):
+    """A storage tier and its bandwidth."""
+
+    per: str = text()
+    bandwidth_read: Value | None = number("byte/s")
+    bandwidth_write: Value | None = number("byte/s")
+    capacity: Value | None = number("byte")
+    latency: Value | None = number("s")
+
+
+@dataclass(frozen=True, repr=False)
+class Reliability(Entry):
+    """Failure rates as somebody observed them on a fleet."""
+
+    accelerator: str = text()
+    mtbf_accelerator: Value | None = number("s")
+    mtbf_node: Value | None = number("s")
+    restart_time: Value | None = number("s")
+    detection_time: Value | None = number("s")
+
+
+CATALOG: Catalog[Entry] = Catalog("systems", "systems", {
+    "nodes": Node, "fabrics": Fabric, "storage": Storage, "reliability": Reliability, "": Entry})
+
+
+def node(name: str) -> Node:
+    """Return a server by name."""
+    entry = CATALOG.get(name)
+    assert isinstance(entry, Node), f"{entry.name} is no server"
+    return entry
+
+
+def fabric(name: str) -> Fabric:
+    """Return a fabric by name."""
+    entry = CATALOG.get(name)
+    assert isinstance(entry, Fabric), f"{entry.name} is no fabric"
+    return entry

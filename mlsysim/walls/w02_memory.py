@@ -1,0 +1,26 @@
+"""Wall 2: memory."""
+
+from __future__ import annotations
+
+from mlsysim.walls.base import Row, State, Wall
+
+
+class Memory(Wall):
+    """What a run holds must fit, and what it moves takes time.
+
+    Training state after Rajbhandari 2020, activations after Korthikanti 2022.
+    """
+
+    number, name, domain = 2, "Memory", "node"
+    equation = ("weights + gradients + optimizer + activations + KV + buffers <= capacity;  "
+                "bytes moved <= bandwidth x time")
+    sources = ("korthikanti_2022", "rajbhandari_2020")
+
+    def rows(self, s: State) -> tuple[Row, ...]:
+        """Compare capacity on the fullest accelerator, and traffic over the step."""
+        return (
+            Row(s.memory, s.capacity, "GiB", "held on the fullest accelerator", hard=True),
+            Row((s.stream + s.update) * s.bandwidth, s.time * s.bandwidth, "GB",
+                "moved by memory-bound work against the achieved bandwidth over the step",
+                by_construction=True),
+        )
