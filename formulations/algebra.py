@@ -61,7 +61,7 @@ class _Arithmetic:
         return add(other, self)
 
     def __sub__(self, other: Operand) -> Any:
-        return add(self, multiply(-1.0, other))
+        return add(self, _negative(other))
 
     def __rsub__(self, other: Operand) -> Any:
         return add(other, multiply(-1.0, self))
@@ -304,7 +304,11 @@ def _minimum(x: Operand, y: Operand) -> Table | Expr:
         return Table(x.choice, np.minimum(x.values, float(y)))
     if isinstance(y, Table) and not isinstance(x, _Arithmetic):
         return _minimum(y, x)
-    return multiply(-1.0, maximum(multiply(-1.0, x), multiply(-1.0, y)))
+    return multiply(-1.0, maximum(_negative(x), _negative(y)))
+
+
+def _negative(x: Operand) -> Operand:
+    return multiply(-1.0, x) if isinstance(x, _Arithmetic) else -float(x)
 
 
 def _divide(x: Operand, y: Operand) -> Any:
@@ -312,7 +316,7 @@ def _divide(x: Operand, y: Operand) -> Any:
 
 
 _UFUNCS: dict[Any, Callable[..., Any]] = {
-    np.add: add, np.subtract: lambda x, y: add(x, multiply(-1.0, y)), np.multiply: multiply,
+    np.add: add, np.subtract: lambda x, y: add(x, _negative(y)), np.multiply: multiply,
     np.true_divide: _divide, np.maximum: maximum, np.minimum: _minimum,
     np.negative: lambda x: multiply(-1.0, x),
 }
@@ -384,8 +388,7 @@ class Problem:
 
     def limit(self, tag: str, name: str, demand: Operand, supply: Operand) -> Row:
         """Add the row ``demand <= supply``; a supply may be an expression too."""
-        whole = as_expr(add(demand, multiply(-1.0, supply))) if isinstance(supply, _Arithmetic) \
-            else as_expr(demand)
+        whole = as_expr(add(demand, _negative(supply)) if isinstance(supply, _Arithmetic) else demand)
         right = 0.0 if isinstance(supply, _Arithmetic) else float(supply)
         row = Row(tag, name, Expr(0.0, whole.tables, whole.amounts, whole.products, whole.maxima),
                   right - whole.constant)

@@ -206,16 +206,27 @@ def columns_of(layout: Layout) -> Columns:
     return {name: np.array([value]) for name, value in values.items()}
 
 
-def legal_together(c: Columns, batch: int, accelerators: int) -> np.ndarray:
-    """Return which complete layouts keep the rules that join the factors.
+def divides(batch: int, dp: np.ndarray, microbatch: np.ndarray) -> np.ndarray:
+    """Return whether the data-parallel ranks get a whole number of microbatches."""
+    return np.asarray(batch % (dp * microbatch) == 0)
 
-    Degrees multiply to the accelerators, data-parallel ranks and microbatches divide the batch,
-    and an interleaved schedule has whole rounds of ``pp`` microbatches (Narayanan 2021, 2.2).
+
+def whole_rounds(batch: int, accelerators: int, tp: np.ndarray, cp: np.ndarray,
+                 microbatch: np.ndarray) -> np.ndarray:
+    """Return whether microbatches come in whole rounds of the pipeline's stages.
+
+    ``m / pp = B tp cp / (N microbatch)``; an interleaved schedule needs it whole (Narayanan 2021,
+    section 2.2).
     """
-    per_rank = c["dp"] * c["microbatch_size"]
+    return np.asarray((batch * tp * cp) % (accelerators * microbatch) == 0)
+
+
+def legal_together(c: Columns, batch: int, accelerators: int) -> np.ndarray:
+    """Return which complete layouts keep the rules that join the factors."""
+    rounds = whole_rounds(batch, accelerators, c["tp"], c["cp"], c["microbatch_size"])
     return ((c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators)
-            & (batch % per_rank == 0)
-            & ((c["interleave"] == 1) | (batch // per_rank % c["pp"] == 0)))
+            & divides(batch, c["dp"], c["microbatch_size"])
+            & ((c["interleave"] == 1) | rounds))
 
 
 def by_rule(s: Scenario) -> Layout:

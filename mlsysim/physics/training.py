@@ -299,10 +299,11 @@ def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Arra
     gather = one_pass * np.select([zero == 2, zero == 3], [1.0, 3.0], 0.0)
     update = roofline.stream_time(memory.update_bytes(dense + edge, copies, zero, b)
                                   + memory.update_bytes(expert, expert_copies, zero, b), job.chip)
-    hidden_not = 1.0 - job.overlap + job.overlap / n  # the last layer's share comes too late
+    # the first layer's gather and the last layer's reduction have nothing to hide behind
+    bare = 1.0 - job.overlap + job.overlap / n
     return ShardPart(state_first=state(first), state_last=state(last), reduce=reduce,
-                     reduce_floor=reduce * hidden_not, gather=gather * pp,
-                     gather_floor=gather * pp * (1.0 - job.overlap), update=update)
+                     reduce_floor=reduce * bare, gather=gather * pp,
+                     gather_floor=gather * pp * bare, update=update)
 
 
 def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> Step:

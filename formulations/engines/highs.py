@@ -1,0 +1,88 @@
+"""HiGHS, fed with the matrix directly."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+
+from formulations.algebra import Problem
+from formulations.engines.base import Engine, Options, Outcome
+from formulations.joint import Cells
+from formulations.linear import Linear, linearize
+from mlsysim.core.errors import MissingExtraError
+
+TOLERANCE = 1e-9
+
+
+def _highspy() -> Any:
+    try:
+        import highspy
+    except ImportError as error:
+        raise MissingExtraError("the solver HiGHS is not installed",
+                                hint="pip install 'mlsysim[solvers]'") from error
+    return highspy
+
+
+class Highs(Engine):
+    """HiGHS branch and cut; a fresh object for each solve, since its clock is cumulative."""
+
+    name: ClassVar[str] = "highs"
+
+    def solve(self, problem: Problem, options: Options, start: Cells | None = None) -> Outcome:
+        """Solve the problem's mixed-integer program."""
+        highspy = _highspy()
+        begin = time.perf_counter()
+        linear = linearize(problem)
+        h = highspy.Highs()
+        for option, value in {
+                "output_flag": False, "time_limit": float(options.time_limit),
+                "threads": int(options.threads), "random_seed": int(options.seed),
+                "mip_rel_gap": float(options.gap), "mip_abs_gap": 0.0,
+                "mip_feasibility_tolerance": TOLERANCE, "primal_feasibility_tolerance": TOLERANCE,
+                "dual_feasibility_tolerance": TOLERANCE}.items():
+            h.setOptionValue(option, value)
+        h.passModel(_model(highspy, linear))
+        if start:
+            at = np.array([linear.cells[c] + int(i[0]) for c, i in start.items()], dtype=np.int32)
+            h.setSolution(len(at), at, np.ones(len(at)))
+        h.run()
+        seconds = time.perf_counter() - begin
+        return _outcome(highspy, h, linear, problem, seconds)
+
+
+def _model(highspy: Any, m: Linear) -> Any:
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(m.cost), len(m.row_low)
+    lp.col_cost_, lp.offset_ = m.cost, m.offset
+    lp.col_lower_, lp.col_upper_ = m.low, m.high
+    lp.row_lower_, lp.row_upper_ = m.row_low, m.row_high
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = m.starts.astype(np.int32)
+    lp.a_matrix_.index_ = m.columns.astype(np.int32)
+    lp.a_matrix_.value_ = m.values
+    kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+    lp.integrality_ = [kinds[int(w)] for w in m.whole]
+    return lp
+
+
+def _outcome(highspy: Any, h: Any, m: Linear, problem: Problem, seconds: float) -> Outcome:
+    status = h.getModelStatus()
+    info = h.getInfo()
+    known = highspy.HighsModelStatus
+    has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    if status == known.kOptimal:
+        verdict = "optimal"
+    elif status in (known.kInfeasible, known.kUnboundedOrInfeasible):
+        verdict = "infeasible"  # every variable is bounded, so unbounded is impossible
+    else:
+        verdict = "feasible" if has_solution else "unknown"
+    common = {"engine": Highs.name, "version": h.version(), "seconds": seconds,
+              "variables": len(m.cost), "rows": len(m.row_low), "nodes": max(0, int(info.mip_node_count))}
+    if verdict in ("infeasible", "unknown"):
+        return Outcome(verdict, **common)
+    cells, amounts = m.decode(np.asarray(h.getSolution().col_value))
+    bound = float(info.mip_dual_bound) if m.whole.any() else float(info.objective_function_value)
+    return Outcome(verdict, **common, objective=float(info.objective_function_value) * m.scale,
+                   bound=bound * m.scale if np.isfinite(bound) else None, cells=cells, amounts=amounts)

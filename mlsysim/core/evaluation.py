@@ -1,0 +1,318 @@
+"""The physics forward: one scenario in, an evaluation out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mlsysim.core import units
+from mlsysim.core.layout import Layout, by_rule, columns_of, layer_of, pipeline_of, shard_of
+from mlsysim.core.metrics import METRICS, Metric
+from mlsysim.core.resolve import Bound, Scenario
+from mlsysim.physics import inference, opaque
+from mlsysim.physics import transformer as tf
+from mlsysim.physics.operations import bill
+from mlsysim.physics.training import Step, step
+from mlsysim.physics.types import Array
+from mlsysim.walls import WALLS, Row, State, Wall
+
+SCHEMA_VERSION = "1.0"
+# Demand and supply that agree to this much are equal: the tolerance of the solvers.
+TOLERANCE = 1e-6
+# Headroom below which a wall is said to bind.
+BINDING = 0.05
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A wall as an evaluation shows it: its tightest row, in the row's own unit."""
+
+    wall: Wall
+    status: str
+    demand: float | None = None
+    supply: float | None = None
+    unit: str = ""
+    note: str = ""
+    hard: bool = False
+
+    @property
+    def headroom(self) -> float | None:
+        """Share of the supply that is left; negative when the demand exceeds it."""
+        if self.demand is None or self.supply is None:
+            return None
+        return 1.0 - self.demand / self.supply if self.supply else -np.inf
+
+    def to_dict(self) -> Json:
+        """Return the reading as one entry of the result's ``walls``."""
+        room = self.headroom
+        return {"number": self.wall.number, "name": self.wall.name, "domain": self.wall.domain,
+                "status": self.status, "demand": self.demand, "supply": self.supply,
+                "unit": self.unit or None,
+                "headroom": None if room is None or not np.isfinite(room) else room,
+                "note": self.note}
+
+
+@dataclass(frozen=True)
+class Check:
+    """An assertion of the plan against the evaluated metric, in the metric's unit."""
+
+    bound: Bound
+    value: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the metric lies within the bound, to the solvers' tolerance."""
+        b, slack = self.bound, TOLERANCE * max(abs(self.value), 1e-30)
+        return ((b.low is None or self.value >= b.low - slack)
+                and (b.high is None or self.value <= b.high + slack))
+
+    def to_dict(self) -> Json:
+        """Return the check as one entry of the result's ``assertions``."""
+        m = self.bound.metric
+
+        def shown(x: float | None) -> float | None:
+            return None if x is None else units.from_base(x, m.unit)
+
+        return {"metric": m.name, "min": shown(self.bound.low), "max": shown(self.bound.high),
+                "value": shown(self.value), "unit": m.unit, "ok": self.ok}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A scenario held against every wall.
+
+    Attributes:
+        scenario: what was evaluated.
+        layout: the layout of a training job; None for inference.
+        state: what the walls saw.
+    """
+
+    scenario: Scenario
+    layout: Layout | None
+    state: State
+
+    @cached_property
+    def walls(self) -> tuple[Reading, ...]:
+        """The 22 walls in order."""
+        return tuple(_read(wall, self.state, self.bottleneck_wall) for wall in WALLS)
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """The plan's assertions."""
+        return tuple(Check(b, b.metric.value(self.state)) for b in self.scenario.settings.bounds)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every hard wall holds."""
+        return not any(w.status == "fail" and w.hard for w in self.walls)
+
+    @property
+    def status(self) -> str:
+        """``fail`` if the physics forbids it, ``sla_violation`` if the plan's limits do, or ``pass``."""
+        if not self.feasible:
+            return "fail"
+        kept = all(c.ok for c in self.checks) and all(w.status != "fail" for w in self.walls)
+        return "pass" if kept else "sla_violation"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that says the status."""
+        return {"pass": 0, "fail": 2, "sla_violation": 3}[self.status]
+
+    @property
+    def bottleneck(self) -> str:
+        """What most of the step's time goes to."""
+        s = self.state
+        parts = {"compute": s.matmul, "memory": s.stream + s.update, "communication": s.exposed,
+                 "bubble": s.bubble}
+        return max(parts, key=lambda name: float(parts[name]))
+
+    @property
+    def bottleneck_wall(self) -> int:
+        """The number of the wall behind the bottleneck."""
+        return {"compute": 1, "memory": 2, "communication": 14, "bubble": 14}[self.bottleneck]
+
+    def metric(self, name: str) -> float:
+        """Return a metric in its own unit, by its full name."""
+        m = METRICS[name]
+        return units.from_base(m.value(self.state), m.unit)
+
+    def quantity(self, name: str) -> Any:
+        """Return a metric as a Pint quantity, by its full name."""
+        m = METRICS[name]
+        return units.quantity(m.value(self.state), m.unit)
+
+    def scorecard(self) -> str:
+        """Return the three lenses and the walls as text of 80 columns."""
+        from mlsysim.core.scorecard import render
+
+        return render(self)
+
+    def _lens(self, prefix: str) -> tuple[Json, Json]:
+        chosen: dict[str, Metric] = {n.split(".")[1]: m for n, m in METRICS.items()
+                                     if n.startswith(prefix + ".")}
+        return ({n: units.from_base(m.value(self.state), m.unit) for n, m in chosen.items()},
+                {n: m.unit for n, m in chosen.items()})
+
+    def to_dict(self) -> Json:
+        """Return the evaluation as the JSON document of ``eval``."""
+        from mlsysim.core.scorecard import lenses
+
+        shown = lenses(self)
+        document: Json = {"schema_version": SCHEMA_VERSION, "scenario": self.scenario.name,
+                          "status": self.status}
+        for prefix in ("feasibility", "performance", "macro"):
+            metrics, their_units = self._lens(prefix)
+            if prefix == "performance":
+                metrics["bottleneck"] = self.bottleneck
+            document[prefix] = {"status": shown[prefix].status, "summary": shown[prefix].summary,
+                                "metrics": metrics, "units": their_units}
+        document["walls"] = [w.to_dict() for w in self.walls]
+        document["assertions"] = [c.to_dict() for c in self.checks]
+        document["plan"] = self.plan()
+        document["assumptions"] = [asdict(a) for a in self.scenario.assumptions]
+        return document
+
+    def plan(self) -> Json:
+        """Return the plan with its defaults filled in; ``eval`` accepts it unchanged."""
+        return plan_of(self.scenario, self.layout)
+
+
+def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
+    """Return a scenario and a layout as a complete plan."""
+    s = scenario.settings
+    workload: Json = {"name": s.model.name, "batch_size": scenario.batch, "phase": s.phase,
+                      "seq_len": scenario.seq_len, "precision": scenario.precision,
+                      "efficiency": "auto" if s.efficiency is None else s.efficiency,
+                      "attention": "fused" if s.fused_attention else "unfused",
+                      "dropout": s.dropout}
+    if scenario.optimizer:
+        workload["optimizer"] = scenario.optimizer
+    hardware: Json = {"name": s.hardware.name, "accelerators": scenario.accelerators}
+    if s.node:
+        hardware["node"] = s.node.name
+    ops: Json = {"region": scenario.region.name,
+                 "duration_days": units.from_base(scenario.duration, "day"),
+                 "ownership": "rent" if s.rented else "own", "pue": scenario.site.pue}
+    plan: Json = {"version": "1.0"}
+    if s.name:
+        plan["name"] = s.name
+    plan |= {"workload": workload, "hardware": hardware, "ops": ops}
+    if layout is not None:
+        plan["parallelism"] = layout.to_dict()
+    limits = {name: f"{units.from_base(value, unit):.12g} {unit}" for name, value, unit in
+              (("budget", s.limits.budget, "USD"), ("carbon", s.limits.carbon, "tCO2e"),
+               ("water", s.limits.water, "L")) if value is not None}
+    constraints: Json = dict(limits)
+    if s.limits.communication is not None:
+        constraints["communication"] = s.limits.communication
+    if s.bounds:
+        constraints["assert"] = [
+            {"metric": b.metric.name}
+            | {side: units.from_base(x, b.metric.unit) for side, x in (("min", b.low), ("max", b.high))
+               if x is not None} for b in s.bounds]
+    if constraints:
+        plan["constraints"] = constraints
+    return plan
+
+
+def _read(wall: Wall, state: State, bottleneck: int) -> Reading:
+    rows = wall.rows(state)
+    if not rows:
+        return Reading(wall, "n/a", note=wall.why_not(state))
+    return max((_reading(wall, row, bottleneck) for row in rows),
+               key=lambda r: (_ORDER[r.status], -np.inf if r.headroom is None else -r.headroom))
+
+
+_ORDER = {"info": 0, "pass": 1, "binding": 2, "fail": 3}
+
+
+def _reading(wall: Wall, row: Row, bottleneck: int) -> Reading:
+    demand = float(row.demand)
+    supply = None if row.supply is None else float(row.supply)
+    if supply is None or not np.isfinite(supply):
+        status, supply = "info", None
+    elif demand > supply * (1.0 + TOLERANCE):
+        status = "fail"
+    elif row.by_construction:
+        status = "binding" if wall.number == bottleneck else "pass"
+    else:
+        status = "binding" if demand >= supply * (1.0 - BINDING) else "pass"
+    return Reading(wall, status, units.from_base(demand, row.unit),
+                   None if supply is None else units.from_base(supply, row.unit),
+                   row.unit, row.note, row.hard)
+
+
+def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
+    """Return what the walls see of a training step; numbers, or tables of a formulation."""
+    job = s.job
+    assert job is not None
+    if isinstance(job.model, tf.Transformer):
+        tokens = float(s.batch) * s.seq_len
+        forward = tf.forward_flops(job.model, tokens, tf.attended(job.model, float(s.seq_len)))
+    else:
+        tokens = s.batch * job.model.tokens
+        forward = s.batch * job.model.flops
+    return State(
+        phase="training", accelerators=float(s.accelerators), time=result.time,
+        matmul=result.matmul, stream=result.elementwise, exposed=result.exposed,
+        bubble=result.bubble, update=result.update, model_flops=3.0 * float(forward),
+        peak=s.chip.peak, share=s.chip.share,
+        bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
+        memory=result.memory, state=result.state, activations=result.activations, cache=0.0,
+        reserve=s.reserve, capacity=s.capacity, tokens=tokens, samples=float(s.batch),
+        tensor_ranks=tensor_ranks, domain=s.network.domain,
+        bill=bill(s.fleet, s.site, s.duration, s.settings.rented), duration=s.duration,
+        limits=s.settings.limits)
+
+
+def _inference_state(s: Scenario) -> State:
+    """Return what the walls see of one inference pass on each accelerator."""
+    batch = float(s.batch)
+    model = s.model
+    if model.is_transformer:
+        m = model.transformer
+        result = inference.decode_step(m, s.chip, batch=batch, context=float(s.seq_len), width=s.width)
+        tokens = batch * (1.0 if m.causal else s.seq_len)
+    else:
+        totals = model.operations(float(s.seq_len))
+        result = opaque.single_pass(totals, s.chip, batch=batch, width=s.width)
+        tokens = batch * totals.tokens
+    n = float(s.accelerators)
+    compute_bound = float(result.matmul) >= float(result.stream)
+    rest = float(result.time) - max(float(result.matmul), float(result.stream))
+    return State(
+        phase="inference", accelerators=n, time=float(result.time),
+        matmul=float(result.matmul) if compute_bound else 0.0,
+        stream=rest if compute_bound else float(result.time), exposed=0.0, bubble=0.0, update=0.0,
+        model_flops=n * float(result.flops), peak=s.chip.peak, share=s.chip.share,
+        bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
+        memory=float(result.weights + result.cache + result.activations) + s.reserve,
+        state=float(result.weights), activations=float(result.activations),
+        cache=float(result.cache), reserve=s.reserve, capacity=s.capacity, tokens=n * tokens,
+        samples=n * batch, tensor_ranks=1.0, domain=s.network.domain,
+        bill=bill(s.fleet, s.site, s.duration, s.settings.rented), duration=s.duration,
+        limits=s.settings.limits)
+
+
+def evaluate(s: Scenario, layout: Layout | None = None) -> Evaluation:
+    """Hold a scenario against every wall.
+
+    Args:
+        s: the scenario.
+        layout: of a training job; by the rule of :func:`mlsysim.core.layout.by_rule` if absent.
+    """
+    if s.job is None:
+        return Evaluation(s, None, _inference_state(s))
+    layout = layout or by_rule(s)
+    columns = columns_of(layout)
+    result = step(s.job, layer_of(s.job, columns), pipeline_of(s.job, columns),
+                  shard_of(s.job, columns))
+    numbers = Step(**{name: float(np.asarray(value).reshape(-1)[0])
+                      for name, value in vars(result).items()})
+    return Evaluation(s, layout, training_state(s, numbers, float(layout.tp)))
