@@ -16,7 +16,7 @@ tables. Nothing here knows a solver.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -329,12 +329,14 @@ class Row:
     Attributes:
         tag: what the row stands for, e.g. ``w02`` or ``assert0``; rows of one tag are one reason.
         name: the row in an exported model.
+        hard: the physics says so, rather than the plan.
     """
 
     tag: str
     name: str
     expr: Expr
     supply: float
+    hard: bool = True
 
     @property
     def scale(self) -> float:
@@ -386,12 +388,12 @@ class Problem:
         self.amounts.append(amount)
         return amount
 
-    def limit(self, tag: str, name: str, demand: Operand, supply: Operand) -> Row:
+    def limit(self, tag: str, name: str, demand: Operand, supply: Operand, *, hard: bool = True) -> Row:
         """Add the row ``demand <= supply``; a supply may be an expression too."""
         whole = as_expr(add(demand, _negative(supply)) if isinstance(supply, _Arithmetic) else demand)
         right = 0.0 if isinstance(supply, _Arithmetic) else float(supply)
         row = Row(tag, name, Expr(0.0, whole.tables, whole.amounts, whole.products, whole.maxima),
-                  right - whole.constant)
+                  right - whole.constant, hard)
         self.rows.append(row)
         return row
 
@@ -410,6 +412,13 @@ class Problem:
     def minimize(self, objective: Operand) -> None:
         """Set the objective."""
         self.objective = as_expr(objective)
+
+    def forbidding(self, cells: dict[Choice, Indices]) -> Problem:
+        """Return the problem with one complete solution forbidden."""
+        taken = Expr(tables={c: (np.arange(c.size) == int(i[0])).astype(float)
+                             for c, i in cells.items()})
+        name = f"other{len(self.rows)}"
+        return replace(self, rows=[*self.rows, Row(name, name, taken, len(cells) - 0.5)])
 
     @property
     def space_size(self) -> float:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from formulations.algebra import Choice, Problem
 from formulations.joint import Cells
-from formulations.rows import add_bounds, add_walls
+from formulations.rows import add_rows
 from mlsysim.core import layout as lay
 from mlsysim.core.evaluation import training_state
 from mlsysim.core.layout import Layout
@@ -65,8 +65,7 @@ def formulate(s: Scenario, bounds: tuple[Bound, ...] = ()) -> Recipe:
                   tabulate(pipe, lay.pipeline_of(job, legal.pipeline)),
                   tabulate(shard, lay.shard_of(job, legal.shard)))
     state = training_state(s, result, layer.table(legal.layer["tp"]))
-    add_walls(problem, state)
-    add_bounds(problem, state, bounds)
+    add_rows(problem, state, bounds)
     problem.minimize(state.time)
     return Recipe(problem, s, legal.size)
 

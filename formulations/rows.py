@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from formulations.algebra import Problem
 from mlsysim.core.resolve import Bound
+from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, State
 
 
-def add_walls(problem: Problem, state: State) -> None:
-    """Add a row for each comparison of each wall that limits something.
+@dataclass(frozen=True)
+class Comparison:
+    """``demand <= supply``, numbers or expressions.
 
-    Comparisons that hold by construction (the step is as long as they make it) add nothing.
+    ``hard`` where the physics says so rather than the plan.
+    """
+
+    tag: str
+    name: str
+    demand: Array
+    supply: Array
+    hard: bool
+
+
+def comparisons(state: State, bounds: tuple[Bound, ...]) -> Iterator[Comparison]:
+    """Yield what limits a state: each limited row of each wall, and the plan's assertions.
+
+    Rows that hold by construction (the step is as long as they make it) are left out. An assertion
+    on a quotient is multiplied out: ``numerator <= limit x denominator``.
     """
     for wall in WALLS:
         for index, row in enumerate(wall.rows(state)):
             if row.supply is not None and not row.by_construction:
-                problem.limit(wall.tag, f"{wall.tag}[{index}]", row.demand, row.supply)
-
-
-def add_bounds(problem: Problem, state: State, bounds: tuple[Bound, ...]) -> None:
-    """Add the plan's assertions: ``numerator <= limit x denominator``, or the other way."""
+                yield Comparison(wall.tag, f"{wall.tag}[{index}]", row.demand, row.supply, row.hard)
     for index, bound in enumerate(bounds):
         numerator, denominator = bound.metric.parts(state)
         tag = f"assert{index}"
         if bound.high is not None:
-            problem.limit(tag, f"{tag}[max]", numerator, bound.high * denominator)
+            yield Comparison(tag, f"{tag}[max]", numerator, bound.high * denominator, False)
         if bound.low is not None:
-            problem.limit(tag, f"{tag}[min]", bound.low * denominator, numerator)
+            yield Comparison(tag, f"{tag}[min]", bound.low * denominator, numerator, False)
+
+
+def add_rows(problem: Problem, state: State, bounds: tuple[Bound, ...]) -> None:
+    """Add a row for each comparison of a state of tables."""
+    for c in comparisons(state, bounds):
+        problem.limit(c.tag, c.name, c.demand, c.supply, hard=c.hard)

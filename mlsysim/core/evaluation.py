@@ -284,12 +284,9 @@ def _inference_state(s: Scenario) -> State:
         result = opaque.single_pass(totals, s.chip, batch=batch, width=s.width)
         tokens = batch * totals.tokens
     n = float(s.accelerators)
-    compute_bound = float(result.matmul) >= float(result.stream)
-    rest = float(result.time) - max(float(result.matmul), float(result.stream))
     return State(
         phase="inference", accelerators=n, time=float(result.time),
-        matmul=float(result.matmul) if compute_bound else 0.0,
-        stream=rest if compute_bound else float(result.time), exposed=0.0, bubble=0.0, update=0.0,
+        matmul=float(result.matmul), stream=float(result.stream), exposed=0.0, bubble=0.0, update=0.0,
         model_flops=n * float(result.flops), peak=s.chip.peak, share=s.chip.share,
         bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
         memory=float(result.weights + result.cache + result.activations) + s.reserve,

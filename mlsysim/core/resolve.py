@@ -206,7 +206,7 @@ def resolve(s: Settings) -> Scenario:
     precision = s.precision
     if precision is None:
         precision = hardware.usual_precision
-        take.choose("precision", precision, "best of bf16, fp16, fp32, int8 that the chip has")
+        take.choose("precision", precision, "first of bf16, fp16, int8, fp32 that the chip has")
     server = s.node or (node(hardware.node) if hardware.node else None)
     if s.node and HARDWARE.find(s.node.accelerator) != hardware.name:
         raise InputError(f"{s.node.name} holds {s.node.accelerator}, not {hardware.name}",

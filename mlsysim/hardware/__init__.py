@@ -109,7 +109,7 @@ class Hardware(Entry):
     def usual_precision(self) -> str:
         """The format used when the plan names none: bf16, or the next best that the chip has."""
         have = self.peak.precisions()
-        return next(p for p in ("bf16", "fp16", "fp32", "int8", *have) if p in have)
+        return next(p for p in ("bf16", "fp16", "int8", "fp32", *have) if p in have)
 
 
 CATALOG: Catalog[Hardware] = Catalog("hardware", "hardware", {"": Hardware})

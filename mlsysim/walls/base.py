@@ -34,9 +34,9 @@ class State:
     Attributes:
         phase: ``training`` or ``inference``.
         accelerators: how many run.
-        time: of one step; ``matmul``, ``stream``, ``exposed``, ``bubble`` and ``update`` are its
-            parts: matrix work, memory-bound work, traffic that nothing hides, pipeline bubble,
-            optimizer step.
+        time: of one step. Of training, ``matmul``, ``stream``, ``exposed``, ``bubble`` and
+            ``update`` are its parts: matrix work, memory-bound work, traffic that nothing hides,
+            pipeline bubble, optimizer step. Of inference, ``matmul`` and ``stream`` overlap.
         model_flops: operations that the model asks for, over all accelerators.
         peak: dense peak of one accelerator; ``share`` is what large products reach of it.
         bandwidth: achieved memory bandwidth of one accelerator.

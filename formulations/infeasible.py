@@ -1,0 +1,45 @@
+"""Which reasons cannot hold together.
+
+Reasons are the tags of rows: walls and assertions. A deletion filter drops one tag at a time and
+keeps it only if the rest is still infeasible without it, so that what is left is minimal: with any
+one of them gone, a solution exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from formulations.algebra import Expr, Problem
+from formulations.engines.base import Options
+from formulations.solve import solve
+
+
+def without(problem: Problem, tags: set[str]) -> Problem:
+    """Return the problem without the rows of some tags."""
+    return replace(problem, rows=[r for r in problem.rows if r.tag not in tags])
+
+
+def soft(problem: Problem) -> set[str]:
+    """Return the tags that are wishes of the plan rather than physics."""
+    return {r.tag for r in problem.rows if not r.hard}
+
+
+def conflict(problem: Problem, solver: str = "auto", options: Options | None = None) -> list[str]:
+    """Return a smallest set of tags that cannot hold together, of an infeasible problem.
+
+    Empty if even without any row nothing is possible, or if a limit cut the proof short.
+    """
+    question = replace(problem, objective=Expr())
+    tags = list(dict.fromkeys(r.tag for r in problem.rows))
+    dropped: set[str] = set()
+    # wishes first, so that a conflict within the physics is told as such
+    for tag in sorted(tags, key=lambda t: t not in soft(problem)):
+        status = solve(without(question, dropped | {tag}), solver, options).outcome.status
+        if status == "infeasible":
+            dropped.add(tag)
+        elif status == "unknown":
+            return []
+    kept = [t for t in tags if t not in dropped]
+    if not kept or solve(without(question, dropped), solver, options).outcome.status != "infeasible":
+        return []
+    return kept

@@ -1,0 +1,63 @@
+"""mlsysim: will it fit, how fast, what does it cost and emit, and what is the best way to run it.
+
+Public names are loaded when they are first used; importing the package imports no solver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "1.0.0.dev0"
+
+if TYPE_CHECKING:
+    from mlsysim import optimize
+    from mlsysim.core.api import SystemEvaluator, evaluate_plan, scenario
+    from mlsysim.core.errors import MlsysimError
+    from mlsysim.core.evaluation import Evaluation
+    from mlsysim.core.layout import Layout
+    from mlsysim.core.plan import Plan
+    from mlsysim.core.registry import Namespace
+    from mlsysim.hardware import Hardware as HardwareEntry
+    from mlsysim.infra import Region
+    from mlsysim.models import Model
+    from mlsysim.systems import Fabric, Node
+
+    Models: Namespace[Model]
+    Hardware: Namespace[HardwareEntry]
+    Infra: Namespace[Region]
+    Systems: Namespace[Any]
+
+_HOMES = {
+    "SystemEvaluator": "mlsysim.core.api", "scenario": "mlsysim.core.api",
+    "evaluate_plan": "mlsysim.core.api", "MlsysimError": "mlsysim.core.errors",
+    "Evaluation": "mlsysim.core.evaluation", "Layout": "mlsysim.core.layout",
+    "Plan": "mlsysim.core.plan", "Model": "mlsysim.models", "Region": "mlsysim.infra",
+    "Node": "mlsysim.systems", "Fabric": "mlsysim.systems",
+}
+_ZOO = {"Models": "mlsysim.models", "Hardware": "mlsysim.hardware", "Infra": "mlsysim.infra",
+        "Systems": "mlsysim.systems"}
+
+__all__ = ["Evaluation", "Fabric", "Hardware", "Infra", "Layout", "MlsysimError", "Model", "Models",
+           "Node", "Plan", "Region", "SystemEvaluator", "Systems", "evaluate_plan", "optimize",
+           "scenario"]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _ZOO:
+        from mlsysim.core.registry import Namespace
+
+        value: Any = Namespace(import_module(_ZOO[name]).CATALOG)
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif name == "optimize":
+        return import_module("mlsysim.optimize")
+    else:
+        raise AttributeError(f"module 'mlsysim' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,1 @@
+"""The command line. It imports the rest lazily; nothing imports it."""

@@ -1,0 +1,22 @@
+"""``mlsysim schema``: the JSON Schema of plans and of results."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("schema", epilog="Example:  mlsysim schema > plan.schema.json")(schema)
+
+
+def schema(result: Annotated[bool, typer.Option("--result", help="The results' schema, not the plan's.")] = False,
+           output: Annotated[str | None, typer.Option("-o", "--output", hidden=True)] = None) -> int:
+    """Print the JSON Schema of the plan file, or of the results."""
+    from mlsysim.core.schemas import plan_schema, result_schema
+
+    typer.echo(json.dumps(result_schema() if result else plan_schema(), indent=2))
+    return 0

@@ -1,0 +1,32 @@
+"""``mlsysim zoo``: what the registry holds, and where each number comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mlsysim.cli.output import OUTPUT, chosen, emit
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("zoo", epilog="Examples:  mlsysim zoo hardware   |   mlsysim zoo hardware H100   |   "
+                              "mlsysim zoo walls")(zoo)
+
+
+def zoo(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="hardware|models|infra|systems|walls|check", help="What to list.")],
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One entry in full, with its sources.")] = None,
+    filter_: Annotated[str, typer.Option("--filter", help="Only entries whose name, group or title contains this.")] = "",
+    sort: Annotated[str, typer.Option(help="Column to sort by; a leading '-' reverses.")] = "",
+    output: OUTPUT = None,
+) -> int:
+    """List what the zoo holds, show one entry, or check a registry folder."""
+    from mlsysim.core import zoo as listing
+
+    form = chosen(context, output)
+    view: Any = listing.check(name) if kind == "check" else listing.view(kind, name, filter_, sort)
+    emit(form, view.to_dict, view.text, view.markdown)
+    return int(view.exit_code)

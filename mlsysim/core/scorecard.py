@@ -1,0 +1,118 @@
+"""The scorecard: three lenses (Feasibility, Performance, Macro) and the walls, as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlsysim.core import text, units
+
+if TYPE_CHECKING:
+    from mlsysim.core.evaluation import Evaluation, Reading
+
+
+@dataclass(frozen=True)
+class Lens:
+    """One line of the scorecard."""
+
+    status: str
+    summary: str
+
+
+def lenses(e: Evaluation) -> dict[str, Lens]:
+    """Return the three lenses of an evaluation."""
+    hard = [w for w in e.walls if w.hard and w.status == "fail"]
+    plan_walls = [w for w in e.walls if not w.hard and w.status == "fail"]
+
+    def verdict(prefix: str, numbers: tuple[int, ...]) -> str:
+        broken = (any(not c.ok for c in e.checks if c.bound.metric.name.startswith(prefix + "."))
+                  or any(w.wall.number in numbers for w in plan_walls))
+        return "fail" if broken else "pass"
+
+    held, there = e.metric("feasibility.memory"), e.metric("feasibility.memory_capacity")
+    feasible = f"{text.amount(held, 'GiB')} of {text.amount(there, 'GiB')} per accelerator"
+    if hard:
+        feasible += "; fails: " + ", ".join(w.wall.name for w in hard)
+    rate = "token/s" if e.state.tokens else "sample/s"
+    performance = (
+        f"{'step' if e.layout else 'pass'} {text.amount(e.metric('performance.latency'), 'ms')}, "
+        f"{e.metric('performance.mfu'):.1%} MFU, "
+        f"{text.amount(e.metric('performance.throughput'), rate)}, bound by {e.bottleneck}")
+    days = units.from_base(e.scenario.duration, "day")
+    macro = (f"{text.amount(e.metric('macro.tco_usd'), 'USD')}  "
+             f"{text.amount(e.metric('macro.energy_kwh'), 'kWh')}  "
+             f"{text.amount(e.metric('macro.carbon_tco2e'), 'tCO2e')}  "
+             f"({text.number(days)} day{'' if days == 1 else 's'}, {e.scenario.region.name})")
+    return {
+        "feasibility": Lens("fail" if hard else verdict("feasibility", ()), feasible),
+        "performance": Lens(verdict("performance", (14,)), performance),
+        "macro": Lens(verdict("macro", (17, 18)), macro),
+    }
+
+
+def render(e: Evaluation) -> str:
+    """Return the scorecard as lines of at most 80 columns."""
+    s = e.scenario
+    count = f"{s.accelerators} x {s.hardware.name}" if s.accelerators > 1 else s.hardware.name
+    verb = "training" if e.layout else "inference"
+    head = f"{s.model.name} {verb} on {count}, {s.region.name}"
+    if s.settings.name:
+        head = f"{s.settings.name}: {head}"
+    holds = f"holds: {'yes' if e.status == 'pass' else 'NO'}"
+    lines = [f"{head}  {holds}" if len(head) + len(holds) > text.WIDTH - 2
+             else head + holds.rjust(text.WIDTH - len(head))]
+    if e.layout:
+        source = "by rule" if not s.settings.fixed else "plan, rest by rule"
+        lines += text.wrap(f"{e.layout}  {s.precision}  batch {s.batch}  ({source})")
+    else:
+        lines.append(f"batch {s.batch}  context {s.seq_len}  {s.precision}"
+                     if e.state.tokens else f"batch {s.batch}  {s.precision}")
+    lines.append("")
+    for name, lens in lenses(e).items():
+        lines += _hanging(f"{name.capitalize():<12} {lens.status.upper():<5} ", lens.summary)
+    lines += ["", *walls_table(e.walls), *_verdicts(e)]
+    return "\n".join(lines)
+
+
+def _hanging(head: str, body: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(head + body, text.WIDTH, subsequent_indent=" " * len(head),
+                         break_long_words=False, drop_whitespace=True)
+
+
+def walls_table(walls: tuple[Reading, ...]) -> list[str]:
+    """Return the walls that the engine models as a table; the others in one line below."""
+    rows = []
+    for w in walls:
+        if w.status == "n/a" and not w.wall.modelled:
+            continue
+        used = None if w.headroom is None else 1.0 - w.headroom
+        room = "" if w.headroom is None else f"{w.headroom:.0%}"
+        rows.append([str(w.wall.number), w.wall.name,
+                     text.amount(w.demand, w.unit) if w.demand is not None else w.note,
+                     text.amount(w.supply, w.unit), w.status.upper() if w.status == "fail" else w.status,
+                     f"{text.bar(used)} {room}".strip()])
+    lines = text.table(["#", "wall", "demand", "supply", "status", "headroom"], rows, right=(0, 2, 3))
+    absent = [w for w in walls if not w.wall.modelled]
+    if absent:
+        names = ", ".join(f"{w.wall.number} {w.wall.name}" for w in absent)
+        lines += text.wrap(f"n/a, not modelled yet: {names}")
+    return lines
+
+
+def _verdicts(e: Evaluation) -> list[str]:
+    lines = []
+    for w in e.walls:
+        if w.status == "fail":
+            lines.append(f"FAIL  wall {w.wall.number} {w.wall.name}: {text.amount(w.demand, w.unit)} "
+                         f"asked, {text.amount(w.supply, w.unit)} there ({w.note})")
+    for c in e.checks:
+        if not c.ok:
+            shown = c.to_dict()
+            limits = [f"at {word} {text.amount(shown[side], shown['unit'])}"
+                      for side, word in (("min", "least"), ("max", "most")) if shown[side] is not None]
+            place = f"   ({c.bound.where.partition(': ')[0]})" if ":" in c.bound.where else ""
+            lines.append(f"FAIL  {shown['metric']} = {text.amount(shown['value'], shown['unit'])}, "
+                         f"{', '.join(limits)} asked{place}")
+    return ["", *(line for long in lines for line in text.wrap(long))] if lines else []

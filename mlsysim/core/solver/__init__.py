@@ -1,0 +1,1 @@
+"""Layer E: execution in three tiers: models (forward), solvers (inverse), optimizers (search)."""

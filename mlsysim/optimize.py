@@ -1,0 +1,11 @@
+"""``mlsysim.optimize``: the best plan, with its proof.
+
+``mlsysim.optimize.parallelism(plan)`` and ``mlsysim.optimize.placement(plan, carbon_tax=150)`` take a
+path, a mapping or a plan, and return an :class:`Optimization`.
+"""
+
+from __future__ import annotations
+
+from mlsysim.core.solver.optimizers import Optimization, parallelism, placement
+
+__all__ = ["Optimization", "parallelism", "placement"]
