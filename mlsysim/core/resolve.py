@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlsysim.core import registry, units
 from mlsysim.core.errors import InputError, MlsysimError, UnitError
 from mlsysim.core.metrics import Metric, find
-from mlsysim.core.plan import Assertion, Document, Plan
 from mlsysim.core.provenance import Value
 from mlsysim.hardware import BYTES, Hardware
 from mlsysim.hardware import CATALOG as HARDWARE
@@ -27,6 +26,10 @@ from mlsysim.physics.roofline import Chip
 from mlsysim.physics.training import Job, weights_of
 from mlsysim.systems import Fabric, Node, fabric, node
 from mlsysim.walls import Limits
+
+if TYPE_CHECKING:
+    from mlsysim.core.plan import Assertion, Plan
+    from mlsysim.core.yamlfile import Document
 
 
 @dataclass(frozen=True)

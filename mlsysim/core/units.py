@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pint
 
 DEFINITIONS = Path(__file__).with_name("units.txt")
+FACTORS = Path(__file__).with_name("unit_factors.json")
 _UNIT_HINT = "units are written like 'GB', 'TB/s', 'ms', 'USD/h', 'gCO2e/kWh'"
 # Names, small powers, products and quotients: what a unit is, and nothing that Pint could evaluate.
 _NAME = r"(?:1|[A-Za-zµ][A-Za-z0-9_]{0,30}(?:(?:\*\*|\^)-?[1-9])?)"
@@ -39,6 +40,19 @@ def ureg() -> pint.UnitRegistry[Any]:
 
 
 @cache
+def _known() -> dict[str, list[Any]]:
+    """Return Pint's answers for the units of the registry and of results, worked out beforehand.
+
+    Reading them costs a thousandth of building Pint's registry, which a run that only shows
+    numbers never needs. ``python -m mlsysim.core.units`` writes the file; a test keeps it fresh.
+    """
+    import json
+
+    table: dict[str, list[Any]] = json.loads(FACTORS.read_text(encoding="utf-8"))
+    return table
+
+
+@cache
 def factor(unit: str) -> tuple[float, str]:
     """Return (how many base units one ``unit`` is, its dimension as text).
 
@@ -47,6 +61,14 @@ def factor(unit: str) -> tuple[float, str]:
     Raises:
         UnitError: the unit is not in ``units.txt``.
     """
+    if unit in _known():
+        scale, dimension = _known()[unit]
+        return float(scale), str(dimension)
+    return computed_factor(unit)
+
+
+def computed_factor(unit: str) -> tuple[float, str]:
+    """Return what :func:`factor` returns, from Pint."""
     import pint
 
     if not _UNIT.fullmatch(unit):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from mlsysim.core.errors import RegistryError
 from mlsysim.core.provenance import Value
 from mlsysim.core.records import Entry, Record, flag, number, part, text
 from mlsysim.core.registry import Catalog
-from mlsysim.physics.opaque import Operations
-from mlsysim.physics.transformer import Transformer
+
+if TYPE_CHECKING:
+    from mlsysim.physics.opaque import Operations
+    from mlsysim.physics.transformer import Transformer
 
 KINDS = ("transformer", "encoder_decoder", "mamba", "operations")
 
@@ -82,78 +84,19 @@ class Model(Entry):
         Raises:
             RegistryError: a size that the equations need is missing.
         """
-        return lower(self)
+        from mlsysim.models.lower import transformer
+
+        return transformer(self)
 
     def operations(self, seq_len: float) -> Operations:
-        """Return the model by its totals, for kinds without transformer layers."""
-        if self.kind == "mamba":
-            return _lower_mamba(self, seq_len)
-        if self.flops_per_sample is None:
-            raise RegistryError(f"{self.name} has no flops_per_sample", where=f"{self.group}/{self.name}.yaml",
-                                hint="its compute is not known; choose another model or add it")
-        return Operations(self.parameters.base, self.flops_per_sample.base,
-                          base(self.activations_per_sample), base(self.bytes_per_sample))
+        """Return the model by its totals over ``seq_len`` tokens, for kinds without such layers.
 
+        Raises:
+            RegistryError: its compute is not known.
+        """
+        from mlsysim.models.lower import operations
 
-def base(value: Value | None) -> float:
-    """Return a value in base units, 0 where it is absent."""
-    return value.base if value is not None else 0.0
-
-
-def lower(model: Model) -> Transformer:
-    """Return a transformer entry as numbers, checked to have all that its kind needs."""
-    where = f"{model.group}/{model.name}.yaml"
-    a = model.architecture
-    if a is None:
-        raise RegistryError("'architecture' is missing", where=where)
-
-    def need(name: str) -> float:
-        value: Value | None = getattr(a, name)
-        if value is None:
-            raise RegistryError(f"architecture.{name} is missing", where=where)
-        return value.base
-
-    if model.kind == "encoder_decoder":
-        layers = need("encoder_layers") + need("decoder_layers")
-        blocks = 1.0 + need("decoder_layers") / layers  # decoders attend to the encoder too
-    else:
-        layers, blocks = need("layers"), 1.0
-    experts = base(a.experts)
-    latent = base(a.kv_rank)
-    return Transformer(
-        layers=layers, hidden=need("hidden"),
-        ffn=base(a.ffn) or need("expert_ffn"), heads=need("heads"),
-        kv_heads=base(a.kv_heads) or need("heads"),
-        head_dim=base(a.head_dim) or need("hidden") / need("heads"), vocab=need("vocab"),
-        positions=base(a.context) if a.positions == "learned" else 0.0,
-        gated=a.gated_mlp, tied=a.tied_embeddings, causal=a.causal,
-        norm_width=2.0 if a.norm == "layernorm" else 1.0, norms=1.0 if a.parallel_block else 2.0,
-        qkv_bias=a.bias == "qkv", bias=a.bias == "all",
-        relative=a.positions == "relative", attention_blocks=blocks,
-        window=base(a.window), experts=experts,
-        experts_active=need("experts_active") if experts else 0.0,
-        expert_ffn=need("expert_ffn") if experts else 0.0,
-        shared_experts=base(a.shared_experts), dense_layers=base(a.dense_layers),
-        q_rank=base(a.q_rank), kv_rank=latent,
-        rope_dim=need("rope_dim") if latent else 0.0, nope_dim=need("nope_dim") if latent else 0.0,
-        value_dim=need("value_dim") if latent else 0.0)
-
-
-def _lower_mamba(model: Model, seq_len: float) -> Operations:
-    """Return a selective state-space model by its totals over ``seq_len`` tokens.
-
-    Two operations a parameter and token, plus about 9 a state element for the scan (Gu and Dao
-    2023, section 3.3 and appendix D).
-    """
-    a = model.architecture
-    params = model.parameters.base
-    if a is None or a.layers is None or a.hidden is None or a.state is None:
-        raise RegistryError("a mamba model needs layers, hidden and state",
-                            where=f"{model.group}/{model.name}.yaml")
-    inner = (base(a.expand) or 2.0) * a.hidden.base
-    scan = 9.0 * a.layers.base * inner * a.state.base
-    kept = a.layers.base * (2.0 * a.hidden.base + 5.0 * inner)
-    return Operations(params, seq_len * (2.0 * params + scan), seq_len * kept, 0.0, seq_len)
+        return operations(self, seq_len)
 
 
 CATALOG: Catalog[Model] = Catalog("models", "models", {"": Model})

@@ -92,10 +92,12 @@ def cache() -> Path:
     """Return the folder of the hub's local cache."""
     env = os.environ.get
     given = env("HF_HUB_CACHE") or env("HUGGINGFACE_HUB_CACHE")
-    if not given:
-        home = env("HF_HOME") or os.path.join(env("XDG_CACHE_HOME") or os.path.join("~", ".cache"), "huggingface")
-        given = os.path.join(home, "hub")
-    return Path(os.path.expanduser(given))
+    home = env("HF_HOME") or Path(env("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    folder = Path(given) if given else Path(home) / "hub"
+    try:
+        return folder.expanduser()
+    except RuntimeError:  # nobody's home
+        return folder
 
 
 def cached(repo: Repo) -> Path | None:

@@ -34,10 +34,12 @@ def qwen_window(keys: Keys, draft: Draft) -> None:
 
 
 def gemma2_window(keys: Keys, draft: Draft) -> None:
+    """Gemma 2: windowed layers alternate with full ones (Gemma Team 2024, section 2)."""
     window(keys, draft, "every second layer")
 
 
 def gemma3_window(keys: Keys, draft: Draft) -> None:
+    """Gemma 3: five windowed layers to a full one (Gemma Team 2025, section 2)."""
     period = keys.maybe("sliding_window_pattern", least=1)
     window(keys, draft, f"all but one in {period.value if period else 6:g} layers")
 
@@ -75,7 +77,8 @@ def qwen_moe(keys: Keys, draft: Draft) -> None:
     only = keys.positions("mlp_only_layers", layers)
     dense = layers - (layers // every - sum((i + 1) % every == 0 for i in only))
     width = keys.need("moe_intermediate_size")
-    if _experts(keys, draft, keys.need("num_experts"), dense, ("decoder_sparse_step", "mlp_only_layers"), width):
+    if _experts(keys, draft, keys.need("num_experts"), dense,
+                ("decoder_sparse_step", "mlp_only_layers"), width):
         shared = keys.maybe("shared_expert_intermediate_size")
         if shared and shared.value:
             draft.derive("shared_experts", shared.value / width.value, *shared.keys, *width.keys)
@@ -130,8 +133,8 @@ def opt(keys: Keys, draft: Draft) -> None:
     """OPT: embeddings as wide as the model, which only OPT-350M is not (Zhang 2022)."""
     width = keys.maybe("word_embed_proj_dim", least=1)
     if width is not None and width.value != draft.value("hidden"):
-        raise InputError(f"an embedding of width {width.value:g} in a model of width {draft.value('hidden'):g} "
-                         "is not modelled", where=keys.spot("word_embed_proj_dim"),
+        raise InputError(f"an embedding of width {width.value:g} in a model of width "
+                         f"{draft.value('hidden'):g} is not modelled", where=keys.spot("word_embed_proj_dim"),
                          hint="write an entry of your own, with `parameters` as published")
     draft.traits["bias"] = "all" if keys.flag("enable_bias", True) else "none"
 
@@ -155,12 +158,12 @@ def mamba(keys: Keys, draft: Draft) -> None:
     """Mamba (Gu and Dao 2023), as released (``d_model``, ``ssm_cfg``) or as in Transformers."""
     own = keys.part("ssm_cfg")
     if own.text("layer") not in ("", "Mamba1"):
-        raise InputError(f"the layer {own.text('layer')!r} is not modelled", where=own.spot("layer"))
+        raise InputError(f"the layer {own.text('layer')[:80]!r} is not modelled", where=own.spot("layer"))
     n = draft.numbers
     n["layers"], n["hidden"] = keys.need("num_hidden_layers", "n_layer"), keys.need("hidden_size", "d_model")
     hidden = draft.value("hidden")
-    for name, key, old, usual in (("state", "state_size", "d_state", 16.0), ("conv", "conv_kernel", "d_conv", 4.0),
-                                  ("expand", "expand", "expand", 2.0)):
+    for name, key, old, usual in (("state", "state_size", "d_state", 16.0),
+                                  ("conv", "conv_kernel", "d_conv", 4.0), ("expand", "expand", "expand", 2.0)):
         n[name] = keys.maybe(key, least=1) or own.maybe(old, least=1) or \
             Number(usual, (), note="default of Gu and Dao 2023")
     inner = keys.maybe("intermediate_size", least=1)

@@ -18,7 +18,7 @@ from mlsysim.core.check.ranges import RANGES, check_ranges, table
 from mlsysim.core.check.references import Library
 from mlsysim.core.check.report import Finding, Notes, Report
 from mlsysim.core.check.workloads import check_model, check_region
-from mlsysim.core.errors import RegistryError
+from mlsysim.core.errors import RegistryError, fold
 from mlsysim.core.provenance import Value
 
 __all__ = ["Finding", "Report", "check"]
@@ -36,8 +36,7 @@ def check(folder: Path | None = None) -> Report:
     Returns:
         The findings, and what was read. Nothing is raised for what a file holds.
     """
-    shipped = registry.root()
-    return _Check(folder if folder is not None else shipped).run()
+    return _Check(Path(folder) if folder is not None else registry.root()).run()
 
 
 class _Check:
@@ -90,12 +89,16 @@ class _Check:
                 self._entry(raw, file, gone)
 
     def _sources(self, files: dict[str, File], alone: bool) -> dict[str, Any]:
-        raw = load(files["sources.yaml"], self.notes) if "sources.yaml" in files else {}
+        raw: Any = {}
+        if "sources.yaml" in files:
+            raw = load(files["sources.yaml"], self.notes)
+            if raw is None and self.notes.has_error("sources.yaml"):
+                raw = {}
         references.check_sources(raw, "sources.yaml", self.notes)
         entries.check_texts(raw, "sources.yaml", self.notes)
         own = {str(key): record for key, record in raw.items()} if isinstance(raw, dict) else {}
         self.report.sources = len(own)
-        return own if alone else registry.sources() | own
+        return own if alone else _shipped_sources() | own
 
     def _entry(self, raw: Any, file: File, gone: set[entries.Path]) -> None:
         kind, group, name = file.parts
@@ -106,7 +109,7 @@ class _Check:
             return
         read = Read(file.name, kind, entry)
         self.reads.append(read)
-        self.library.own[kind].setdefault(references.fold(entry.name), read)
+        self.library.own[kind].setdefault(fold(entry.name), read)
         self.report.entries_by_kind[kind] += 1
         self._count(entry.values().values())
         check_ranges(entry, table(kind, group), file.name, self.notes)
@@ -143,6 +146,8 @@ class _Check:
                 self._invariants(read)
         if "aliases.yaml" in files:
             raw = load(files["aliases.yaml"], self.notes)
+            if raw is None and self.notes.has_error("aliases.yaml"):
+                raw = {}
             references.check_aliases(raw, "aliases.yaml", self.library, self.notes)
         if "sources.yaml" in files:
             self._unused(files["sources.yaml"], alone)
@@ -161,7 +166,7 @@ class _Check:
             check_reliability(read.entry, read.file, self.notes)
 
     def _back_reference(self, read: Read) -> None:
-        """Log an accelerator whose usual server holds another one."""
+        """Note an accelerator whose usual server holds another one."""
         name: str = getattr(read.entry, "node", "")
         node: Any = self.library.find("systems", name) if name else None
         held = self.library.find("hardware", getattr(node, "accelerator", "")) if node else None
@@ -207,7 +212,7 @@ def _catalogs() -> dict[str, Any]:
     return {"hardware": hardware, "models": models, "infra": infra, "systems": systems}
 
 
-def shipped_sources() -> dict[str, Any]:
+def _shipped_sources() -> dict[str, Any]:
     """Return the shipped citation records, none if they cannot be read."""
     try:
         return registry.sources()

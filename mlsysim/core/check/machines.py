@@ -6,6 +6,7 @@ entry, so that a slipped unit or a number of another machine shows even if it is
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from mlsysim.core.check.references import Library
@@ -51,7 +52,7 @@ WHOLE_MACHINES = ("wafer", "rack")
 
 
 def check_hardware(h: Any, file: str, notes: Notes) -> None:
-    """Log the invariants that an accelerator breaks."""
+    """Note the invariants that an accelerator breaks."""
     _peaks(h, file, notes)
     _memory(h, file, notes)
     _power(h, file, notes)
@@ -76,7 +77,7 @@ def _peaks(h: Any, file: str, notes: Notes) -> None:
         return
     for chain in (*_FLOAT_CHAINS, _INTEGER_CHAIN):
         formats = [name for name in chain if name in have]
-        for wide, narrow in zip(formats, formats[1:], strict=False):
+        for wide, narrow in itertools.pairwise(formats):
             if have[narrow] < 0.999 * have[wide]:
                 notes.error(file, f"peak.{narrow}", f"slower than {wide} ({have[narrow] / _TERA:g} against "
                           f"{have[wide] / _TERA:g} TFLOP/s); rates rise as formats narrow")
@@ -140,7 +141,7 @@ def _price(h: Any, file: str, notes: Notes) -> None:
 
 
 def check_node(node: Any, file: str, library: Library, notes: Notes) -> None:
-    """Log the invariants that a server breaks, against its accelerators and fabrics."""
+    """Note the invariants that a server breaks, against its accelerators and fabrics."""
     count = node.accelerators.base
     if node.scale_up_domain is not None:
         larger, smaller = sorted((node.scale_up_domain.base, count), reverse=True)
@@ -189,7 +190,7 @@ def _fabrics(node: Any, h: Any, count: float, file: str, library: Library, notes
 
 
 def check_reliability(record: Any, file: str, notes: Notes) -> None:
-    """Log a server that fails less often than one of its accelerators."""
+    """Note a server that fails less often than one of its accelerators."""
     single, server = record.mtbf_accelerator, record.mtbf_node
     if single is not None and server is not None and not 1.0 <= single.base / server.base <= 128.0:
         notes.error(file, "mtbf_node", f"{single.base / server.base:.3g} times as often as one accelerator; a server "

@@ -183,7 +183,7 @@ def table(kind: str, group: str) -> dict[str, Range]:
 
 
 def check_ranges(record: Record, bounds: dict[str, Range], file: str, notes: Notes) -> None:
-    """Log the values of a record that are out of bounds; a field without bounds is not judged."""
+    """Note the values of a record that are out of bounds; a field without bounds is not judged."""
     for field, value in record.values().items():
         if field in bounds and (problem := bounds[field].problem(value)):
             notes.error(file, field, problem)

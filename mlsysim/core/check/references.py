@@ -107,8 +107,10 @@ def check_aliases(raw: Any, file: str, library: Library, notes: Notes) -> None:
             where = f"{kind}.{alias}"
             if not isinstance(alias, str) or not isinstance(target, str):
                 notes.error(file, where, "an alias and the name it stands for are texts")
+            elif entries.get(fold(alias)) == entries.get(fold(target), ""):
+                notes.warn(file, where, f"not needed: {target} is found under this name already")
             elif fold(alias) in entries:
-                notes.error(file, where, f"{entries[fold(alias)]} is found under this name already")
+                notes.error(file, where, f"this is the name of an entry, {entries[fold(alias)]}")
             elif fold(alias) in seen:
                 notes.error(file, where, f"the same as {seen[fold(alias)]}")
             elif fold(target) not in entries:

@@ -87,7 +87,8 @@ class Notes:
     """Collects findings, made safe to print."""
 
     def __init__(self) -> None:
-        self._found: dict[Finding, None] = {}
+        self._found: set[Finding] = set()
+        self._wrong: set[str] = set()
 
     def error(self, file: str, field: str, problem: str) -> None:
         """Add an error."""
@@ -98,12 +99,14 @@ class Notes:
         self._add(file, field, "warning", problem)
 
     def _add(self, file: str, field: str, severity: Severity, problem: str) -> None:
-        self._found[Finding(printable(file), printable(field), severity, printable(problem))] = None
+        finding = Finding(printable(file), printable(field), severity, printable(problem))
+        self._found.add(finding)
+        if severity == "error":
+            self._wrong.add(finding.file)
 
     def has_error(self, file: str) -> bool:
         """Return whether a file has an error so far."""
-        name = printable(file)
-        return any(f.file == name and f.severity == "error" for f in self._found)
+        return printable(file) in self._wrong
 
     def findings(self) -> list[Finding]:
         """Return all findings, sorted by file, field, severity."""

@@ -113,7 +113,7 @@ def _count(model: Any, computed: float, file: str, notes: Notes) -> None:
 
 
 def check_region(read: Read, library: Library, notes: Notes) -> None:
-    """Log a carbon intensity without its method, and values that should be those of another region."""
+    """Note a carbon intensity without its method, and values that should be those of another region."""
     region: Any = read.entry
     intensity = region.carbon_intensity
     if intensity is not None and intensity.method not in METHODS:
