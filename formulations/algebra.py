@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.int64]
-Operand: TypeAlias = "float | Table | Amount | Expr"
+Operand: TypeAlias = "float | _Arithmetic"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,14 @@ class _Arithmetic:
         operation = _UFUNCS.get(ufunc)
         if method != "__call__" or operation is None or kwargs:
             return NotImplemented
-        return operation(*(float(x) if isinstance(x, np.generic) or np.ndim(x) == 0
-                           and isinstance(x, np.ndarray) else x for x in inputs))
+        return operation(
+            *(
+                float(x)
+                if isinstance(x, np.generic) or (np.ndim(x) == 0 and isinstance(x, np.ndarray))
+                else x
+                for x in inputs
+            )
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +185,8 @@ class Expr(_Arithmetic):
             ends = (factor * amount.low, factor * amount.high)
             low, high = low + min(ends), high + max(ends)
         for p in self.products:
-            ends = corners(extent(p.left), extent(p.right))
-            low, high = low + min(ends), high + max(ends)
+            reach = corners(extent(p.left), extent(p.right))
+            low, high = low + min(reach), high + max(reach)
         for m in self.maxima:
             inner = [a.bounds() for a in m.args]
             ends = (m.factor * max(b[0] for b in inner), m.factor * max(b[1] for b in inner))
@@ -220,8 +226,7 @@ def add(x: Operand, y: Operand) -> Table | Expr:
     amounts = dict(a.amounts)
     for amount, factor in b.amounts.items():
         amounts[amount] = amounts.get(amount, 0.0) + factor
-    return Expr(a.constant + b.constant, tables, amounts, a.products + b.products,
-                a.maxima + b.maxima)
+    return Expr(a.constant + b.constant, tables, amounts, a.products + b.products, a.maxima + b.maxima)
 
 
 def multiply(x: Operand, y: Operand) -> Table | Expr:
@@ -248,11 +253,13 @@ def _scale(x: Any, factor: float) -> Table | Expr:
     e = as_expr(x)
     if factor == 0.0:
         return Expr()
-    return Expr(e.constant * factor, {c: v * factor for c, v in e.tables.items()},
-                {a: v * factor for a, v in e.amounts.items()},
-                tuple(Product(p.left, Table(p.right.choice, p.right.values * factor))
-                      for p in e.products),
-                tuple(Maximum(m.factor * factor, m.args) for m in e.maxima))
+    return Expr(
+        e.constant * factor,
+        {c: v * factor for c, v in e.tables.items()},
+        {a: v * factor for a, v in e.amounts.items()},
+        tuple(Product(p.left, Table(p.right.choice, p.right.values * factor)) for p in e.products),
+        tuple(Maximum(m.factor * factor, m.args) for m in e.maxima),
+    )
 
 
 def _product(left: Table | Amount, right: Table) -> Expr:
@@ -272,8 +279,10 @@ def _product(left: Table | Amount, right: Table) -> Expr:
 
 def _distribute(e: Expr, t: Table) -> Expr:
     if e.products or e.maxima:
-        raise TypeError("a product of three tables, or of a table and a maximum, is not supported; "
-                        "tabulate it over a common choice")
+        raise TypeError(
+            "a product of three tables, or of a table and a maximum, is not supported; "
+            "tabulate it over a common choice"
+        )
     total: Table | Expr = Table(t.choice, t.values * e.constant)
     for choice, values in e.tables.items():
         total = add(total, multiply(Table(choice, values), t))
@@ -285,9 +294,11 @@ def _distribute(e: Expr, t: Table) -> Expr:
 def maximum(*args: Operand) -> Table | Expr:
     """Return the largest of some operands, dropping those that can never be it."""
     tables = [a for a in args if isinstance(a, Table)]
-    if tables and all(not isinstance(a, _Arithmetic) or
-                      (isinstance(a, Table) and a.choice is tables[0].choice) for a in args):
-        parts = [a.values if isinstance(a, Table) else float(a) for a in args]  # type: ignore[arg-type]
+    if tables and all(
+        not isinstance(a, _Arithmetic) or (isinstance(a, Table) and a.choice is tables[0].choice)
+        for a in args
+    ):
+        parts = [_plain(a) for a in args]
         return Table(tables[0].choice, np.maximum.reduce(np.broadcast_arrays(*parts)))
     exprs = [as_expr(a) for a in args]
     ranges = [e.bounds() for e in exprs]
@@ -299,11 +310,15 @@ def maximum(*args: Operand) -> Table | Expr:
     return kept[0] if len(kept) == 1 else Expr(maxima=(Maximum(1.0, tuple(kept)),))
 
 
+def _plain(x: Operand) -> Any:
+    return x.values if isinstance(x, Table) else x
+
+
 def _minimum(x: Operand, y: Operand) -> Table | Expr:
     if isinstance(x, Table) and not isinstance(y, _Arithmetic):
         return Table(x.choice, np.minimum(x.values, float(y)))
     if isinstance(y, Table) and not isinstance(x, _Arithmetic):
-        return _minimum(y, x)
+        return Table(y.choice, np.minimum(float(x), y.values))
     return multiply(-1.0, maximum(_negative(x), _negative(y)))
 
 
@@ -312,12 +327,16 @@ def _negative(x: Operand) -> Operand:
 
 
 def _divide(x: Operand, y: Operand) -> Any:
-    return x / y  # type: ignore[operator]
+    return x / y
 
 
 _UFUNCS: dict[Any, Callable[..., Any]] = {
-    np.add: add, np.subtract: lambda x, y: add(x, _negative(y)), np.multiply: multiply,
-    np.true_divide: _divide, np.maximum: maximum, np.minimum: _minimum,
+    np.add: add,
+    np.subtract: lambda x, y: add(x, _negative(y)),
+    np.multiply: multiply,
+    np.true_divide: _divide,
+    np.maximum: maximum,
+    np.minimum: _minimum,
     np.negative: lambda x: multiply(-1.0, x),
 }
 
@@ -392,13 +411,24 @@ class Problem:
         """Add the row ``demand <= supply``; a supply may be an expression too."""
         whole = as_expr(add(demand, _negative(supply)) if isinstance(supply, _Arithmetic) else demand)
         right = 0.0 if isinstance(supply, _Arithmetic) else float(supply)
-        row = Row(tag, name, Expr(0.0, whole.tables, whole.amounts, whole.products, whole.maxima),
-                  right - whole.constant, hard)
+        row = Row(
+            tag,
+            name,
+            Expr(0.0, whole.tables, whole.amounts, whole.products, whole.maxima),
+            right - whole.constant,
+            hard,
+        )
         self.rows.append(row)
         return row
 
-    def exclude(self, left: Choice, left_key: Iterable[Any], right: Choice, right_key: Iterable[Any],
-                bad: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]) -> None:
+    def exclude(
+        self,
+        left: Choice,
+        left_key: Iterable[Any],
+        right: Choice,
+        right_key: Iterable[Any],
+        bad: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
+    ) -> None:
         """Forbid pairs of cells by a predicate of their keys.
 
         ``bad`` gets the distinct keys as a column and a row and returns the excluded pairs.
@@ -415,8 +445,7 @@ class Problem:
 
     def forbidding(self, cells: dict[Choice, Indices]) -> Problem:
         """Return the problem with one complete solution forbidden."""
-        taken = Expr(tables={c: (np.arange(c.size) == int(i[0])).astype(float)
-                             for c, i in cells.items()})
+        taken = Expr(tables={c: (np.arange(c.size) == int(i[0])).astype(float) for c, i in cells.items()})
         name = f"other{len(self.rows)}"
         return replace(self, rows=[*self.rows, Row(name, name, taken, len(cells) - 0.5)])
 

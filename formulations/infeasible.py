@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from formulations.algebra import Expr, Problem
 from formulations.engines.base import Options
-from formulations.solve import solve
+from formulations.solve import feasible
 
 
 def without(problem: Problem, tags: set[str]) -> Problem:
@@ -34,12 +34,9 @@ def conflict(problem: Problem, solver: str = "auto", options: Options | None = N
     dropped: set[str] = set()
     # wishes first, so that a conflict within the physics is told as such
     for tag in sorted(tags, key=lambda t: t not in soft(problem)):
-        status = solve(without(question, dropped | {tag}), solver, options).outcome.status
-        if status == "infeasible":
-            dropped.add(tag)
-        elif status == "unknown":
+        holds = feasible(without(question, dropped | {tag}), solver, options)
+        if holds is None:
             return []
-    kept = [t for t in tags if t not in dropped]
-    if not kept or solve(without(question, dropped), solver, options).outcome.status != "infeasible":
-        return []
-    return kept
+        if not holds:
+            dropped.add(tag)
+    return [t for t in tags if t not in dropped]

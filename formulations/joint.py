@@ -23,9 +23,9 @@ def codes(a: Choice, b: Choice) -> tuple[Indices, Indices]:
         both = np.concatenate([a.columns[name], b.columns[name]])
         _, inverse = np.unique(both, return_inverse=True)
         width = int(inverse.max()) + 1
-        code_a, code_b = code_a * width + inverse[:a.size], code_b * width + inverse[a.size:]
+        code_a, code_b = code_a * width + inverse[: a.size], code_b * width + inverse[a.size :]
     _, dense = np.unique(np.concatenate([code_a, code_b]), return_inverse=True)
-    return dense[:a.size].astype(np.int64), dense[a.size:].astype(np.int64)
+    return dense[: a.size].astype(np.int64), dense[a.size :].astype(np.int64)
 
 
 def compatible(problem: Problem, a: Choice, b: Choice) -> NDArray[np.bool_]:
@@ -48,8 +48,6 @@ def exclusions_between(problem: Problem, a: Choice, b: Choice) -> list[Exclusion
     return found
 
 
-
-
 def join(problem: Problem, subset: Cells | None = None, chunk: int = 1 << 18) -> Iterator[Cells]:
     """Yield all complete solutions in batches, in a fixed order.
 
@@ -62,8 +60,7 @@ def join(problem: Problem, subset: Cells | None = None, chunk: int = 1 << 18) ->
     yield from _extend(problem, {}, list(problem.choices), cells, chunk)
 
 
-def _extend(problem: Problem, done: Cells, rest: list[Choice], cells: Cells,
-            chunk: int) -> Iterator[Cells]:
+def _extend(problem: Problem, done: Cells, rest: list[Choice], cells: Cells, chunk: int) -> Iterator[Cells]:
     if not rest:
         if done and len(next(iter(done.values()))):
             yield done
@@ -73,7 +70,7 @@ def _extend(problem: Problem, done: Cells, rest: list[Choice], cells: Cells,
     # each partial solution meets about this many cells of the next choice
     step = max(1, chunk // max(1, len(cells[choice])))
     for begin in range(0, size, step):
-        part = {c: v[begin:begin + step] for c, v in done.items()}
+        part = {c: v[begin : begin + step] for c, v in done.items()}
         yield from _extend(problem, _match(problem, part, choice, cells[choice]), later, cells, chunk)
 
 
@@ -104,8 +101,9 @@ def _match(problem: Problem, done: Cells, choice: Choice, usable: Indices) -> Ce
     return {c: v[keep] for c, v in joined.items()}
 
 
-def holds(problem: Problem, cells: Cells, tolerance: float = 1e-9,
-          amounts: dict[Any, float] | None = None) -> NDArray[np.bool_]:
+def holds(
+    problem: Problem, cells: Cells, tolerance: float = 1e-9, amounts: dict[Any, float] | None = None
+) -> NDArray[np.bool_]:
     """Return which solutions keep every row, to a relative tolerance."""
     size = len(next(iter(cells.values())))
     keep = np.ones(size, dtype=bool)
@@ -114,8 +112,9 @@ def holds(problem: Problem, cells: Cells, tolerance: float = 1e-9,
     return keep
 
 
-def best(problem: Problem, subset: Cells | None = None,
-         budget: float = float("inf")) -> tuple[tuple[float, Cells] | None, int]:
+def best(
+    problem: Problem, subset: Cells | None = None, budget: float = float("inf")
+) -> tuple[tuple[float, Cells] | None, int]:
     """Return the best complete solution by enumeration, and how many were looked at.
 
     Ties go to the first in order of cells. Enumeration ends early once ``budget`` are looked at.
@@ -129,7 +128,7 @@ def best(problem: Problem, subset: Cells | None = None,
             values = np.where(keep, problem.objective.at(batch), np.inf)
             i = int(values.argmin())
             if found is None or values[i] < found[0]:
-                found = float(values[i]), {c: v[i:i + 1] for c, v in batch.items()}
+                found = float(values[i]), {c: v[i : i + 1] for c, v in batch.items()}
         if seen >= budget:
             break
     return found, seen

@@ -19,8 +19,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from formulations.algebra import (Amount, Choice, Expr, Floats, Indices, Maximum, Problem, Product,
-                                  Table, extent)
+from formulations.algebra import (
+    Amount,
+    Choice,
+    Expr,
+    Floats,
+    Indices,
+    Maximum,
+    Problem,
+    Product,
+    Table,
+    extent,
+)
 from formulations.joint import codes
 
 INF = float("inf")
@@ -55,7 +65,7 @@ class Linear:
 
     def decode(self, x: Floats) -> tuple[dict[Choice, Indices], dict[Amount, float]]:
         """Return the cell of each choice and the amounts that a solution takes."""
-        chosen = {c: np.array([int(np.argmax(x[i:i + c.size]))]) for c, i in self.cells.items()}
+        chosen = {c: np.array([int(np.argmax(x[i : i + c.size]))]) for c, i in self.cells.items()}
         amounts = {a: float(round(x[i]) if a.whole else x[i]) for a, i in self.amounts.items()}
         return chosen, amounts
 
@@ -83,10 +93,12 @@ class _Builder:
         self.count = 0
         self.rows: list[tuple[Indices, Floats, float, float, str]] = []
         self.hulls: dict[tuple[object, object, bytes, bytes], tuple[Indices, Floats, float]] = {}
-        self.cells = {c: self.variables(np.zeros(c.size), np.ones(c.size), whole=True)
-                      for c in problem.choices}
-        self.amounts = {a: self.variables(np.array([a.low]), np.array([a.high]), whole=a.whole)
-                        for a in problem.amounts}
+        self.cells = {
+            c: self.variables(np.zeros(c.size), np.ones(c.size), whole=True) for c in problem.choices
+        }
+        self.amounts = {
+            a: self.variables(np.array([a.low]), np.array([a.high]), whole=a.whole) for a in problem.amounts
+        }
 
     def variables(self, low: Floats, high: Floats, *, whole: bool = False) -> int:
         first = self.count
@@ -108,14 +120,18 @@ class _Builder:
     def agreements(self) -> None:
         choices = self.problem.choices
         for i, a in enumerate(choices):
-            for b in choices[i + 1:]:
+            for b in choices[i + 1 :]:
                 code_a, code_b = codes(a, b)
                 if code_a.max(initial=0) == 0 and code_b.max(initial=0) == 0:
                     continue
                 for code in np.unique(np.concatenate([code_a, code_b])):
                     left, right = np.flatnonzero(code_a == code), np.flatnonzero(code_b == code)
-                    self.row(np.concatenate([self.cells[a] + left, self.cells[b] + right]),
-                             np.concatenate([np.ones(len(left)), -np.ones(len(right))]), 0.0, 0.0)
+                    self.row(
+                        np.concatenate([self.cells[a] + left, self.cells[b] + right]),
+                        np.concatenate([np.ones(len(left)), -np.ones(len(right))]),
+                        0.0,
+                        0.0,
+                    )
 
     def exclusions(self) -> None:
         for e in self.problem.exclusions:
@@ -125,8 +141,12 @@ class _Builder:
                 left = np.flatnonzero(which[e.left_class] == k)
                 right = np.flatnonzero(pattern[e.right_class])
                 if len(left) and len(right):
-                    self.row(np.concatenate([self.cells[e.left] + left, self.cells[e.right] + right]),
-                             np.ones(len(left) + len(right)), -INF, 1.0)
+                    self.row(
+                        np.concatenate([self.cells[e.left] + left, self.cells[e.right] + right]),
+                        np.ones(len(left) + len(right)),
+                        -INF,
+                        1.0,
+                    )
 
     # -- expressions ----------------------------------------------------------------------------
 
@@ -155,16 +175,29 @@ class _Builder:
         low, high = extent(left)
         size = max(abs(low), abs(high)) or 1.0
         name: object = left if isinstance(left, Amount) else left.choice
-        key = (name, right.choice, b"" if isinstance(left, Amount) else left.values.tobytes(),
-               which.tobytes())
+        key = (
+            name,
+            right.choice,
+            b"" if isinstance(left, Amount) else left.values.tobytes(),
+            which.tobytes(),
+        )
         if key not in self.hulls:
-            self.hulls[key] = self._copies(left, right.choice, which, len(values), low / size,
-                                           high / size, size)
+            self.hulls[key] = self._copies(
+                left, right.choice, which, len(values), low / size, high / size, size
+            )
         columns = self.hulls[key][0]
         return columns, values * size, 0.0
 
-    def _copies(self, left: Table | Amount, choice: Choice, which: Indices, count: int, low: float,
-                high: float, size: float) -> tuple[Indices, Floats, float]:
+    def _copies(
+        self,
+        left: Table | Amount,
+        choice: Choice,
+        which: Indices,
+        count: int,
+        low: float,
+        high: float,
+        size: float,
+    ) -> tuple[Indices, Floats, float]:
         first = self.variables(np.full(count, min(low, 0.0)), np.full(count, max(high, 0.0)))
         copies = np.arange(first, first + count)
         if isinstance(left, Amount):
@@ -173,8 +206,12 @@ class _Builder:
             whole_columns = self.cells[left.choice] + np.arange(left.choice.size)
             whole_factors = left.values / size
         used = whole_factors != 0.0
-        self.row(np.concatenate([copies, whole_columns[used]]),
-                 np.concatenate([np.ones(count), -whole_factors[used]]), 0.0, 0.0)
+        self.row(
+            np.concatenate([copies, whole_columns[used]]),
+            np.concatenate([np.ones(count), -whole_factors[used]]),
+            0.0,
+            0.0,
+        )
         for k in range(count):
             binaries = self.cells[choice] + np.flatnonzero(which == k)
             columns = np.concatenate([[copies[k]], binaries])
@@ -220,8 +257,7 @@ def merged(products: tuple[Product, ...], choices: list[Choice]) -> list[Product
         if isinstance(p.left, Amount):
             rest.append(p)
             continue
-        left, right = (p.left, p.right) if order[p.left.choice] < order[p.right.choice] \
-            else (p.right, p.left)
+        left, right = (p.left, p.right) if order[p.left.choice] < order[p.right.choice] else (p.right, p.left)
         key = left.choice, right.choice, right.values.tobytes()
         if key in found:
             mine = found[key].left
@@ -258,9 +294,21 @@ def linearize(problem: Problem) -> Linear:
         np.add.at(cost, columns, factors / scale)
     columns, values, starts = _matrix(b.rows)
     return Linear(
-        cost, f.constant / scale, np.concatenate(b.low), np.concatenate(b.high),
-        np.concatenate(b.whole), np.array([r[2] for r in b.rows]), np.array([r[3] for r in b.rows]),
-        starts, columns, values, [r[4] for r in b.rows], scale, b.cells, b.amounts)
+        cost,
+        f.constant / scale,
+        np.concatenate(b.low),
+        np.concatenate(b.high),
+        np.concatenate(b.whole),
+        np.array([r[2] for r in b.rows]),
+        np.array([r[3] for r in b.rows]),
+        starts,
+        columns,
+        values,
+        [r[4] for r in b.rows],
+        scale,
+        b.cells,
+        b.amounts,
+    )
 
 
 def _matrix(rows: list[tuple[Indices, Floats, float, float, str]]) -> tuple[Indices, Floats, Indices]:
@@ -273,7 +321,8 @@ def _matrix(rows: list[tuple[Indices, Floats, float, float, str]]) -> tuple[Indi
         all_columns.append(distinct)
         all_values.append(summed)
         starts.append(starts[-1] + len(distinct))
-    return (np.concatenate(all_columns).astype(np.int64), np.concatenate(all_values),
-            np.array(starts, dtype=np.int64))
-
-
+    return (
+        np.concatenate(all_columns).astype(np.int64),
+        np.concatenate(all_values),
+        np.array(starts, dtype=np.int64),
+    )

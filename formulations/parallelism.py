@@ -54,16 +54,26 @@ def formulate(s: Scenario, bounds: tuple[Bound, ...] = ()) -> Recipe:
     layer = problem.choose("layer", **legal.layer)
     pipe = problem.choose("pipeline", **legal.pipeline)
     shard = problem.choose("shard", **legal.shard)
-    problem.exclude(layer, legal.layer["microbatch_size"], shard, legal.shard["dp"],
-                    lambda microbatch, dp: ~lay.divides(s.batch, dp, microbatch))
+    problem.exclude(
+        layer,
+        legal.layer["microbatch_size"],
+        shard,
+        legal.shard["dp"],
+        lambda microbatch, dp: ~lay.divides(s.batch, dp, microbatch),
+    )
     # the left key is tp x cp / microbatch as a fraction: all that whole rounds depend on
-    rounds = lay.whole_rounds(s.batch, s.accelerators, legal.layer["tp"], legal.layer["cp"],
-                              legal.layer["microbatch_size"])
-    problem.exclude(layer, rounds, pipe, legal.pipeline["interleave"],
-                    lambda whole, interleave: ~whole & (interleave > 1))
-    result = step(job, tabulate(layer, lay.layer_of(job, legal.layer)),
-                  tabulate(pipe, lay.pipeline_of(job, legal.pipeline)),
-                  tabulate(shard, lay.shard_of(job, legal.shard)))
+    rounds = lay.whole_rounds(
+        s.batch, s.accelerators, legal.layer["tp"], legal.layer["cp"], legal.layer["microbatch_size"]
+    )
+    problem.exclude(
+        layer, rounds, pipe, legal.pipeline["interleave"], lambda whole, interleave: ~whole & (interleave > 1)
+    )
+    result = step(
+        job,
+        tabulate(layer, lay.layer_of(job, legal.layer)),
+        tabulate(pipe, lay.pipeline_of(job, legal.pipeline)),
+        tabulate(shard, lay.shard_of(job, legal.shard)),
+    )
     state = training_state(s, result, layer.table(legal.layer["tp"]))
     add_rows(problem, state, bounds)
     problem.minimize(state.time)

@@ -32,8 +32,9 @@ class Recipe:
         return self.regions[int(at[0])]
 
 
-def formulate(here: Evaluation, regions: tuple[Region, ...], tax: float,
-              bounds: tuple[Bound, ...] = ()) -> Recipe:
+def formulate(
+    here: Evaluation, regions: tuple[Region, ...], tax: float, bounds: tuple[Bound, ...] = ()
+) -> Recipe:
     """Return the problem of the least cost plus carbon tax.
 
     Args:

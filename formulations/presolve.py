@@ -12,8 +12,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from formulations.algebra import (Choice, Exclusion, Expr, Floats, Indices, Maximum, Problem,
-                                  Product, Table, corners, extent)
+from formulations.algebra import (
+    Choice,
+    Exclusion,
+    Expr,
+    Floats,
+    Indices,
+    Maximum,
+    Problem,
+    Product,
+    Table,
+    corners,
+    extent,
+)
 from formulations.joint import Cells, best, codes, exclusions_between
 
 # Pairs of cells beyond which products are bounded by their ranges, not pair by pair.
@@ -77,8 +88,9 @@ class Bounds:
                 low += m.factor * max(a.bounds()[1] for a in m.args)
         return low
 
-    def _least(self, a: Choice, b: Choice, table: Floats | None,
-               products: list[tuple[Floats, Floats]]) -> Floats:
+    def _least(
+        self, a: Choice, b: Choice, table: Floats | None, products: list[tuple[Floats, Floats]]
+    ) -> Floats:
         """Return for each cell of ``a`` the least that compatible cells of ``b`` add."""
         values = np.zeros(b.size) if table is None else table
         if products and a.size * b.size <= MAX_PAIRS:
@@ -194,8 +206,9 @@ def first_solution(problem: Problem, cells: list[Indices], original: Problem) ->
         take *= 4
     if found is None:
         return None
-    return found[0], {o: at[found[1][c]] for c, o, at in
-                      zip(problem.choices, original.choices, cells, strict=True)}
+    return found[0], {
+        o: at[found[1][c]] for c, o, at in zip(problem.choices, original.choices, cells, strict=True)
+    }
 
 
 def restrict(problem: Problem, cells: list[Indices]) -> Problem:
@@ -204,17 +217,28 @@ def restrict(problem: Problem, cells: list[Indices]) -> Problem:
     new = {c: Choice(c.name, {k: v[i] for k, v in c.columns.items()}) for c, i in at.items()}
 
     def expr(e: Expr) -> Expr:
-        return Expr(e.constant, {new[c]: v[at[c]] for c, v in e.tables.items()}, e.amounts,
-                    tuple(Product(table(p.left) if isinstance(p.left, Table) else p.left,
-                                  table(p.right)) for p in e.products),
-                    tuple(Maximum(m.factor, tuple(expr(a) for a in m.args)) for m in e.maxima))
+        return Expr(
+            e.constant,
+            {new[c]: v[at[c]] for c, v in e.tables.items()},
+            e.amounts,
+            tuple(
+                Product(table(p.left) if isinstance(p.left, Table) else p.left, table(p.right))
+                for p in e.products
+            ),
+            tuple(Maximum(m.factor, tuple(expr(a) for a in m.args)) for m in e.maxima),
+        )
 
     def table(t: Table) -> Table:
         return Table(new[t.choice], t.values[at[t.choice]])
 
     return Problem(
-        problem.name, list(new.values()), problem.amounts,
+        problem.name,
+        list(new.values()),
+        problem.amounts,
         [replace(r, expr=expr(r.expr)) for r in problem.rows],
-        [Exclusion(new[e.left], new[e.right], e.left_class[at[e.left]], e.right_class[at[e.right]],
-                   e.bad) for e in problem.exclusions],
-        expr(problem.objective))
+        [
+            Exclusion(new[e.left], new[e.right], e.left_class[at[e.left]], e.right_class[at[e.right]], e.bad)
+            for e in problem.exclusions
+        ],
+        expr(problem.objective),
+    )

@@ -15,6 +15,7 @@ from formulations.presolve import Reduced, reduce
 from mlsysim.core.errors import MismatchError
 
 AGREEMENT = 1e-6
+TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,15 @@ def solve(problem: Problem, solver: str = "auto", options: Options | None = None
     return Solved(_checked(outcome, problem), problem.space_size, reduced.problem.space_size, spent)
 
 
+def feasible(problem: Problem, solver: str = "auto", options: Options | None = None) -> bool | None:
+    """Return whether any solution holds; None if a limit cut the proof short."""
+    reduced = reduce(problem)
+    if reduced.incumbent is not None or reduced.infeasible:
+        return not reduced.infeasible
+    outcome = engine(solver).solve(reduced.problem, options or Options())
+    return {"optimal": True, "feasible": True, "infeasible": False, "unknown": None}[outcome.status]
+
+
 def _start(reduced: Reduced, problem: Problem) -> Cells | None:
     """Return the first solution in the reduced problem's cells."""
     if reduced.incumbent is None:
@@ -87,13 +97,17 @@ def _restore(outcome: Outcome, reduced: Reduced, problem: Problem) -> Outcome:
     if outcome.cells:
         outcome = replace(outcome, cells={back[c]: at[c][i] for c, i in outcome.cells.items()})
     known = reduced.incumbent
-    if known is None or outcome.status == "optimal":
+    if known is None:
         return outcome
     if outcome.status == "infeasible":
-        raise MismatchError("the engine calls infeasible what has a known solution",
-                            hint="please report this plan")
-    if outcome.objective is None or known[0] < outcome.objective:
+        raise MismatchError(
+            "the engine calls infeasible what has a known solution", hint="please report this plan"
+        )
+    if outcome.objective is None:
         return replace(outcome, status="feasible", objective=known[0], cells=known[1])
+    # of equally good answers the first in order of cells, whatever the engine came across
+    if known[0] <= outcome.objective + TIE * abs(outcome.objective):
+        return replace(outcome, objective=known[0], cells=known[1])
     return outcome
 
 
@@ -103,9 +117,13 @@ def _checked(outcome: Outcome, problem: Problem) -> Outcome:
         return outcome
     value = float(problem.objective.at(outcome.cells, outcome.amounts)[0])
     if abs(value - outcome.objective) > AGREEMENT * max(abs(value), 1e-30):
-        raise MismatchError(f"{outcome.engine} reports an objective of {outcome.objective:.9g}, "
-                            f"its answer is worth {value:.9g}", hint="please report this plan")
+        raise MismatchError(
+            f"{outcome.engine} reports an objective of {outcome.objective:.9g}, "
+            f"its answer is worth {value:.9g}",
+            hint="please report this plan",
+        )
     if not holds(problem, outcome.cells, AGREEMENT, outcome.amounts)[0]:
-        raise MismatchError(f"the answer of {outcome.engine} breaks a row of the problem",
-                            hint="please report this plan")
+        raise MismatchError(
+            f"the answer of {outcome.engine} breaks a row of the problem", hint="please report this plan"
+        )
     return replace(outcome, objective=value)

@@ -28,18 +28,43 @@ if TYPE_CHECKING:
     Systems: Namespace[Any]
 
 _HOMES = {
-    "SystemEvaluator": "mlsysim.core.api", "scenario": "mlsysim.core.api",
-    "evaluate_plan": "mlsysim.core.api", "MlsysimError": "mlsysim.core.errors",
-    "Evaluation": "mlsysim.core.evaluation", "Layout": "mlsysim.core.layout",
-    "Plan": "mlsysim.core.plan", "Model": "mlsysim.models", "Region": "mlsysim.infra",
-    "Node": "mlsysim.systems", "Fabric": "mlsysim.systems",
+    "SystemEvaluator": "mlsysim.core.api",
+    "scenario": "mlsysim.core.api",
+    "evaluate_plan": "mlsysim.core.api",
+    "MlsysimError": "mlsysim.core.errors",
+    "Evaluation": "mlsysim.core.evaluation",
+    "Layout": "mlsysim.core.layout",
+    "Plan": "mlsysim.core.plan",
+    "Model": "mlsysim.models",
+    "Region": "mlsysim.infra",
+    "Node": "mlsysim.systems",
+    "Fabric": "mlsysim.systems",
 }
-_ZOO = {"Models": "mlsysim.models", "Hardware": "mlsysim.hardware", "Infra": "mlsysim.infra",
-        "Systems": "mlsysim.systems"}
+_ZOO = {
+    "Models": "mlsysim.models",
+    "Hardware": "mlsysim.hardware",
+    "Infra": "mlsysim.infra",
+    "Systems": "mlsysim.systems",
+}
 
-__all__ = ["Evaluation", "Fabric", "Hardware", "Infra", "Layout", "MlsysimError", "Model", "Models",
-           "Node", "Plan", "Region", "SystemEvaluator", "Systems", "evaluate_plan", "optimize",
-           "scenario"]
+__all__ = [
+    "Evaluation",
+    "Fabric",
+    "Hardware",
+    "Infra",
+    "Layout",
+    "MlsysimError",
+    "Model",
+    "Models",
+    "Node",
+    "Plan",
+    "Region",
+    "SystemEvaluator",
+    "Systems",
+    "evaluate_plan",
+    "optimize",
+    "scenario",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,6 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("typer", "rich", "shellingham"):
             raise
-        sys.stderr.write("mlsysim: the command line is not installed.\n"
-                         "  pip install 'mlsysim[cli]'\n")
+        sys.stderr.write("mlsysim: the command line is not installed.\n  pip install 'mlsysim[cli]'\n")
         sys.exit(1)
     sys.exit(run(sys.argv[1:]))

@@ -36,11 +36,21 @@ class Exhaustive(Engine):
             values = np.where(keep, problem.objective.at(batch), np.inf)
             i = int(values.argmin())
             if found is None or values[i] < found[0]:
-                found = float(values[i]), {c: v[i:i + 1] for c, v in batch.items()}
+                found = float(values[i]), {c: v[i : i + 1] for c, v in batch.items()}
         seconds = time.perf_counter() - begin
-        status = {(True, True): "optimal", (True, False): "infeasible", (False, True): "feasible",
-                  (False, False): "unknown"}[finished, found is not None]
-        return Outcome(status, self.name, f"numpy {np.__version__}", seconds,
-                       objective=found[0] if found else None,
-                       bound=found[0] if found and finished else None,
-                       cells=found[1] if found else {}, nodes=seen)
+        status = {
+            (True, True): "optimal",
+            (True, False): "infeasible",
+            (False, True): "feasible",
+            (False, False): "unknown",
+        }[finished, found is not None]
+        return Outcome(
+            status,
+            self.name,
+            f"numpy {np.__version__}",
+            seconds,
+            objective=found[0] if found else None,
+            bound=found[0] if found and finished else None,
+            cells=found[1] if found else {},
+            nodes=seen,
+        )

@@ -20,8 +20,9 @@ def _highspy() -> Any:
     try:
         import highspy
     except ImportError as error:
-        raise MissingExtraError("the solver HiGHS is not installed",
-                                hint="pip install 'mlsysim[solvers]'") from error
+        raise MissingExtraError(
+            "the solver HiGHS is not installed", hint="pip install 'mlsysim[solvers]'"
+        ) from error
     return highspy
 
 
@@ -37,11 +38,16 @@ class Highs(Engine):
         linear = linearize(problem)
         h = highspy.Highs()
         for option, value in {
-                "output_flag": False, "time_limit": float(options.time_limit),
-                "threads": int(options.threads), "random_seed": int(options.seed),
-                "mip_rel_gap": float(options.gap), "mip_abs_gap": 0.0,
-                "mip_feasibility_tolerance": TOLERANCE, "primal_feasibility_tolerance": TOLERANCE,
-                "dual_feasibility_tolerance": TOLERANCE}.items():
+            "output_flag": False,
+            "time_limit": float(options.time_limit),
+            "threads": int(options.threads),
+            "random_seed": int(options.seed),
+            "mip_rel_gap": float(options.gap),
+            "mip_abs_gap": 0.0,
+            "mip_feasibility_tolerance": TOLERANCE,
+            "primal_feasibility_tolerance": TOLERANCE,
+            "dual_feasibility_tolerance": TOLERANCE,
+        }.items():
             h.setOptionValue(option, value)
         h.passModel(_model(highspy, linear))
         if start:
@@ -78,11 +84,23 @@ def _outcome(highspy: Any, h: Any, m: Linear, problem: Problem, seconds: float) 
         verdict = "infeasible"  # every variable is bounded, so unbounded is impossible
     else:
         verdict = "feasible" if has_solution else "unknown"
-    common = {"engine": Highs.name, "version": h.version(), "seconds": seconds,
-              "variables": len(m.cost), "rows": len(m.row_low), "nodes": max(0, int(info.mip_node_count))}
+    common = {
+        "engine": Highs.name,
+        "version": h.version(),
+        "seconds": seconds,
+        "variables": len(m.cost),
+        "rows": len(m.row_low),
+        "nodes": max(0, int(info.mip_node_count)),
+    }
     if verdict in ("infeasible", "unknown"):
         return Outcome(verdict, **common)
     cells, amounts = m.decode(np.asarray(h.getSolution().col_value))
     bound = float(info.mip_dual_bound) if m.whole.any() else float(info.objective_function_value)
-    return Outcome(verdict, **common, objective=float(info.objective_function_value) * m.scale,
-                   bound=bound * m.scale if np.isfinite(bound) else None, cells=cells, amounts=amounts)
+    return Outcome(
+        verdict,
+        **common,
+        objective=float(info.objective_function_value) * m.scale,
+        bound=bound * m.scale if np.isfinite(bound) else None,
+        cells=cells,
+        amounts=amounts,
+    )

@@ -17,13 +17,21 @@ from mlsysim.cli import zoo as zoo_command
 from mlsysim.cli.output import OUTPUT, Output, emit_error
 from mlsysim.core.errors import InputError, MlsysimError, SolverLimitError
 
-EPILOG = ("Exit codes: 0 holds, 1 bad input, 2 physically infeasible, 3 a limit of the plan is "
-          "violated, 4 the solver stopped without an answer.")
+EPILOG = (
+    "Exit codes: 0 holds, 1 bad input, 2 physically infeasible, 3 a limit of the plan is "
+    "violated, 4 the solver stopped without an answer."
+)
 
-app = typer.Typer(name="mlsysim", no_args_is_help=True, add_completion=True, epilog=EPILOG,
-                  rich_markup_mode=None, pretty_exceptions_enable=False,
-                  help="Will it fit, how fast, what does it cost and emit, and what is the best "
-                       "way to run it: ML systems from physics, optimized with proof.")
+app = typer.Typer(
+    name="mlsysim",
+    no_args_is_help=True,
+    add_completion=True,
+    epilog=EPILOG,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Will it fit, how fast, what does it cost and emit, and what is the best "
+    "way to run it: ML systems from physics, optimized with proof.",
+)
 
 
 def _version(wanted: bool) -> None:
@@ -35,9 +43,13 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def root(context: typer.Context, output: OUTPUT = None,
-         version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
-                                               help="Print the version and exit.")] = False) -> None:
+def root(
+    context: typer.Context,
+    output: OUTPUT = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Keep the output format for the command that follows."""
     context.obj = output
 
@@ -56,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app(list(arguments), standalone_mode=False, prog_name="mlsysim")
     except TyperException as error:  # a usage error: Click's own code 2 would mean the physics
-        message = getattr(error, "format_message", lambda: str(error))()
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
         if not message:  # no command given: the help is already printed
             return 1
         emit_error(InputError(message, hint=f"see: {_help_for(arguments)}"), _asked(arguments))
@@ -97,6 +109,7 @@ def _asked(arguments: Sequence[str]) -> Output:
 
 
 def _help_for(arguments: Sequence[str]) -> str:
-    commands = [a for a in arguments[:2] if a in ("eval", "zoo", "schema", "optimize", "parallelism",
-                                                  "placement")]
+    commands = [
+        a for a in arguments[:2] if a in ("eval", "zoo", "schema", "optimize", "parallelism", "placement")
+    ]
     return " ".join(["mlsysim", *commands, "--help"])

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +16,7 @@ import typer
 from mlsysim.core.errors import MlsysimError
 
 
-class Output(str, Enum):
+class Output(StrEnum):
     """The form of the result on stdout."""
 
     text = "text"
@@ -24,9 +24,15 @@ class Output(str, Enum):
     markdown = "markdown"
 
 
-OUTPUT = Annotated[Output | None, typer.Option(
-    "-o", "--output", help="Form of the result; may stand before or after the command.",
-    show_default="text")]
+OUTPUT = Annotated[
+    Output | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Form of the result; may stand before or after the command.",
+        show_default="text",
+    ),
+]
 
 
 def chosen(context: typer.Context, output: Output | None) -> Output:
@@ -38,8 +44,9 @@ def chosen(context: typer.Context, output: Output | None) -> Output:
     return output or Output.text
 
 
-def emit(output: Output, document: Callable[[], Any], text: Callable[[], str],
-         markdown: Callable[[], str]) -> None:
+def emit(
+    output: Output, document: Callable[[], Any], text: Callable[[], str], markdown: Callable[[], str]
+) -> None:
     """Print the result once, in the form asked for."""
     if output is Output.json:
         sys.stdout.write(json.dumps(finite(document()), indent=2, ensure_ascii=False) + "\n")
@@ -63,9 +70,16 @@ def finite(value: Any) -> Any:
 def emit_error(error: MlsysimError, output: Output) -> None:
     """Print an error: a JSON document on stdout, or a message on stderr."""
     if output is Output.json:
-        document = {"schema_version": "1.0", "status": "error",
-                    "error": {"code": error.code, "where": error.where or None,
-                              "problem": error.problem, "hint": error.hint or None}}
+        document = {
+            "schema_version": "1.0",
+            "status": "error",
+            "error": {
+                "code": error.code,
+                "where": error.where or None,
+                "problem": error.problem,
+                "hint": error.hint or None,
+            },
+        }
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     else:
         sys.stderr.write(f"mlsysim: {error}\n" if not error.where else f"{error}\n")

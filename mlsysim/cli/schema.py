@@ -13,8 +13,10 @@ def register(app: typer.Typer) -> None:
     app.command("schema", epilog="Example:  mlsysim schema > plan.schema.json")(schema)
 
 
-def schema(result: Annotated[bool, typer.Option("--result", help="The results' schema, not the plan's.")] = False,
-           output: Annotated[str | None, typer.Option("-o", "--output", hidden=True)] = None) -> int:
+def schema(
+    result: Annotated[bool, typer.Option("--result", help="The results' schema, not the plan's.")] = False,
+    output: Annotated[str | None, typer.Option("-o", "--output", hidden=True)] = None,
+) -> int:
     """Print the JSON Schema of the plan file, or of the results."""
     from mlsysim.core.schemas import plan_schema, result_schema
 

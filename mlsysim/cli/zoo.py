@@ -11,15 +11,23 @@ from mlsysim.cli.output import OUTPUT, chosen, emit
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("zoo", epilog="Examples:  mlsysim zoo hardware   |   mlsysim zoo hardware H100   |   "
-                              "mlsysim zoo walls")(zoo)
+    app.command(
+        "zoo",
+        epilog="Examples:  mlsysim zoo hardware   |   mlsysim zoo hardware H100   |   mlsysim zoo walls",
+    )(zoo)
 
 
 def zoo(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="hardware|models|infra|systems|walls|check", help="What to list.")],
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One entry in full, with its sources.")] = None,
-    filter_: Annotated[str, typer.Option("--filter", help="Only entries whose name, group or title contains this.")] = "",
+    kind: Annotated[
+        str, typer.Argument(metavar="hardware|models|infra|systems|walls|check", help="What to list.")
+    ],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One entry in full, with its sources.")
+    ] = None,
+    filter_: Annotated[
+        str, typer.Option("--filter", help="Only entries whose name, group or title contains this.")
+    ] = "",
     sort: Annotated[str, typer.Option(help="Column to sort by; a leading '-' reverses.")] = "",
     output: OUTPUT = None,
 ) -> int:

@@ -1,0 +1,1 @@
+"""Units, provenance, the registry, plans, and the evaluation."""

@@ -68,11 +68,20 @@ class SystemEvaluator:
     """Evaluates a model on an accelerator without a plan file."""
 
     @staticmethod
-    def evaluate(scenario_name: str = "", model_obj: Model | str = "", hardware_obj: Hardware | str = "",
-                 batch_size: int = 1, precision: str | None = None,
-                 efficiency: float | str | None = None, *, seq_len: int | None = None,
-                 phase: str = "inference", accelerators: int = 1,
-                 region: Region | str | None = None, layout: Layout | None = None) -> Evaluation:
+    def evaluate(
+        scenario_name: str = "",
+        model_obj: Model | str = "",
+        hardware_obj: Hardware | str = "",
+        batch_size: int = 1,
+        precision: str | None = None,
+        efficiency: float | str | None = None,
+        *,
+        seq_len: int | None = None,
+        phase: str = "inference",
+        accelerators: int = 1,
+        region: Region | str | None = None,
+        layout: Layout | None = None,
+    ) -> Evaluation:
         """Return the evaluation of one inference step on one accelerator (or a training step).
 
         Args:
@@ -94,17 +103,23 @@ class SystemEvaluator:
         settings = Settings(
             model=MODELS.get(model_obj) if isinstance(model_obj, str) else model_obj,
             hardware=HARDWARE.get(hardware_obj) if isinstance(hardware_obj, str) else hardware_obj,
-            name=scenario_name, phase=phase, batch=_whole("batch_size", batch_size),
-            seq_len=None if seq_len is None else _whole("seq_len", seq_len), precision=precision,
-            efficiency=_efficiency(efficiency), accelerators=_whole("accelerators", accelerators),
-            region=INFRA.get(region) if isinstance(region, str) else region)
+            name=scenario_name,
+            phase=phase,
+            batch=_whole("batch_size", batch_size),
+            seq_len=None if seq_len is None else _whole("seq_len", seq_len),
+            precision=precision,
+            efficiency=_efficiency(efficiency),
+            accelerators=_whole("accelerators", accelerators),
+            region=INFRA.get(region) if isinstance(region, str) else region,
+        )
         return evaluate(resolve(settings), layout)
 
 
 def _whole(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000_000:
-        raise InputError(f"{value!r} is not allowed here", where=name,
-                         hint="give a whole number from 1 to 1,000,000,000")
+        raise InputError(
+            f"{value!r} is not allowed here", where=name, hint="give a whole number from 1 to 1,000,000,000"
+        )
     return value
 
 
@@ -112,6 +127,9 @@ def _efficiency(value: float | str | None) -> float | None:
     if value is None or value == "auto":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise InputError(f"{value!r} is not allowed here", where="efficiency",
-                         hint="give 'auto' or a share of the peak above 0 and at most 1")
+        raise InputError(
+            f"{value!r} is not allowed here",
+            where="efficiency",
+            hint="give 'auto' or a share of the peak above 0 and at most 1",
+        )
     return float(value)

@@ -98,8 +98,11 @@ def unknown(what: str, name: str, known: Iterable[str], see: str = "") -> Unknow
     """Return the error for a name that is not there, naming the nearest that are."""
     known = list(known)
     close = nearest(name, known)
-    parts = [f"Nearest: {', '.join(close)}." if close else f"Known: {', '.join(known[:12])}"
-             + (", ..." if len(known) > 12 else ".")]
+    parts = [
+        f"Nearest: {', '.join(close)}."
+        if close
+        else f"Known: {', '.join(known[:12])}" + (", ..." if len(known) > 12 else ".")
+    ]
     if see:
         parts.append(f"All: {see}")
     return UnknownNameError(f"no {what} called {name!r}", hint="  ".join(parts))

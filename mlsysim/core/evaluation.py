@@ -50,11 +50,17 @@ class Reading:
     def to_dict(self) -> Json:
         """Return the reading as one entry of the result's ``walls``."""
         room = self.headroom
-        return {"number": self.wall.number, "name": self.wall.name, "domain": self.wall.domain,
-                "status": self.status, "demand": self.demand, "supply": self.supply,
-                "unit": self.unit or None,
-                "headroom": None if room is None or not np.isfinite(room) else room,
-                "note": self.note}
+        return {
+            "number": self.wall.number,
+            "name": self.wall.name,
+            "domain": self.wall.domain,
+            "status": self.status,
+            "demand": self.demand,
+            "supply": self.supply,
+            "unit": self.unit or None,
+            "headroom": None if room is None or not np.isfinite(room) else room,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,9 @@ class Check:
     def ok(self) -> bool:
         """Whether the metric lies within the bound, to the solvers' tolerance."""
         b, slack = self.bound, TOLERANCE * max(abs(self.value), 1e-30)
-        return ((b.low is None or self.value >= b.low - slack)
-                and (b.high is None or self.value <= b.high + slack))
+        return (b.low is None or self.value >= b.low - slack) and (
+            b.high is None or self.value <= b.high + slack
+        )
 
     def to_dict(self) -> Json:
         """Return the check as one entry of the result's ``assertions``."""
@@ -78,8 +85,14 @@ class Check:
         def shown(x: float | None) -> float | None:
             return None if x is None else units.from_base(x, m.unit)
 
-        return {"metric": m.name, "min": shown(self.bound.low), "max": shown(self.bound.high),
-                "value": shown(self.value), "unit": m.unit, "ok": self.ok}
+        return {
+            "metric": m.name,
+            "min": shown(self.bound.low),
+            "max": shown(self.bound.high),
+            "value": shown(self.value),
+            "unit": m.unit,
+            "ok": self.ok,
+        }
 
 
 @dataclass(frozen=True)
@@ -90,11 +103,13 @@ class Evaluation:
         scenario: what was evaluated.
         layout: the layout of a training job; None for inference.
         state: what the walls saw.
+        layout_by: who chose the layout: ``rule`` (what the plan leaves open) or ``given``.
     """
 
     scenario: Scenario
     layout: Layout | None
     state: State
+    layout_by: str = "rule"
 
     @cached_property
     def walls(self) -> tuple[Reading, ...]:
@@ -128,8 +143,12 @@ class Evaluation:
     def bottleneck(self) -> str:
         """What most of the step's time goes to."""
         s = self.state
-        parts = {"compute": s.matmul, "memory": s.stream + s.update, "communication": s.exposed,
-                 "bubble": s.bubble}
+        parts = {
+            "compute": s.matmul,
+            "memory": s.stream + s.update,
+            "communication": s.exposed,
+            "bubble": s.bubble,
+        }
         return max(parts, key=lambda name: float(parts[name]))
 
     @property
@@ -154,24 +173,34 @@ class Evaluation:
         return render(self)
 
     def _lens(self, prefix: str) -> tuple[Json, Json]:
-        chosen: dict[str, Metric] = {n.split(".")[1]: m for n, m in METRICS.items()
-                                     if n.startswith(prefix + ".")}
-        return ({n: units.from_base(m.value(self.state), m.unit) for n, m in chosen.items()},
-                {n: m.unit for n, m in chosen.items()})
+        chosen: dict[str, Metric] = {
+            n.split(".")[1]: m for n, m in METRICS.items() if n.startswith(prefix + ".")
+        }
+        return (
+            {n: units.from_base(m.value(self.state), m.unit) for n, m in chosen.items()},
+            {n: m.unit for n, m in chosen.items()},
+        )
 
     def to_dict(self) -> Json:
         """Return the evaluation as the JSON document of ``eval``."""
         from mlsysim.core.scorecard import lenses
 
         shown = lenses(self)
-        document: Json = {"schema_version": SCHEMA_VERSION, "scenario": self.scenario.name,
-                          "status": self.status}
+        document: Json = {
+            "schema_version": SCHEMA_VERSION,
+            "scenario": self.scenario.name,
+            "status": self.status,
+        }
         for prefix in ("feasibility", "performance", "macro"):
             metrics, their_units = self._lens(prefix)
             if prefix == "performance":
                 metrics["bottleneck"] = self.bottleneck
-            document[prefix] = {"status": shown[prefix].status, "summary": shown[prefix].summary,
-                                "metrics": metrics, "units": their_units}
+            document[prefix] = {
+                "status": shown[prefix].status,
+                "summary": shown[prefix].summary,
+                "metrics": metrics,
+                "units": their_units,
+            }
         document["walls"] = [w.to_dict() for w in self.walls]
         document["assertions"] = [c.to_dict() for c in self.checks]
         document["plan"] = self.plan()
@@ -186,36 +215,55 @@ class Evaluation:
 def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
     """Return a scenario and a layout as a complete plan."""
     s = scenario.settings
-    workload: Json = {"name": s.model.name, "batch_size": scenario.batch, "phase": s.phase,
-                      "seq_len": scenario.seq_len, "precision": scenario.precision,
-                      "efficiency": "auto" if s.efficiency is None else s.efficiency,
-                      "attention": "fused" if s.fused_attention else "unfused",
-                      "dropout": s.dropout}
+    workload: Json = {
+        "name": s.model.name,
+        "batch_size": scenario.batch,
+        "phase": s.phase,
+        "seq_len": scenario.seq_len,
+        "precision": scenario.precision,
+        "efficiency": "auto" if s.efficiency is None else s.efficiency,
+        "attention": "fused" if s.fused_attention else "unfused",
+        "dropout": s.dropout,
+    }
     if scenario.optimizer:
         workload["optimizer"] = scenario.optimizer
     hardware: Json = {"name": s.hardware.name, "accelerators": scenario.accelerators}
     if s.node:
         hardware["node"] = s.node.name
-    ops: Json = {"region": scenario.region.name,
-                 "duration_days": units.from_base(scenario.duration, "day"),
-                 "ownership": "rent" if s.rented else "own", "pue": scenario.site.pue}
+    ops: Json = {
+        "region": scenario.region.name,
+        "duration_days": units.from_base(scenario.duration, "day"),
+        "ownership": "rent" if s.rented else "own",
+        "pue": scenario.site.pue,
+    }
     plan: Json = {"version": "1.0"}
     if s.name:
         plan["name"] = s.name
     plan |= {"workload": workload, "hardware": hardware, "ops": ops}
     if layout is not None:
         plan["parallelism"] = layout.to_dict()
-    limits = {name: f"{units.from_base(value, unit):.12g} {unit}" for name, value, unit in
-              (("budget", s.limits.budget, "USD"), ("carbon", s.limits.carbon, "tCO2e"),
-               ("water", s.limits.water, "L")) if value is not None}
+    limits = {
+        name: f"{units.from_base(value, unit):.12g} {unit}"
+        for name, value, unit in (
+            ("budget", s.limits.budget, "USD"),
+            ("carbon", s.limits.carbon, "tCO2e"),
+            ("water", s.limits.water, "L"),
+        )
+        if value is not None
+    }
     constraints: Json = dict(limits)
     if s.limits.communication is not None:
         constraints["communication"] = s.limits.communication
     if s.bounds:
         constraints["assert"] = [
             {"metric": b.metric.name}
-            | {side: units.from_base(x, b.metric.unit) for side, x in (("min", b.low), ("max", b.high))
-               if x is not None} for b in s.bounds]
+            | {
+                side: units.from_base(x, b.metric.unit)
+                for side, x in (("min", b.low), ("max", b.high))
+                if x is not None
+            }
+            for b in s.bounds
+        ]
     if constraints:
         plan["constraints"] = constraints
     return plan
@@ -225,8 +273,10 @@ def _read(wall: Wall, state: State, bottleneck: int) -> Reading:
     rows = wall.rows(state)
     if not rows:
         return Reading(wall, "n/a", note=wall.why_not(state))
-    return max((_reading(wall, row, bottleneck) for row in rows),
-               key=lambda r: (_ORDER[r.status], -np.inf if r.headroom is None else -r.headroom))
+    return max(
+        (_reading(wall, row, bottleneck) for row in rows),
+        key=lambda r: (_ORDER[r.status], -np.inf if r.headroom is None else -r.headroom),
+    )
 
 
 _ORDER = {"info": 0, "pass": 1, "binding": 2, "fail": 3}
@@ -243,9 +293,15 @@ def _reading(wall: Wall, row: Row, bottleneck: int) -> Reading:
         status = "binding" if wall.number == bottleneck else "pass"
     else:
         status = "binding" if demand >= supply * (1.0 - BINDING) else "pass"
-    return Reading(wall, status, units.from_base(demand, row.unit),
-                   None if supply is None else units.from_base(supply, row.unit),
-                   row.unit, row.note, row.hard)
+    return Reading(
+        wall,
+        status,
+        units.from_base(demand, row.unit),
+        None if supply is None else units.from_base(supply, row.unit),
+        row.unit,
+        row.note,
+        row.hard,
+    )
 
 
 def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
@@ -259,16 +315,32 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
         tokens = s.batch * job.model.tokens
         forward = s.batch * job.model.flops
     return State(
-        phase="training", accelerators=float(s.accelerators), time=result.time,
-        matmul=result.matmul, stream=result.elementwise, exposed=result.exposed,
-        bubble=result.bubble, update=result.update, model_flops=3.0 * float(forward),
-        peak=s.chip.peak, share=s.chip.share,
+        phase="training",
+        accelerators=float(s.accelerators),
+        time=result.time,
+        matmul=result.matmul,
+        stream=result.elementwise,
+        exposed=result.exposed,
+        bubble=result.bubble,
+        update=result.update,
+        model_flops=3.0 * float(forward),
+        peak=s.chip.peak,
+        share=s.chip.share,
         bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
-        memory=result.memory, state=result.state, activations=result.activations, cache=0.0,
-        reserve=s.reserve, capacity=s.capacity, tokens=tokens, samples=float(s.batch),
-        tensor_ranks=tensor_ranks, domain=s.network.domain,
-        bill=bill(s.fleet, s.site, s.duration, s.settings.rented), duration=s.duration,
-        limits=s.settings.limits)
+        memory=result.memory,
+        state=result.state,
+        activations=result.activations,
+        cache=0.0,
+        reserve=s.reserve,
+        capacity=s.capacity,
+        tokens=tokens,
+        samples=float(s.batch),
+        tensor_ranks=tensor_ranks,
+        domain=s.network.domain,
+        bill=bill(s.fleet, s.site, s.duration, s.settings.rented),
+        duration=s.duration,
+        limits=s.settings.limits,
+    )
 
 
 def _inference_state(s: Scenario) -> State:
@@ -285,16 +357,32 @@ def _inference_state(s: Scenario) -> State:
         tokens = batch * totals.tokens
     n = float(s.accelerators)
     return State(
-        phase="inference", accelerators=n, time=float(result.time),
-        matmul=float(result.matmul), stream=float(result.stream), exposed=0.0, bubble=0.0, update=0.0,
-        model_flops=n * float(result.flops), peak=s.chip.peak, share=s.chip.share,
+        phase="inference",
+        accelerators=n,
+        time=float(result.time),
+        matmul=float(result.matmul),
+        stream=float(result.stream),
+        exposed=0.0,
+        bubble=0.0,
+        update=0.0,
+        model_flops=n * float(result.flops),
+        peak=s.chip.peak,
+        share=s.chip.share,
         bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
         memory=float(result.weights + result.cache + result.activations) + s.reserve,
-        state=float(result.weights), activations=float(result.activations),
-        cache=float(result.cache), reserve=s.reserve, capacity=s.capacity, tokens=n * tokens,
-        samples=n * batch, tensor_ranks=1.0, domain=s.network.domain,
-        bill=bill(s.fleet, s.site, s.duration, s.settings.rented), duration=s.duration,
-        limits=s.settings.limits)
+        state=float(result.weights),
+        activations=float(result.activations),
+        cache=float(result.cache),
+        reserve=s.reserve,
+        capacity=s.capacity,
+        tokens=n * tokens,
+        samples=n * batch,
+        tensor_ranks=1.0,
+        domain=s.network.domain,
+        bill=bill(s.fleet, s.site, s.duration, s.settings.rented),
+        duration=s.duration,
+        limits=s.settings.limits,
+    )
 
 
 def evaluate(s: Scenario, layout: Layout | None = None) -> Evaluation:
@@ -306,10 +394,9 @@ def evaluate(s: Scenario, layout: Layout | None = None) -> Evaluation:
     """
     if s.job is None:
         return Evaluation(s, None, _inference_state(s))
+    layout_by = "given" if layout else "rule"
     layout = layout or by_rule(s)
     columns = columns_of(layout)
-    result = step(s.job, layer_of(s.job, columns), pipeline_of(s.job, columns),
-                  shard_of(s.job, columns))
-    numbers = Step(**{name: float(np.asarray(value).reshape(-1)[0])
-                      for name, value in vars(result).items()})
-    return Evaluation(s, layout, training_state(s, numbers, float(layout.tp)))
+    result = step(s.job, layer_of(s.job, columns), pipeline_of(s.job, columns), shard_of(s.job, columns))
+    numbers = Step(**{name: float(np.asarray(value).reshape(-1)[0]) for name, value in vars(result).items()})
+    return Evaluation(s, layout, training_state(s, numbers, float(layout.tp)), layout_by)

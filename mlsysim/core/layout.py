@@ -13,8 +13,16 @@ import numpy as np
 
 from mlsysim.core.errors import InputError
 from mlsysim.core.resolve import Scenario
-from mlsysim.physics.training import (Job, LayerPart, PipelinePart, ShardPart, layer_part,
-                                      pipeline_part, shard_part, step)
+from mlsysim.physics.training import (
+    Job,
+    LayerPart,
+    PipelinePart,
+    ShardPart,
+    layer_part,
+    pipeline_part,
+    shard_part,
+    step,
+)
 from mlsysim.physics.transformer import RECOMPUTE, Transformer
 
 Columns = dict[str, np.ndarray]
@@ -102,34 +110,55 @@ def space(s: Scenario) -> Space:
             return legal
         if fixed[name] not in legal:
             shown = ", ".join(map(str, legal[:12])) + (", ..." if len(legal) > 12 else "")
-            raise InputError(f"{name} {fixed[name]} is not possible: {why}",
-                             where=f"parallelism.{name}", hint=f"possible: {shown}")
+            raise InputError(
+                f"{name} {fixed[name]} is not possible: {why}",
+                where=f"parallelism.{name}",
+                hint=f"possible: {shown}",
+            )
         return [fixed[name]]
 
     heads = int(np.gcd(int(m.heads), int(m.kv_heads))) if isinstance(m, Transformer) else 1
-    tp = pick("tp", [d for d in degrees if heads % d == 0],
-              f"it must divide {n} accelerators and {heads} heads (KV heads)" if dense
-              else "this model is replicated, not split")
-    cp = pick("cp", [d for d in degrees if dense and s.seq_len % d == 0] or [1],
-              f"it must divide {n} accelerators and the sequence of {s.seq_len}")
-    pp = pick("pp", [d for d in degrees if d <= s.job.weights.layers],
-              f"it must divide {n} accelerators and be at most {s.job.weights.layers:g} layers")
+    tp = pick(
+        "tp",
+        [d for d in degrees if heads % d == 0],
+        f"it must divide {n} accelerators and {heads} heads (KV heads)"
+        if dense
+        else "this model is replicated, not split",
+    )
+    cp = pick(
+        "cp",
+        [d for d in degrees if dense and s.seq_len % d == 0] or [1],
+        f"it must divide {n} accelerators and the sequence of {s.seq_len}",
+    )
+    pp = pick(
+        "pp",
+        [d for d in degrees if d <= s.job.weights.layers],
+        f"it must divide {n} accelerators and be at most {s.job.weights.layers:g} layers",
+    )
     experts = int(m.experts) if isinstance(m, Transformer) else 0
-    ep = pick("ep", [d for d in divisors(experts or 1) if n % d == 0],
-              f"it must divide {n} accelerators and {experts} experts" if experts
-              else "this model has no experts")
+    ep = pick(
+        "ep",
+        [d for d in divisors(experts or 1) if n % d == 0],
+        f"it must divide {n} accelerators and {experts} experts" if experts else "this model has no experts",
+    )
     dp = pick("dp", degrees, f"it must divide {n} accelerators")
-    microbatch = pick("microbatch_size", [d for d in divisors(s.batch) if d <= MAX_MICROBATCH],
-                      f"it must divide the batch of {s.batch} and be at most {MAX_MICROBATCH}")
+    microbatch = pick(
+        "microbatch_size",
+        [d for d in divisors(s.batch) if d <= MAX_MICROBATCH],
+        f"it must divide the batch of {s.batch} and be at most {MAX_MICROBATCH}",
+    )
     modes = list(RECOMPUTE) if dense and not s.job.fused_attention else ["none", "full"]
     if fixed.get("recompute") == "selective":
         modes = list(RECOMPUTE)
-    recompute = [RECOMPUTE.index(r) for r in pick("recompute", modes if dense else ["none"],
-                                                  "this model has no layers to recompute")]
+    recompute = [
+        RECOMPUTE.index(r)
+        for r in pick("recompute", modes if dense else ["none"], "this model has no layers to recompute")
+    ]
     interleave = fixed.get("interleave")
     sequence = fixed.get("sequence_parallel")
-    layer = _grid(tp=tp, cp=cp, ep=ep, microbatch_size=microbatch, recompute=recompute,
-                  sequence_parallel=[False, True])
+    layer = _grid(
+        tp=tp, cp=cp, ep=ep, microbatch_size=microbatch, recompute=recompute, sequence_parallel=[False, True]
+    )
     layer = _keep(layer, (layer["tp"] > 1) | ~layer["sequence_parallel"])
     if sequence is not None:
         layer = _keep(layer, (layer["tp"] == 1) | (layer["sequence_parallel"] == sequence))
@@ -149,7 +178,8 @@ def space(s: Scenario) -> Space:
             f"a batch of {s.batch} cannot be divided over {n} accelerators",
             where="workload.batch_size" if "dp" not in fixed else "parallelism",
             hint="tp x cp x pp x dp must be the accelerators, and dp x microbatch divide the batch; "
-                 + _batch_hint(s.batch, n))
+            + _batch_hint(s.batch, n),
+        )
     return Space(layer, pipe, shard)
 
 
@@ -167,9 +197,11 @@ def _pipelines(layers: int, pp: list[int], interleave: int | None) -> Columns:
             chunks += [v for v in divisors(layers // p)[1:] if v <= MAX_INTERLEAVE]
         pairs += [(p, v) for v in chunks if interleave in (None, v)]
     if not pairs:
-        raise InputError(f"interleave {interleave} is not possible",
-                         where="parallelism.interleave",
-                         hint=f"it must divide the {layers} layers over the pipeline stages")
+        raise InputError(
+            f"interleave {interleave} is not possible",
+            where="parallelism.interleave",
+            hint=f"it must divide the {layers} layers over the pipeline stages",
+        )
     table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return {"pp": table[:, 0], "interleave": table[:, 1]}
 
@@ -185,8 +217,15 @@ def _keep(columns: Columns, mask: np.ndarray) -> Columns:
 
 def layer_of(job: Job, c: Columns) -> LayerPart:
     """Return the layer part for columns of decisions."""
-    return layer_part(job, tp=c["tp"], cp=c["cp"], ep=c["ep"], microbatch=c["microbatch_size"],
-                      recompute=c["recompute"], sequence_parallel=c["sequence_parallel"])
+    return layer_part(
+        job,
+        tp=c["tp"],
+        cp=c["cp"],
+        ep=c["ep"],
+        microbatch=c["microbatch_size"],
+        recompute=c["recompute"],
+        sequence_parallel=c["sequence_parallel"],
+    )
 
 
 def pipeline_of(job: Job, c: Columns) -> PipelinePart:
@@ -196,8 +235,7 @@ def pipeline_of(job: Job, c: Columns) -> PipelinePart:
 
 def shard_of(job: Job, c: Columns) -> ShardPart:
     """Return the shard part for columns of decisions."""
-    return shard_part(job, tp=c["tp"], cp=c["cp"], pp=c["pp"], dp=c["dp"], ep=c["ep"],
-                      zero=c["zero_stage"])
+    return shard_part(job, tp=c["tp"], cp=c["cp"], pp=c["pp"], dp=c["dp"], ep=c["ep"], zero=c["zero_stage"])
 
 
 def columns_of(layout: Layout) -> Columns:
@@ -211,22 +249,25 @@ def divides(batch: int, dp: np.ndarray, microbatch: np.ndarray) -> np.ndarray:
     return np.asarray(batch % (dp * microbatch) == 0)
 
 
-def whole_rounds(batch: int, accelerators: int, tp: np.ndarray, cp: np.ndarray,
-                 microbatch: np.ndarray) -> np.ndarray:
+def whole_rounds(
+    batch: int, accelerators: int, tp: np.ndarray, cp: np.ndarray, microbatch: np.ndarray
+) -> np.ndarray:
     """Return whether microbatches come in whole rounds of the pipeline's stages.
 
     ``m / pp = B tp cp / (N microbatch)``; an interleaved schedule needs it whole (Narayanan 2021,
     section 2.2).
     """
-    return np.asarray((batch * tp * cp) % (accelerators * microbatch) == 0)
+    return np.asarray((batch * tp * cp) % (accelerators * microbatch) == 0, dtype=bool)
 
 
 def legal_together(c: Columns, batch: int, accelerators: int) -> np.ndarray:
     """Return which complete layouts keep the rules that join the factors."""
     rounds = whole_rounds(batch, accelerators, c["tp"], c["cp"], c["microbatch_size"])
-    return ((c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators)
-            & divides(batch, c["dp"], c["microbatch_size"])
-            & ((c["interleave"] == 1) | rounds))
+    return (
+        (c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators)
+        & divides(batch, c["dp"], c["microbatch_size"])
+        & ((c["interleave"] == 1) | rounds)
+    )
 
 
 def by_rule(s: Scenario) -> Layout:
@@ -249,16 +290,28 @@ def by_rule(s: Scenario) -> Layout:
         joint = _join(legal.layer, legal.pipeline, legal.shard)
         joint = _keep(joint, legal_together(joint, s.batch, s.accelerators))
     if not len(joint["tp"]):
-        raise InputError("no layout is possible with what the plan fixes", where="parallelism",
-                         hint="tp x cp x pp x dp must be the accelerators, dp x microbatch_size "
-                              "divide the batch; leave some of them out")
-    held = np.asarray(step(s.job, layer_of(s.job, joint), pipeline_of(s.job, joint),
-                           shard_of(s.job, joint)).memory) + np.zeros(len(joint["tp"]))
+        raise InputError(
+            "no layout is possible with what the plan fixes",
+            where="parallelism",
+            hint="tp x cp x pp x dp must be the accelerators, dp x microbatch_size "
+            "divide the batch; leave some of them out",
+        )
+    held = np.asarray(
+        step(s.job, layer_of(s.job, joint), pipeline_of(s.job, joint), shard_of(s.job, joint)).memory
+    ) + np.zeros(len(joint["tp"]))
     outside = (held > s.capacity) | (joint["tp"] > s.network.domain)
     ranks = joint["tp"] * joint["cp"] * joint["pp"]
-    order = np.lexsort((joint["microbatch_size"], joint["ep"], joint["cp"], joint["pp"],
-                        ranks * joint["ep"], joint["recompute"],
-                        np.where(outside, held, 0.0)))
+    order = np.lexsort(
+        (
+            joint["microbatch_size"],
+            joint["ep"],
+            joint["cp"],
+            joint["pp"],
+            ranks * joint["ep"],
+            joint["recompute"],
+            np.where(outside, held, 0.0),
+        )
+    )
     return layout_at(joint, int(order[0]))
 
 
@@ -272,8 +325,8 @@ def _rule_layer(layer: Columns, s: Scenario) -> Columns:
 
 def _prefer(column: np.ndarray, value: int) -> np.ndarray:
     """Return where a column has the preferred value; everywhere if it never does."""
-    chosen = column == value
-    return chosen if chosen.any() else np.ones_like(chosen)
+    chosen = np.asarray(column == value)
+    return chosen if chosen.any() else np.ones(len(column), dtype=bool)
 
 
 def _join(layer: Columns, pipe: Columns, shard: Columns) -> Columns:
@@ -284,8 +337,11 @@ def _join(layer: Columns, pipe: Columns, shard: Columns) -> Columns:
         agree &= (layer[name][:, None] == shard[name][None, :])[:, None, :]
     agree &= (pipe["pp"][:, None] == shard["pp"][None, :])[None, :, :]
     i, j, k = np.nonzero(agree)
-    return ({n: v[k] for n, v in shard.items()} | {n: v[j] for n, v in pipe.items()}
-            | {n: v[i] for n, v in layer.items()})
+    return (
+        {n: v[k] for n, v in shard.items()}
+        | {n: v[j] for n, v in pipe.items()}
+        | {n: v[i] for n, v in layer.items()}
+    )
 
 
 def layout_at(c: Columns, index: int) -> Layout:

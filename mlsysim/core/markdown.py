@@ -24,17 +24,43 @@ def evaluation(e: Evaluation, level: int = 2) -> str:
     parts = [f"{'#' * level} {e.scenario.name}: {e.status.replace('_', ' ')}"]
     if e.layout:
         parts.append(f"`{e.layout}`")
-    parts.append(table(("lens", "status", "summary"),
-                       [(name.capitalize(), lens.status, lens.summary)
-                        for name, lens in lenses(e).items()]))
-    parts.append(table(("#", "wall", "status", "demand", "supply", "headroom"), [
-        (str(w.wall.number), w.wall.name, w.status, text.amount(w.demand, w.unit),
-         text.amount(w.supply, w.unit), "" if w.headroom is None else f"{w.headroom:.0%}")
-        for w in e.walls if w.wall.modelled]))
+    parts.append(
+        table(
+            ("lens", "status", "summary"),
+            [(name.capitalize(), lens.status, lens.summary) for name, lens in lenses(e).items()],
+        )
+    )
+    parts.append(
+        table(
+            ("#", "wall", "status", "demand", "supply", "headroom"),
+            [
+                (
+                    str(w.wall.number),
+                    w.wall.name,
+                    w.status,
+                    text.amount(w.demand, w.unit),
+                    text.amount(w.supply, w.unit),
+                    "" if w.headroom is None else f"{w.headroom:.0%}",
+                )
+                for w in e.walls
+                if w.wall.modelled
+            ],
+        )
+    )
     if e.checks:
-        parts.append(table(("assertion", "value", "min", "max", "ok"), [
-            (c["metric"], *(text.amount(c[k], c["unit"]) for k in ("value", "min", "max")),
-             "yes" if c["ok"] else "**no**") for c in (check.to_dict() for check in e.checks)]))
+        parts.append(
+            table(
+                ("assertion", "value", "min", "max", "ok"),
+                [
+                    (
+                        c["metric"],
+                        *(text.amount(c[k], c["unit"]) for k in ("value", "min", "max")),
+                        "yes" if c["ok"] else "**no**",
+                    )
+                    for c in (check.to_dict() for check in e.checks)
+                ],
+            )
+        )
     return "\n\n".join(parts)
 
 
@@ -47,10 +73,12 @@ def optimization(o: Optimization) -> str:
     if o.conflict:
         parts.append("Cannot hold together: " + "; ".join(f"{c.name} ({c.demand})" for c in o.conflict) + ".")
     if o.decided:
-        parts.append(f"{o.objective.title}: **{text.amount(objective['value'], objective['unit'])}**, "
-                     f"bound {text.amount(objective['bound'], objective['unit'])}, gap "
-                     + ("unknown" if o.objective.gap is None else f"{o.objective.gap:.2%}")
-                     + f" ({o.solved.outcome.engine} {o.solved.outcome.version}, confirmed by eval)")
+        parts.append(
+            f"{o.objective.title}: **{text.amount(objective['value'], objective['unit'])}**, "
+            f"bound {text.amount(objective['bound'], objective['unit'])}, gap "
+            + ("unknown" if o.objective.gap is None else f"{o.objective.gap:.2%}")
+            + f" ({o.solved.outcome.engine} {o.solved.outcome.version}, confirmed by eval)"
+        )
         plan = yaml.safe_dump(o.plan, sort_keys=False).rstrip()
         parts.append(f"```yaml\n{plan}\n```")
     return "\n\n".join([*parts, evaluation(o.evaluation, level=3)])

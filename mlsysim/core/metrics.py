@@ -41,6 +41,7 @@ def _bill(field: str) -> Callable[[State], tuple[Array, Array]]:
     def parts(s: State) -> tuple[Array, Array]:
         bill: Bill = s.bill
         return getattr(bill, field), 1.0
+
     return parts
 
 
@@ -48,44 +49,72 @@ def _share(field: str) -> Callable[[State], tuple[Array, Array]]:
     return lambda s: (getattr(s, field), s.time)
 
 
-METRICS: dict[str, Metric] = {m.name: m for m in (
-    Metric("feasibility.memory", "GiB", "memory held on the fullest accelerator", _of("memory")),
-    Metric("feasibility.memory_capacity", "GiB", "memory of one accelerator", _of("capacity")),
-    Metric("feasibility.memory_share", "1", "share of the memory that is held",
-           lambda s: (s.memory, s.capacity)),
-    Metric("feasibility.state", "GiB", "weights, gradients and optimizer state", _of("state")),
-    Metric("feasibility.activations", "GiB", "activations at their fullest", _of("activations")),
-    Metric("feasibility.kv_cache", "GiB", "KV cache", _of("cache")),
-    Metric("performance.latency", "ms", "time of a step or inference pass", _of("time")),
-    Metric("performance.throughput", "token/s", "tokens (samples) a second, all accelerators",
-           lambda s: (s.tokens or s.samples, s.time)),
-    Metric("performance.samples_per_second", "sample/s", "samples a second, all accelerators",
-           lambda s: (s.samples, s.time)),
-    Metric("performance.mfu", "1", "model operations over what the peak could do",
-           lambda s: (s.model_flops, s.accelerators * s.peak * s.time)),
-    Metric("performance.compute_time", "ms", "matrix work", _of("matmul")),
-    Metric("performance.memory_time", "ms", "memory-bound work", _of("stream")),
-    Metric("performance.communication_time", "ms", "traffic that nothing hides", _of("exposed")),
-    Metric("performance.bubble_time", "ms", "pipeline bubble", _of("bubble")),
-    Metric("performance.optimizer_time", "ms", "optimizer step", _of("update")),
-    Metric("performance.communication_share", "1", "share of the step in exposed traffic",
-           _share("exposed")),
-    Metric("performance.bubble_share", "1", "share of the step in the bubble", _share("bubble")),
-    Metric("macro.tco_usd", "USD", "cost of the run", _bill("tco")),
-    Metric("macro.capex_usd", "USD", "purchase price of the fleet", _bill("capital")),
-    Metric("macro.capital_share_usd", "USD", "share of the purchase written off", _bill("capital_share")),
-    Metric("macro.energy_cost_usd", "USD", "electricity", _bill("energy_cost")),
-    Metric("macro.upkeep_usd", "USD", "maintenance", _bill("upkeep")),
-    Metric("macro.rent_usd", "USD", "rent of the same accelerators", _bill("rent")),
-    Metric("macro.energy_kwh", "kWh", "energy of the facility", _bill("energy")),
-    Metric("macro.carbon_tco2e", "tCO2e", "operational and embodied carbon", _bill("carbon")),
-    Metric("macro.operational_tco2e", "tCO2e", "carbon of the energy", _bill("operational_carbon")),
-    Metric("macro.embodied_tco2e", "tCO2e", "share of the carbon of making the fleet",
-           _bill("embodied_carbon")),
-    Metric("macro.water_l", "L", "water on site and at the power plants", _bill("water")),
-    Metric("macro.usd_per_million_tokens", "USD", "cost of a million tokens (samples)",
-           lambda s: (s.bill.tco * s.time, s.duration * (s.tokens or s.samples) / 1e6)),
-)}
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("feasibility.memory", "GiB", "memory held on the fullest accelerator", _of("memory")),
+        Metric("feasibility.memory_capacity", "GiB", "memory of one accelerator", _of("capacity")),
+        Metric(
+            "feasibility.memory_share",
+            "1",
+            "share of the memory that is held",
+            lambda s: (s.memory, s.capacity),
+        ),
+        Metric("feasibility.state", "GiB", "weights, gradients and optimizer state", _of("state")),
+        Metric("feasibility.activations", "GiB", "activations at their fullest", _of("activations")),
+        Metric("feasibility.kv_cache", "GiB", "KV cache", _of("cache")),
+        Metric("performance.latency", "ms", "time of a step or inference pass", _of("time")),
+        Metric(
+            "performance.throughput",
+            "token/s",
+            "tokens (samples) a second, all accelerators",
+            lambda s: (s.tokens or s.samples, s.time),
+        ),
+        Metric(
+            "performance.samples_per_second",
+            "sample/s",
+            "samples a second, all accelerators",
+            lambda s: (s.samples, s.time),
+        ),
+        Metric(
+            "performance.mfu",
+            "1",
+            "model operations over what the peak could do",
+            lambda s: (s.model_flops, s.accelerators * s.peak * s.time),
+        ),
+        Metric("performance.compute_time", "ms", "matrix work", _of("matmul")),
+        Metric("performance.memory_time", "ms", "memory-bound work", _of("stream")),
+        Metric("performance.communication_time", "ms", "traffic that nothing hides", _of("exposed")),
+        Metric("performance.bubble_time", "ms", "pipeline bubble", _of("bubble")),
+        Metric("performance.optimizer_time", "ms", "optimizer step", _of("update")),
+        Metric(
+            "performance.communication_share", "1", "share of the step in exposed traffic", _share("exposed")
+        ),
+        Metric("performance.bubble_share", "1", "share of the step in the bubble", _share("bubble")),
+        Metric("macro.tco_usd", "USD", "cost of the run", _bill("tco")),
+        Metric("macro.capex_usd", "USD", "purchase price of the fleet", _bill("capital")),
+        Metric("macro.capital_share_usd", "USD", "share of the purchase written off", _bill("capital_share")),
+        Metric("macro.energy_cost_usd", "USD", "electricity", _bill("energy_cost")),
+        Metric("macro.upkeep_usd", "USD", "maintenance", _bill("upkeep")),
+        Metric("macro.rent_usd", "USD", "rent of the same accelerators", _bill("rent")),
+        Metric("macro.energy_kwh", "kWh", "energy of the facility", _bill("energy")),
+        Metric("macro.carbon_tco2e", "tCO2e", "operational and embodied carbon", _bill("carbon")),
+        Metric("macro.operational_tco2e", "tCO2e", "carbon of the energy", _bill("operational_carbon")),
+        Metric(
+            "macro.embodied_tco2e",
+            "tCO2e",
+            "share of the carbon of making the fleet",
+            _bill("embodied_carbon"),
+        ),
+        Metric("macro.water_l", "L", "water on site and at the power plants", _bill("water")),
+        Metric(
+            "macro.usd_per_million_tokens",
+            "USD",
+            "cost of a million tokens (samples)",
+            lambda s: (s.bill.tco * s.time, s.duration * (s.tokens or s.samples) / 1e6),
+        ),
+    )
+}
 
 
 def find(name: str) -> Metric:

@@ -32,16 +32,20 @@ class Workload(Block):
 
     name: Name = Field(description="a model of the zoo: mlsysim zoo models")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
-        None, description="sequences or samples a step; for inference, on each accelerator")
+        None, description="sequences or samples a step; for inference, on each accelerator"
+    )
     phase: Literal["training", "inference"] = "training"
     seq_len: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
-        None, description="tokens a sequence; for inference, the context already there")
+        None, description="tokens a sequence; for inference, the context already there"
+    )
     precision: Name | None = Field(None, description="number format of the matrix work, e.g. bf16")
     efficiency: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
-        "auto", description="share of the peak that matrix work reaches")
+        "auto", description="share of the peak that matrix work reaches"
+    )
     optimizer: Literal["adam", "sgd"] | None = None
     attention: Literal["fused", "unfused"] = Field(
-        "fused", description="fused kernels (FlashAttention) never store the scores")
+        "fused", description="fused kernels (FlashAttention) never store the scores"
+    )
     dropout: bool = Field(False, description="keep dropout masks")
 
     @model_validator(mode="after")
@@ -112,7 +116,8 @@ class Constraints(Block):
     carbon: Quantity | None = Field(None, description="wall 18: most CO2e of the run [tCO2e]")
     water: Quantity | None = Field(None, description="wall 18: most water of the run [L]")
     communication: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="wall 14: largest share of the step in exposed communication")
+        None, description="wall 14: largest share of the step in exposed communication"
+    )
 
 
 class Plan(Block):
@@ -124,9 +129,9 @@ class Plan(Block):
     name: Annotated[str, Field(max_length=200)] | None = None
     workload: Workload
     hardware: HardwareBlock
-    ops: Ops = Ops()
-    parallelism: Parallelism = Parallelism()
-    constraints: Constraints = Constraints()
+    ops: Ops = Field(default_factory=lambda: Ops.model_validate({}))
+    parallelism: Parallelism = Field(default_factory=lambda: Parallelism.model_validate({}))
+    constraints: Constraints = Field(default_factory=lambda: Constraints.model_validate({}))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain data, without what was left out."""
@@ -152,12 +157,17 @@ def load(source: str | Path | dict[str, Any] | Plan) -> tuple[Plan, Document]:
 def _validate(document: Document) -> Plan:
     data = document.data
     if data is None:
-        raise InputError("the file is empty", where=document.name or "plan",
-                         hint="a plan has version, workload and hardware; see: mlsysim schema")
+        raise InputError(
+            "the file is empty",
+            where=document.name or "plan",
+            hint="a plan has version, workload and hardware; see: mlsysim schema",
+        )
     if not isinstance(data, dict):
-        raise InputError(f"a plan is a mapping, not a {type(data).__name__}",
-                         where=document.where(()) or "plan",
-                         hint="start with: version: \"1.0\"")
+        raise InputError(
+            f"a plan is a mapping, not a {type(data).__name__}",
+            where=document.where(()) or "plan",
+            hint='start with: version: "1.0"',
+        )
     try:
         return Plan.model_validate(data)
     except ValidationError as error:
@@ -183,8 +193,7 @@ def _explain(error: ValidationError, document: Document) -> InputError:
         hint = f"Nearest: {', '.join(close)}." if close else f"Known here: {', '.join(known)}."
         return InputError(f"unknown key {keys[-1]!r}", where=where, hint=hint)
     if kind == "missing":
-        return InputError(f"{keys[-1]!r} is missing", where=where,
-                          hint="the format is in: mlsysim schema")
+        return InputError(f"{keys[-1]!r} is missing", where=where, hint="the format is in: mlsysim schema")
     given = first.get("input")
     shown = repr(given) if len(repr(given)) < 60 else repr(given)[:57] + "..."
     message = first["msg"].removeprefix("Value error, ")

@@ -55,15 +55,19 @@ class Value:
             RegistryError: naming the file and field.
         """
         if not isinstance(record, dict):
-            raise RegistryError("a value must be a mapping with value, unit, source, kind and as_of",
-                                where=where)
+            raise RegistryError(
+                "a value must be a mapping with value, unit, source, kind and as_of", where=where
+            )
         extra = set(record) - _KEYS
         if extra:
             raise RegistryError(f"unknown key {sorted(map(str, extra))[0]!r}", where=where)
         absent = [k for k in ("value", "unit", "source", "kind", "as_of") if record.get(k) in (None, "")]
         if absent:
-            raise RegistryError(f"{absent[0]!r} is missing", where=where,
-                                hint="every number has value, unit, source, kind and as_of")
+            raise RegistryError(
+                f"{absent[0]!r} is missing",
+                where=where,
+                hint="every number has value, unit, source, kind and as_of",
+            )
         number = record["value"]
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise RegistryError(f"value {number!r} is not a number", where=where)
@@ -79,7 +83,15 @@ class Value:
             raise RegistryError(error.problem, where=where, hint=error.hint) from error
         if not abs(base) < 1e40:
             raise RegistryError(f"value {number!r} is out of any physical range", where=where)
-        return cls(base, float(number), str(record["unit"]), str(record["source"]), record["kind"],
-                   str(record["as_of"]), tuple(map(str, record.get("inputs") or ())),
-                   str(record.get("why") or ""), str(record.get("note") or ""),
-                   str(record.get("method") or ""))
+        return cls(
+            base,
+            float(number),
+            str(record["unit"]),
+            str(record["source"]),
+            record["kind"],
+            str(record["as_of"]),
+            tuple(map(str, record.get("inputs") or ())),
+            str(record.get("why") or ""),
+            str(record.get("note") or ""),
+            str(record.get("method") or ""),
+        )

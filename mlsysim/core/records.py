@@ -8,7 +8,6 @@ belong, naming file and field. Parsing is pure: it looks nothing up.
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
 from typing import Any, TypeVar
 
 from mlsysim.core.errors import RegistryError, nearest
@@ -53,8 +52,9 @@ class Record:
         return found
 
     def __repr__(self) -> str:
-        inner = ", ".join(f"{name}={value.value:g} {value.unit}".replace(" 1", "")
-                          for name, value in self.values().items())
+        inner = ", ".join(
+            f"{name}={value.value:g} {value.unit}".replace(" 1", "") for name, value in self.values().items()
+        )
         return f"{type(self).__name__}({inner})"
 
 
@@ -76,9 +76,13 @@ class Entry(Record):
         return f"<{type(self).__name__} {self.name}: {self.title}>"
 
 
-@cache
+_PLANS: dict[type, dict[str, Any]] = {}
+
+
 def _plan(cls: type[Record]) -> dict[str, Any]:
-    return {f.name: f for f in fields(cls) if f.metadata}
+    if cls not in _PLANS:
+        _PLANS[cls] = {f.name: f for f in fields(cls) if f.metadata}
+    return _PLANS[cls]
 
 
 def read(cls: type[T], raw: object, where: str, **fixed: Any) -> T:
@@ -101,8 +105,11 @@ def read(cls: type[T], raw: object, where: str, **fixed: Any) -> T:
         spot = f"{where}: {key}" if where.endswith(".yaml") else f"{where}.{key}"
         if key not in plan:
             close = nearest(str(key), plan)
-            raise RegistryError(f"unknown field {str(key)!r}", where=spot,
-                                hint=f"Nearest: {', '.join(close)}." if close else "")
+            raise RegistryError(
+                f"unknown field {str(key)!r}",
+                where=spot,
+                hint=f"Nearest: {', '.join(close)}." if close else "",
+            )
         built[key] = _field(plan[key], item, spot)
     for name, f in plan.items():
         if f.metadata.get("required") and built.get(name) in (None, ""):

@@ -22,8 +22,7 @@ def root() -> Path:
     for folder in (package / "registry", package.parent / "registry"):
         if folder.is_dir():
             return folder
-    raise RegistryError("the registry folder is missing", where=str(package),
-                        hint="reinstall mlsysim")
+    raise RegistryError("the registry folder is missing", where=str(package), hint="reinstall mlsysim")
 
 
 class Catalog(Generic[E]):

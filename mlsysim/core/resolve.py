@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mlsysim.core import registry, units
-from mlsysim.core.errors import InputError, MlsysimError, UnitError
+from mlsysim.core.errors import InputError, MlsysimError
 from mlsysim.core.metrics import Metric, find
 from mlsysim.core.provenance import Value
 from mlsysim.hardware import BYTES, Hardware
@@ -165,20 +165,35 @@ def settings_of(plan: Plan, document: Document) -> Settings:
     bounds = tuple(_bound(a, i, lookup, document) for i, a in enumerate(c.asserts))
     limits = Limits(
         budget=None if c.budget is None else lookup(("constraints", "budget"), units.parse, c.budget, "USD"),
-        carbon=None if c.carbon is None else lookup(("constraints", "carbon"), units.parse, c.carbon, "tCO2e"),
+        carbon=None
+        if c.carbon is None
+        else lookup(("constraints", "carbon"), units.parse, c.carbon, "tCO2e"),
         water=None if c.water is None else lookup(("constraints", "water"), units.parse, c.water, "L"),
-        communication=c.communication)
+        communication=c.communication,
+    )
     settings = Settings(
-        name=plan.name or "", model=lookup(("workload", "name"), MODELS.get, w.name),
-        hardware=hardware, phase=w.phase, batch=w.batch_size, seq_len=w.seq_len,
-        precision=w.precision, efficiency=None if w.efficiency == "auto" else w.efficiency,
-        optimizer=w.optimizer, fused_attention=w.attention == "fused", dropout=w.dropout,
+        name=plan.name or "",
+        model=lookup(("workload", "name"), MODELS.get, w.name),
+        hardware=hardware,
+        phase=w.phase,
+        batch=w.batch_size,
+        seq_len=w.seq_len,
+        precision=w.precision,
+        efficiency=None if w.efficiency == "auto" else w.efficiency,
+        optimizer=w.optimizer,
+        fused_attention=w.attention == "fused",
+        dropout=w.dropout,
         node=lookup(("hardware", "node"), node, h.node) if h.node else None,
-        nodes=h.nodes, accelerators=h.accelerators,
+        nodes=h.nodes,
+        accelerators=h.accelerators,
         region=lookup(("ops", "region"), INFRA.get, o.region) if o.region else None,
         duration=None if o.duration_days is None else o.duration_days * units.factor("day")[0],
-        rented=o.ownership == "rent", pue=o.pue,
-        fixed=plan.parallelism.model_dump(exclude_none=True), bounds=bounds, limits=limits)
+        rented=o.ownership == "rent",
+        pue=o.pue,
+        fixed=plan.parallelism.model_dump(exclude_none=True),
+        bounds=bounds,
+        limits=limits,
+    )
     if w.precision is not None:
         lookup(("workload", "precision"), hardware.rate, w.precision)
     return settings
@@ -212,8 +227,9 @@ def resolve(s: Settings) -> Scenario:
         take.choose("precision", precision, "first of bf16, fp16, int8, fp32 that the chip has")
     server = s.node or (node(hardware.node) if hardware.node else None)
     if s.node and HARDWARE.find(s.node.accelerator) != hardware.name:
-        raise InputError(f"{s.node.name} holds {s.node.accelerator}, not {hardware.name}",
-                         where="hardware.node")
+        raise InputError(
+            f"{s.node.name} holds {s.node.accelerator}, not {hardware.name}", where="hardware.node"
+        )
     count = _accelerators(s, server, take)
     seq_len = s.seq_len
     if seq_len is None:
@@ -232,19 +248,36 @@ def resolve(s: Settings) -> Scenario:
         take.choose("storage_precision", "bf16", "8-bit training keeps weights and activations in 16 bits")
     state = StateBytes(width, 0.0, 0.0)
     if optimizer:
-        state = StateBytes(width, take.take("gradient_bytes", "byte/param"),
-                           take.take(f"{optimizer}_state_bytes", "byte/param"))
+        state = StateBytes(
+            width,
+            take.take("gradient_bytes", "byte/param"),
+            take.take(f"{optimizer}_state_bytes", "byte/param"),
+        )
     reserve = take.take("runtime_reserve", "byte") if hardware.group in ("cloud", "workstation") else 0.0
     region, site = _site(s, take)
     duration = s.duration
     if duration is None:
         duration = take.take("duration", "day")
     scenario = Scenario(
-        settings=s, region=region, precision=precision, batch=batch, seq_len=seq_len,
-        accelerators=count, chip=chip, network=network, site=site,
-        fleet=_fleet(s, server, count, take), duration=duration, width=width,
+        settings=s,
+        region=region,
+        precision=precision,
+        batch=batch,
+        seq_len=seq_len,
+        accelerators=count,
+        chip=chip,
+        network=network,
+        site=site,
+        fleet=_fleet(s, server, count, take),
+        duration=duration,
+        width=width,
         capacity=hardware.memory.capacity.base if hardware.memory.capacity else 0.0,
-        reserve=reserve, state=state, optimizer=optimizer or "", job=None, assumptions=())
+        reserve=reserve,
+        state=state,
+        optimizer=optimizer or "",
+        job=None,
+        assumptions=(),
+    )
     if s.phase == "training":
         scenario = replace(scenario, job=_job(scenario, take))
     return replace(scenario, assumptions=tuple(take.taken))
@@ -272,18 +305,26 @@ def _chip(s: Settings, precision: str, take: _Assumptions) -> Chip:
     bandwidth_share = take.take("bandwidth_share")
     if s.efficiency is not None:
         return Chip(peak, s.efficiency, bandwidth, bandwidth_share)
-    return Chip(peak, take.take("matmul_share"), bandwidth, bandwidth_share,
-                units=hardware.compute_units.base if hardware.compute_units else 0.0,
-                tile=take.take("matmul_tile") if hardware.group in ("cloud", "workstation") else 0.0,
-                launch=take.take("launch_overhead", "s") if hardware.group != "tiny" else 0.0)
+    return Chip(
+        peak,
+        take.take("matmul_share"),
+        bandwidth,
+        bandwidth_share,
+        units=hardware.compute_units.base if hardware.compute_units else 0.0,
+        tile=take.take("matmul_tile") if hardware.group in ("cloud", "workstation") else 0.0,
+        launch=take.take("launch_overhead", "s") if hardware.group != "tiny" else 0.0,
+    )
 
 
 def _network(server: Node | None, count: int, take: _Assumptions) -> Network:
     alone = Tier(math.inf, 0.0)
     if count == 1 or server is None:
         if count > 1:
-            raise InputError("this accelerator has no known server, so no network to join several",
-                             where="hardware", hint="set hardware.node, or run on one accelerator")
+            raise InputError(
+                "this accelerator has no known server, so no network to join several",
+                where="hardware",
+                hint="set hardware.node, or run on one accelerator",
+            )
         return Network(alone, alone, 1.0)
     per_node = server.accelerators.base
     domain = server.scale_up_domain.base if server.scale_up_domain else per_node
@@ -293,8 +334,11 @@ def _network(server: Node | None, count: int, take: _Assumptions) -> Network:
         links = server.scale_out_links.base if server.scale_out_links else 1.0
         out = _tier(fabric(server.scale_out), links / per_node, take)
     if count > domain and out is None:
-        raise InputError(f"{server.name} has no network between servers, and {count} accelerators "
-                         f"are more than the {domain:g} that it joins", where="hardware")
+        raise InputError(
+            f"{server.name} has no network between servers, and {count} accelerators "
+            f"are more than the {domain:g} that it joins",
+            where="hardware",
+        )
     up = up or out
     if up is None:
         raise InputError(f"{server.name} has no network", where="hardware")
@@ -340,7 +384,8 @@ def site_of(region: Region, pue: float | None = None, take: _Assumptions | None 
         carbon_intensity=region.carbon_intensity.base,
         pue=pue if pue is not None else own(region.pue, "pue", "pue", "1"),
         wue=own(region.wue, "wue", "wue", "L/J"),
-        grid_water=take.take("grid_water", "L/J"))
+        grid_water=take.take("grid_water", "L/J"),
+    )
 
 
 def _fleet(s: Settings, server: Node | None, count: int, take: _Assumptions) -> Fleet:
@@ -387,21 +432,38 @@ def _fleet(s: Settings, server: Node | None, count: int, take: _Assumptions) -> 
 
     rent = hardware.price.rent if hardware.price else None
     if rent is None and s.rented:
-        raise InputError(f"no rent is known for {hardware.name}", where="ops.ownership",
-                         hint="use ownership: own")
+        raise InputError(
+            f"no rent is known for {hardware.name}", where="ops.ownership", hint="use ownership: own"
+        )
     if rent is not None and s.rented:
         take.note("rent", rent)
-    return Fleet(units=float(count), power=power, price=price, rent=rent.base if rent else 0.0,
-                 embodied=embodied, lifetime=take.take("server_life", "s"),
-                 upkeep=take.take("upkeep", "1/s"))
+    return Fleet(
+        units=float(count),
+        power=power,
+        price=price,
+        rent=rent.base if rent else 0.0,
+        embodied=embodied,
+        lifetime=take.take("server_life", "s"),
+        upkeep=take.take("upkeep", "1/s"),
+    )
 
 
 def _job(s: Scenario, take: _Assumptions) -> Job:
     model = s.model.transformer if s.model.is_transformer else s.model.operations(s.seq_len)
     if not s.model.is_transformer and not s.model.operations(s.seq_len).activations:
         take.choose("activations", "unknown", "not known for this model: memory counts none")
-    return Job(model=model, weights=weights_of(model), chip=s.chip, network=s.network,
-               accelerators=float(s.accelerators), batch=float(s.batch), seq_len=float(s.seq_len),
-               width=s.width, state=s.state, reserve=s.reserve,
-               overlap=take.take("gradient_overlap"), fused_attention=s.settings.fused_attention,
-               dropout=s.settings.dropout)
+    return Job(
+        model=model,
+        weights=weights_of(model),
+        chip=s.chip,
+        network=s.network,
+        accelerators=float(s.accelerators),
+        batch=float(s.batch),
+        seq_len=float(s.seq_len),
+        width=s.width,
+        state=s.state,
+        reserve=s.reserve,
+        overlap=take.take("gradient_overlap"),
+        fused_attention=s.settings.fused_attention,
+        dropout=s.settings.dropout,
+    )

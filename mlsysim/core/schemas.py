@@ -19,13 +19,19 @@ def plan_schema() -> Json:
     """Return the JSON Schema of a plan file."""
     from mlsysim.core.plan import Plan
 
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema",
-            **Plan.model_json_schema(by_alias=True)}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Plan.model_json_schema(by_alias=True),
+    }
 
 
 def _object(required: Json, optional: Json | None = None) -> Json:
-    return {"type": "object", "properties": {**required, **(optional or {})},
-            "required": list(required), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
 
 
 def _list(item: Json, size: int | None = None) -> Json:
@@ -35,52 +41,114 @@ def _list(item: Json, size: int | None = None) -> Json:
 
 def _lens(prefix: str) -> Json:
     names = [n.split(".")[1] for n in METRICS if n.startswith(prefix + ".")]
-    metrics = {n: _MAYBE for n in names}
+    metrics = dict.fromkeys(names, _MAYBE)
     if prefix == "performance":
         metrics["bottleneck"] = {"enum": ["compute", "memory", "communication", "bubble"]}
-    return _object({"status": {"enum": ["pass", "fail"]}, "summary": _TEXT, "metrics": _object(metrics),
-                    "units": _object({n: _TEXT for n in names})})
+    return _object(
+        {
+            "status": {"enum": ["pass", "fail"]},
+            "summary": _TEXT,
+            "metrics": _object(metrics),
+            "units": _object(dict.fromkeys(names, _TEXT)),
+        }
+    )
 
 
 def _wall() -> Json:
-    return _object({
-        "number": {"type": "integer", "minimum": 1, "maximum": 22}, "name": _TEXT,
-        "domain": {"enum": ["node", "data", "algorithm", "fleet", "operations", "analysis"]},
-        "status": {"enum": ["pass", "fail", "binding", "info", "n/a"]},
-        "demand": _MAYBE, "supply": _MAYBE, "unit": {"type": ["string", "null"]}, "headroom": _MAYBE,
-        "note": _TEXT})
+    return _object(
+        {
+            "number": {"type": "integer", "minimum": 1, "maximum": 22},
+            "name": _TEXT,
+            "domain": {"enum": ["node", "data", "algorithm", "fleet", "operations", "analysis"]},
+            "status": {"enum": ["pass", "fail", "binding", "info", "n/a"]},
+            "demand": _MAYBE,
+            "supply": _MAYBE,
+            "unit": {"type": ["string", "null"]},
+            "headroom": _MAYBE,
+            "note": _TEXT,
+        }
+    )
 
 
 def _solution() -> Json:
-    return _object({
-        "problem": {"enum": ["parallelism", "placement"]},
-        "status": {"enum": ["optimal", "feasible", "infeasible"]},
-        "objective": _object({"name": _TEXT, "value": _MAYBE, "unit": _TEXT, "bound": _MAYBE,
-                              "gap": _MAYBE}),
-        "plan": {"type": "object"}, "binding_walls": _list(_WHOLE),
-        "alternatives": _list({"type": "object"}),
-        "conflict": _list(_object({"tag": _TEXT, "wall": {"type": ["integer", "null"]},
-                                   "name": _TEXT, "limit": _TEXT})),
-        "limits_dropped": _FLAG, "notes": _list(_TEXT),
-        "engine": _object({"name": _TEXT, "version": _TEXT, "seconds": _NUMBER, "variables": _WHOLE,
-                           "rows": _WHOLE, "nodes": _WHOLE, "space_size": _NUMBER,
-                           "after_presolve": _NUMBER, "verified_by": {"type": ["string", "null"]}})})
+    return _object(
+        {
+            "problem": {"enum": ["parallelism", "placement"]},
+            "status": {"enum": ["optimal", "feasible", "infeasible"]},
+            "objective": _object(
+                {"name": _TEXT, "value": _MAYBE, "unit": _TEXT, "bound": _MAYBE, "gap": _MAYBE}
+            ),
+            "plan": {"type": "object"},
+            "binding_walls": _list(_WHOLE),
+            "alternatives": _list({"type": "object"}),
+            "conflict": _list(
+                _object({"tag": _TEXT, "wall": {"type": ["integer", "null"]}, "name": _TEXT, "limit": _TEXT})
+            ),
+            "limits_dropped": _FLAG,
+            "notes": _list(_TEXT),
+            "engine": _object(
+                {
+                    "name": _TEXT,
+                    "version": _TEXT,
+                    "seconds": _NUMBER,
+                    "variables": _WHOLE,
+                    "rows": _WHOLE,
+                    "nodes": _WHOLE,
+                    "space_size": _NUMBER,
+                    "after_presolve": _NUMBER,
+                    "verified_by": {"type": ["string", "null"]},
+                }
+            ),
+        }
+    )
 
 
 def result_schema() -> Json:
     """Return the JSON Schema of what ``eval`` and ``optimize`` print."""
-    assertion = _object({"metric": {"enum": list(METRICS)}, "min": _MAYBE, "max": _MAYBE,
-                         "value": _MAYBE, "unit": _TEXT, "ok": _FLAG})
-    assumption = _object({"name": _TEXT, "value": {"type": ["number", "string", "null"]},
-                          "unit": _TEXT, "source": _TEXT})
-    result = _object({
-        "schema_version": {"const": "1.0"}, "scenario": _TEXT,
-        "status": {"enum": ["pass", "fail", "sla_violation"]}, "feasibility": _lens("feasibility"),
-        "performance": _lens("performance"), "macro": _lens("macro"), "walls": _list(_wall(), 22),
-        "assertions": _list(assertion), "plan": {"type": "object"},
-        "assumptions": _list(assumption)}, {"solution": _solution()})
-    error = _object({"schema_version": {"const": "1.0"}, "status": {"const": "error"},
-                     "error": _object({"code": _TEXT, "where": {"type": ["string", "null"]},
-                                       "problem": _TEXT, "hint": {"type": ["string", "null"]}})})
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mlsysim result",
-            "anyOf": [result, error]}
+    assertion = _object(
+        {
+            "metric": {"enum": list(METRICS)},
+            "min": _MAYBE,
+            "max": _MAYBE,
+            "value": _MAYBE,
+            "unit": _TEXT,
+            "ok": _FLAG,
+        }
+    )
+    assumption = _object(
+        {"name": _TEXT, "value": {"type": ["number", "string", "null"]}, "unit": _TEXT, "source": _TEXT}
+    )
+    result = _object(
+        {
+            "schema_version": {"const": "1.0"},
+            "scenario": _TEXT,
+            "status": {"enum": ["pass", "fail", "sla_violation"]},
+            "feasibility": _lens("feasibility"),
+            "performance": _lens("performance"),
+            "macro": _lens("macro"),
+            "walls": _list(_wall(), 22),
+            "assertions": _list(assertion),
+            "plan": {"type": "object"},
+            "assumptions": _list(assumption),
+        },
+        {"solution": _solution()},
+    )
+    error = _object(
+        {
+            "schema_version": {"const": "1.0"},
+            "status": {"const": "error"},
+            "error": _object(
+                {
+                    "code": _TEXT,
+                    "where": {"type": ["string", "null"]},
+                    "problem": _TEXT,
+                    "hint": {"type": ["string", "null"]},
+                }
+            ),
+        }
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mlsysim result",
+        "anyOf": [result, error],
+    }

@@ -25,8 +25,9 @@ def lenses(e: Evaluation) -> dict[str, Lens]:
     plan_walls = [w for w in e.walls if not w.hard and w.status == "fail"]
 
     def verdict(prefix: str, numbers: tuple[int, ...]) -> str:
-        broken = (any(not c.ok for c in e.checks if c.bound.metric.name.startswith(prefix + "."))
-                  or any(w.wall.number in numbers for w in plan_walls))
+        broken = any(not c.ok for c in e.checks if c.bound.metric.name.startswith(prefix + ".")) or any(
+            w.wall.number in numbers for w in plan_walls
+        )
         return "fail" if broken else "pass"
 
     held, there = e.metric("feasibility.memory"), e.metric("feasibility.memory_capacity")
@@ -37,12 +38,15 @@ def lenses(e: Evaluation) -> dict[str, Lens]:
     performance = (
         f"{'step' if e.layout else 'pass'} {text.amount(e.metric('performance.latency'), 'ms')}, "
         f"{e.metric('performance.mfu'):.1%} MFU, "
-        f"{text.amount(e.metric('performance.throughput'), rate)}, bound by {e.bottleneck}")
+        f"{text.amount(e.metric('performance.throughput'), rate)}, bound by {e.bottleneck}"
+    )
     days = units.from_base(e.scenario.duration, "day")
-    macro = (f"{text.amount(e.metric('macro.tco_usd'), 'USD')}  "
-             f"{text.amount(e.metric('macro.energy_kwh'), 'kWh')}  "
-             f"{text.amount(e.metric('macro.carbon_tco2e'), 'tCO2e')}  "
-             f"({text.number(days)} day{'' if days == 1 else 's'}, {e.scenario.region.name})")
+    macro = (
+        f"{text.amount(e.metric('macro.tco_usd'), 'USD')}  "
+        f"{text.amount(e.metric('macro.energy_kwh'), 'kWh')}  "
+        f"{text.amount(e.metric('macro.carbon_tco2e'), 'tCO2e')}  "
+        f"({text.number(days)} day{'' if days == 1 else 's'}, {e.scenario.region.name})"
+    )
     return {
         "feasibility": Lens("fail" if hard else verdict("feasibility", ()), feasible),
         "performance": Lens(verdict("performance", (14,)), performance),
@@ -59,14 +63,22 @@ def render(e: Evaluation) -> str:
     if s.settings.name:
         head = f"{s.settings.name}: {head}"
     holds = f"holds: {'yes' if e.status == 'pass' else 'NO'}"
-    lines = [f"{head}  {holds}" if len(head) + len(holds) > text.WIDTH - 2
-             else head + holds.rjust(text.WIDTH - len(head))]
+    lines = [
+        f"{head}  {holds}"
+        if len(head) + len(holds) > text.WIDTH - 2
+        else head + holds.rjust(text.WIDTH - len(head))
+    ]
     if e.layout:
-        source = "by rule" if not s.settings.fixed else "plan, rest by rule"
+        source = {(True, False): "by rule", (True, True): "plan, rest by rule"}.get(
+            (e.layout_by == "rule", bool(s.settings.fixed)), "optimized"
+        )
         lines += text.wrap(f"{e.layout}  {s.precision}  batch {s.batch}  ({source})")
     else:
-        lines.append(f"batch {s.batch}  context {s.seq_len}  {s.precision}"
-                     if e.state.tokens else f"batch {s.batch}  {s.precision}")
+        lines.append(
+            f"batch {s.batch}  context {s.seq_len}  {s.precision}"
+            if e.state.tokens
+            else f"batch {s.batch}  {s.precision}"
+        )
     lines.append("")
     for name, lens in lenses(e).items():
         lines += _hanging(f"{name.capitalize():<12} {lens.status.upper():<5} ", lens.summary)
@@ -77,8 +89,13 @@ def render(e: Evaluation) -> str:
 def _hanging(head: str, body: str) -> list[str]:
     import textwrap
 
-    return textwrap.wrap(head + body, text.WIDTH, subsequent_indent=" " * len(head),
-                         break_long_words=False, drop_whitespace=True)
+    return textwrap.wrap(
+        head + body,
+        text.WIDTH,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        drop_whitespace=True,
+    )
 
 
 def walls_table(walls: tuple[Reading, ...]) -> list[str]:
@@ -89,10 +106,16 @@ def walls_table(walls: tuple[Reading, ...]) -> list[str]:
             continue
         used = None if w.headroom is None else 1.0 - w.headroom
         room = "" if w.headroom is None else f"{w.headroom:.0%}"
-        rows.append([str(w.wall.number), w.wall.name,
-                     text.amount(w.demand, w.unit) if w.demand is not None else w.note,
-                     text.amount(w.supply, w.unit), w.status.upper() if w.status == "fail" else w.status,
-                     f"{text.bar(used)} {room}".strip()])
+        rows.append(
+            [
+                str(w.wall.number),
+                w.wall.name,
+                text.amount(w.demand, w.unit) if w.demand is not None else w.note,
+                text.amount(w.supply, w.unit),
+                w.status.upper() if w.status == "fail" else w.status,
+                f"{text.bar(used)} {room}".strip(),
+            ]
+        )
     lines = text.table(["#", "wall", "demand", "supply", "status", "headroom"], rows, right=(0, 2, 3))
     absent = [w for w in walls if not w.wall.modelled]
     if absent:
@@ -102,17 +125,23 @@ def walls_table(walls: tuple[Reading, ...]) -> list[str]:
 
 
 def _verdicts(e: Evaluation) -> list[str]:
-    lines = []
-    for w in e.walls:
-        if w.status == "fail":
-            lines.append(f"FAIL  wall {w.wall.number} {w.wall.name}: {text.amount(w.demand, w.unit)} "
-                         f"asked, {text.amount(w.supply, w.unit)} there ({w.note})")
+    lines = [
+        f"FAIL  wall {w.wall.number} {w.wall.name}: {text.amount(w.demand, w.unit)} asked, "
+        f"{text.amount(w.supply, w.unit)} there ({w.note})"
+        for w in e.walls
+        if w.status == "fail"
+    ]
     for c in e.checks:
         if not c.ok:
             shown = c.to_dict()
-            limits = [f"at {word} {text.amount(shown[side], shown['unit'])}"
-                      for side, word in (("min", "least"), ("max", "most")) if shown[side] is not None]
+            limits = [
+                f"at {word} {text.amount(shown[side], shown['unit'])}"
+                for side, word in (("min", "least"), ("max", "most"))
+                if shown[side] is not None
+            ]
             place = f"   ({c.bound.where.partition(': ')[0]})" if ":" in c.bound.where else ""
-            lines.append(f"FAIL  {shown['metric']} = {text.amount(shown['value'], shown['unit'])}, "
-                         f"{', '.join(limits)} asked{place}")
+            lines.append(
+                f"FAIL  {shown['metric']} = {text.amount(shown['value'], shown['unit'])}, "
+                f"{', '.join(limits)} asked{place}"
+            )
     return ["", *(line for long in lines for line in text.wrap(long))] if lines else []

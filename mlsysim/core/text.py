@@ -72,15 +72,21 @@ def bar(share: float | None, cells: int = 10) -> str:
     return f"[{'#' * full}{'-' * (cells - full)}]"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (),
-          gap: int = 2) -> list[str]:
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), gap: int = 2
+) -> list[str]:
     """Return rows as aligned lines; columns in ``right`` are aligned to the right."""
     widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
-        return (" " * gap).join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))).rstrip()
+        return (
+            (" " * gap)
+            .join(
+                cell.rjust(width) if i in right else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            )
+            .rstrip()
+        )
 
     return [line(header), *(line(r) for r in rows)]
 
@@ -89,5 +95,11 @@ def wrap(text: str, indent: str = "") -> list[str]:
     """Return a paragraph as lines of at most :data:`WIDTH` columns."""
     import textwrap
 
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent,
-                         break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]

@@ -19,8 +19,21 @@ def used_units() -> set[str]:
     from mlsysim.core.zoo import COLUMNS
 
     found = {m.unit for m in METRICS.values()} | {c.unit for cs in COLUMNS.values() for c in cs}
-    found |= {"1", "TFLOP", "GB", "tCO2e", "USD/tCO2e", "USD/kgCO2e", "ms", "device", "day", "byte/param",
-              "1/s", "sample", "token"}
+    found |= {
+        "1",
+        "TFLOP",
+        "GB",
+        "tCO2e",
+        "USD/tCO2e",
+        "USD/kgCO2e",
+        "ms",
+        "device",
+        "day",
+        "byte/param",
+        "1/s",
+        "sample",
+        "token",
+    }
     for path in registry.root().rglob("*.yaml"):
         found |= set(re.findall(r"\bunit: \"?([^,\"}]+?)\"?[,}]", path.read_text(encoding="utf-8")))
     pending: list[type[Record]] = [Record]

@@ -31,11 +31,8 @@ def ureg() -> pint.UnitRegistry[Any]:
     """Return the one Pint registry of the process, built on first use."""
     import pint
 
-    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(
-        DEFINITIONS, autoconvert_offset_to_baseunit=False
-    )
+    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(DEFINITIONS, autoconvert_offset_to_baseunit=False)
     registry.formatter.default_format = "~"
-    pint.set_application_registry(registry)
     return registry
 
 
@@ -44,7 +41,7 @@ def _known() -> dict[str, list[Any]]:
     """Return Pint's answers for the units of the registry and of results, worked out beforehand.
 
     Reading them costs a thousandth of building Pint's registry, which a run that only shows
-    numbers never needs. ``python -m mlsysim.core.units`` writes the file; a test keeps it fresh.
+    numbers never needs. ``python -m mlsysim.core.unit_table`` writes the file; a test keeps it fresh.
     """
     import json
 
@@ -88,8 +85,10 @@ def to_base(value: float, unit: str, like: str) -> float:
     """
     scale, dimension = factor(unit)
     if dimension != factor(like)[1]:
-        raise UnitError(f"{value:g} {unit} is not a quantity in {like or '1'}",
-                        hint=f"write it in {like}" if like not in ("", "1") else "write a number")
+        raise UnitError(
+            f"{value:g} {unit} is not a quantity in {like or '1'}",
+            hint=f"write it in {like}" if like not in ("", "1") else "write a number",
+        )
     return value * scale
 
 
@@ -127,8 +126,9 @@ def _split(text: str, default_unit: str) -> tuple[float, str]:
         except ValueError:
             continue
         return number, stripped[end:].strip() or default_unit
-    raise UnitError(f"{text!r} does not start with a number",
-                    hint=f"write a number or e.g. '5 {default_unit}'")
+    raise UnitError(
+        f"{text!r} does not start with a number", hint=f"write a number or e.g. '5 {default_unit}'"
+    )
 
 
 def quantity(value: float, unit: str) -> Any:

@@ -47,12 +47,16 @@ def read_text(path: Path) -> str:
         if path.is_dir():
             raise InputError("this is a directory", where=name, hint="name a YAML file")
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"the file is larger than {MAX_BYTES >> 20} MiB", where=name,
-                             hint="a plan or registry entry is a few kilobytes; is this the right file?")
+            raise InputError(
+                f"the file is larger than {MAX_BYTES >> 20} MiB",
+                where=name,
+                hint="a plan or registry entry is a few kilobytes; is this the right file?",
+            )
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 text (byte {error.start})", where=name,
-                         hint="save the file as UTF-8") from error
+        raise InputError(
+            f"not UTF-8 text (byte {error.start})", where=name, hint="save the file as UTF-8"
+        ) from error
     except FileNotFoundError as error:
         raise InputError("no such file", where=name) from error
     except (OSError, ValueError) as error:
@@ -99,8 +103,11 @@ def check_size(data: Any, name: str) -> None:
         item, depth = stack.pop()
         seen += 1
         if seen > MAX_NODES or depth > MAX_DEPTH:
-            raise InputError("the document is too large or refers to itself", where=name,
-                             hint="write it without YAML aliases (&name, *name)")
+            raise InputError(
+                "the document is too large or refers to itself",
+                where=name,
+                hint="write it without YAML aliases (&name, *name)",
+            )
         if isinstance(item, dict):
             stack.extend((child, depth + 1) for pair in item.items() for child in pair)
         elif isinstance(item, list | tuple | set):
@@ -110,8 +117,9 @@ def check_size(data: Any, name: str) -> None:
 def _lines(node: Any, key: Key, name: str, above: frozenset[int]) -> Iterator[tuple[Key, int]]:
     yield key, node.start_mark.line + 1
     if id(node) in above or len(above) > MAX_DEPTH:
-        raise InputError("the document refers to itself or nests too deeply",
-                         where=f"{name}:{node.start_mark.line + 1}")
+        raise InputError(
+            "the document refers to itself or nests too deeply", where=f"{name}:{node.start_mark.line + 1}"
+        )
     budget_above = above | {id(node)}
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
@@ -119,8 +127,11 @@ def _lines(node: Any, key: Key, name: str, above: frozenset[int]) -> Iterator[tu
             child = str(key_node.value)
             line = key_node.start_mark.line + 1
             if child in first:
-                raise InputError(f"{child!r} stands twice, first on line {first[child]}",
-                                 where=f"{name}:{line}", hint="keep one of them")
+                raise InputError(
+                    f"{child!r} stands twice, first on line {first[child]}",
+                    where=f"{name}:{line}",
+                    hint="keep one of them",
+                )
             first[child] = line
             yield (*key, child), line
             if isinstance(value, yaml.CollectionNode):
@@ -142,5 +153,6 @@ def _syntax(error: yaml.YAMLError, name: str) -> InputError:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     where = f"{name}:{mark.line + 1}" if mark is not None else name
-    return InputError(f"not valid YAML: {problem}", where=where,
-                      hint="check the indentation, quotes and colons there")
+    return InputError(
+        f"not valid YAML: {problem}", where=where, hint="check the indentation, quotes and colons there"
+    )

@@ -13,8 +13,12 @@ from mlsysim.core.provenance import Value
 from mlsysim.core.records import Entry
 from mlsysim.core.registry import Catalog, sources
 
-KINDS = {"hardware": "mlsysim.hardware", "models": "mlsysim.models", "infra": "mlsysim.infra",
-         "systems": "mlsysim.systems"}
+KINDS = {
+    "hardware": "mlsysim.hardware",
+    "models": "mlsysim.models",
+    "infra": "mlsysim.infra",
+    "systems": "mlsysim.systems",
+}
 
 Json = dict[str, Any]
 
@@ -34,16 +38,33 @@ class Column:
 
 
 COLUMNS: dict[str, tuple[Column, ...]] = {
-    "hardware": (Column("bf16", "TFLOP/s", "peak.bf16"), Column("int8", "TFLOP/s", "peak.int8"),
-                 Column("memory", "GiB", "memory.capacity"), Column("bandwidth", "GB/s", "memory.bandwidth"),
-                 Column("power", "W", "power.tdp"), Column("price", "USD", "price.purchase")),
-    "models": (Column("parameters", "param", "parameters"), Column("layers", "1", "architecture.layers"),
-               Column("hidden", "1", "architecture.hidden"), Column("experts", "1", "architecture.experts"),
-               Column("FLOP/sample", "FLOP", "flops_per_sample")),
-    "infra": (Column("carbon", "gCO2e/kWh", "carbon_intensity"), Column("price", "USD/kWh", "price"),
-              Column("PUE", "1", "pue"), Column("WUE", "L/kWh", "wue")),
-    "systems": (Column("accelerators", "1", "accelerators"), Column("domain", "1", "scale_up_domain"),
-                Column("bandwidth", "GB/s", "bandwidth"), Column("power", "kW", "power")),
+    "hardware": (
+        Column("bf16", "TFLOP/s", "peak.bf16"),
+        Column("int8", "TFLOP/s", "peak.int8"),
+        Column("memory", "GiB", "memory.capacity"),
+        Column("bandwidth", "GB/s", "memory.bandwidth"),
+        Column("power", "W", "power.tdp"),
+        Column("price", "USD", "price.purchase"),
+    ),
+    "models": (
+        Column("parameters", "param", "parameters"),
+        Column("layers", "1", "architecture.layers"),
+        Column("hidden", "1", "architecture.hidden"),
+        Column("experts", "1", "architecture.experts"),
+        Column("FLOP/sample", "FLOP", "flops_per_sample"),
+    ),
+    "infra": (
+        Column("carbon", "gCO2e/kWh", "carbon_intensity"),
+        Column("price", "USD/kWh", "price"),
+        Column("PUE", "1", "pue"),
+        Column("WUE", "L/kWh", "wue"),
+    ),
+    "systems": (
+        Column("accelerators", "1", "accelerators"),
+        Column("domain", "1", "scale_up_domain"),
+        Column("bandwidth", "GB/s", "bandwidth"),
+        Column("power", "kW", "power"),
+    ),
 }
 
 
@@ -105,18 +126,24 @@ def _listing(kind: str, source: Catalog[Any], wanted: str, sort: str) -> View:
             entries.sort(key=lambda e: e.name.lower(), reverse=reverse)
         elif title.lower() in by_title:
             column = by_title[title.lower()]
-            known = [e for e in entries if column.value(e) is not None]
-            known.sort(key=lambda e: column.value(e), reverse=reverse)
-            entries = known + [e for e in entries if column.value(e) is None]
+            known = [(value, e) for e in entries if (value := column.value(e)) is not None]
+            known.sort(key=lambda pair: pair[0], reverse=reverse)
+            entries = [e for _, e in known] + [e for e in entries if column.value(e) is None]
         else:
             raise unknown("column", title, ["name", *(c.title for c in columns)])
     shown = [c for c in columns if any(c.value(e) is not None for e in entries)]
 
     def document() -> Json:
-        return {"schema_version": "1.0", "kind": kind, "count": len(entries), "entries": [
-            {"name": e.name, "group": e.group, "title": e.title}
-            | {c.path: c.value(e) for c in columns} for e in entries],
-            "units": {c.path: c.unit for c in columns}}
+        return {
+            "schema_version": "1.0",
+            "kind": kind,
+            "count": len(entries),
+            "entries": [
+                {"name": e.name, "group": e.group, "title": e.title} | {c.path: c.value(e) for c in columns}
+                for e in entries
+            ],
+            "units": {c.path: c.unit for c in columns},
+        }
 
     header = ["name", "group", *(_head(c) for c in shown)]
     rows = [[e.name, e.group, *(_cell(c, e) for c in shown)] for e in entries]
@@ -157,18 +184,33 @@ def _entry(kind: str, e: Entry) -> View:
 
     def document() -> Json:
         cited = {v.source: sources().get(v.source, {}) for v in values.values()}
-        return {"schema_version": "1.0", "kind": kind, "name": e.name, "group": e.group,
-                "title": e.title, "fields": _plain_fields(e),
-                "values": {n: {"value": v.value, "unit": v.unit, "source": v.source, "kind": v.kind,
-                               "as_of": v.as_of}
-                           | ({"inputs": list(v.inputs)} if v.inputs else {})
-                           | {k: x for k, x in (("why", v.why), ("note", v.note), ("method", v.method)) if x}
-                           for n, v in values.items()},
-                "sources": cited}
+        return {
+            "schema_version": "1.0",
+            "kind": kind,
+            "name": e.name,
+            "group": e.group,
+            "title": e.title,
+            "fields": _plain_fields(e),
+            "values": {
+                n: {"value": v.value, "unit": v.unit, "source": v.source, "kind": v.kind, "as_of": v.as_of}
+                | ({"inputs": list(v.inputs)} if v.inputs else {})
+                | {k: x for k, x in (("why", v.why), ("note", v.note), ("method", v.method)) if x}
+                for n, v in values.items()
+            },
+            "sources": cited,
+        }
 
     def as_text() -> str:
-        rows = [[n, f"{v.value:,g}" if abs(v.value) < 1e15 else f"{v.value:g}",
-                 "" if v.unit == "1" else v.unit, v.kind, v.source] for n, v in values.items()]
+        rows = [
+            [
+                n,
+                f"{v.value:,g}" if abs(v.value) < 1e15 else f"{v.value:g}",
+                "" if v.unit == "1" else v.unit,
+                v.kind,
+                v.source,
+            ]
+            for n, v in values.items()
+        ]
         lines = [f"{e.name}: {e.title}  ({kind}/{e.group})"]
         plain = ", ".join(f"{k} {x}" for k, x in _plain_fields(e).items())
         lines += [*text.wrap(plain), ""] if plain else [""]
@@ -181,9 +223,14 @@ def _entry(kind: str, e: Entry) -> View:
             lines += text.wrap(f"{name}: {citation(name)}", "  ")
         return "\n".join(lines)
 
-    return View(document, as_text, lambda: markdown.table(
-        ("field", "value", "unit", "kind", "source"),
-        [(n, f"{v.value:,g}", v.unit, v.kind, v.source) for n, v in values.items()]))
+    return View(
+        document,
+        as_text,
+        lambda: markdown.table(
+            ("field", "value", "unit", "kind", "source"),
+            [(n, f"{v.value:,g}", v.unit, v.kind, v.source) for n, v in values.items()],
+        ),
+    )
 
 
 def _plain_fields(e: Any) -> Json:
@@ -192,7 +239,7 @@ def _plain_fields(e: Any) -> Json:
     for name, value in vars(e).items():
         if name in ("name", "group", "title") or name.startswith("_"):
             continue
-        if isinstance(value, str) and value or isinstance(value, bool):
+        if (isinstance(value, str) and value) or isinstance(value, bool):
             found[name] = value
         elif hasattr(value, "values") and not isinstance(value, Value):
             found |= {f"{name}.{k}": v for k, v in _plain_fields(value).items()}
@@ -215,10 +262,22 @@ def _walls(name: str | None) -> View:
         raise unknown("wall", str(name), [w.name for w in WALLS], "mlsysim zoo walls")
 
     def document() -> Json:
-        return {"schema_version": "1.0", "kind": "walls", "count": len(chosen), "entries": [
-            {"number": w.number, "name": w.name, "domain": w.domain, "equation": w.equation,
-             "modelled": w.modelled, "sources": {s: sources().get(s, {}) for s in w.sources}}
-            for w in chosen]}
+        return {
+            "schema_version": "1.0",
+            "kind": "walls",
+            "count": len(chosen),
+            "entries": [
+                {
+                    "number": w.number,
+                    "name": w.name,
+                    "domain": w.domain,
+                    "equation": w.equation,
+                    "modelled": w.modelled,
+                    "sources": {s: sources().get(s, {}) for s in w.sources},
+                }
+                for w in chosen
+            ],
+        }
 
     def as_text() -> str:
         lines: list[str] = []
@@ -230,13 +289,16 @@ def _walls(name: str | None) -> View:
                 lines += [line for s in w.sources for line in text.wrap(f"{s}: {citation(s)}", "    ")]
         return "\n".join(lines)
 
-    return View(document, as_text, lambda: markdown.table(
-        ("#", "wall", "domain", "equation"),
-        [(str(w.number), w.name, w.domain, w.equation) for w in chosen]))
+    return View(
+        document,
+        as_text,
+        lambda: markdown.table(
+            ("#", "wall", "domain", "equation"),
+            [(str(w.number), w.name, w.domain, w.equation) for w in chosen],
+        ),
+    )
 
 
 def check(folder: str | None) -> View:
     """Return the findings of a check of a registry folder; the shipped one if absent."""
     raise InputError("not there yet", where="zoo check", hint=str(folder))
-
-

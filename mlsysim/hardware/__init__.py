@@ -10,8 +10,17 @@ from mlsysim.core.records import Entry, Record, number, part, text
 from mlsysim.core.registry import Catalog
 
 # Bytes of one stored number. This is the definition of each format, not a fact about a machine.
-BYTES = {"fp64": 8.0, "fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 1.0,
-         "int8": 1.0, "fp4": 0.5, "int4": 0.5}
+BYTES = {
+    "fp64": 8.0,
+    "fp32": 4.0,
+    "tf32": 4.0,
+    "fp16": 2.0,
+    "bf16": 2.0,
+    "fp8": 1.0,
+    "int8": 1.0,
+    "fp4": 0.5,
+    "int4": 0.5,
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,8 +110,9 @@ class Hardware(Entry):
             raise unknown("precision", precision, BYTES)
         value: Value | None = getattr(self.peak, precision)
         if value is None:
-            raise InputError(f"{self.name} has no {precision} rate",
-                             hint=f"it has {', '.join(self.peak.precisions())}")
+            raise InputError(
+                f"{self.name} has no {precision} rate", hint=f"it has {', '.join(self.peak.precisions())}"
+            )
         return value
 
     @property

@@ -51,14 +51,17 @@ def parse(reference: str) -> Repo:
     path, at, revision = reference.removeprefix(SCHEME).partition("@")
     parts = path.split("/")
     good = len(parts) == 2 and all(
-        _NAME.fullmatch(part) and ".." not in part and "--" not in part for part in parts)
+        _NAME.fullmatch(part) and ".." not in part and "--" not in part for part in parts
+    )
     if good and at:
         good = bool(_REVISION.fullmatch(revision)) and not any(
-            piece in ("", ".", "..") or ".." in piece for piece in revision.split("/"))
+            piece in ("", ".", "..") or ".." in piece for piece in revision.split("/")
+        )
     if not good:
-        raise InputError(f"{reference[:120]!r} names no model of the hub",
-                         hint="write hf://org/name or hf://org/name@revision, "
-                              "such as hf://mistralai/Mistral-7B-v0.3")
+        raise InputError(
+            f"{reference[:120]!r} names no model of the hub",
+            hint="write hf://org/name or hf://org/name@revision, such as hf://mistralai/Mistral-7B-v0.3",
+        )
     return Repo(parts[0], parts[1], revision)
 
 
@@ -78,10 +81,15 @@ def config(repo: Repo) -> tuple[bytes, str, str]:
             raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
         return body, str(path), f"{SCHEME}{repo.org}/{repo.name}@{path.parent.name}"
     if any(os.environ.get(name, "").lower() in _TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
-        raise InputError("not in the local cache, and HF_HUB_OFFLINE forbids the network", where=str(repo),
-                         hint=_looked(repo))
-    url = f"{_endpoint()}/{repo.org}/{repo.name}/resolve/" \
-          f"{urllib.parse.quote(repo.revision or 'main', safe='')}/{FILE}"
+        raise InputError(
+            "not in the local cache, and HF_HUB_OFFLINE forbids the network",
+            where=str(repo),
+            hint=_looked(repo),
+        )
+    url = (
+        f"{_endpoint()}/{repo.org}/{repo.name}/resolve/"
+        f"{urllib.parse.quote(repo.revision or 'main', safe='')}/{FILE}"
+    )
     return _get(url, repo), url, str(repo)
 
 
@@ -130,8 +138,10 @@ def _ref(path: Path) -> str:
 
 
 def _looked(repo: Repo) -> str:
-    return (f"looked for {FILE} of {repo.org}/{repo.name} in {cache()}; download it where there is a "
-            f"network (`hf download {repo.org}/{repo.name} {FILE}`), or name the path of a copy")
+    return (
+        f"looked for {FILE} of {repo.org}/{repo.name} in {cache()}; download it where there is a "
+        f"network (`hf download {repo.org}/{repo.name} {FILE}`), or name the path of a copy"
+    )
 
 
 # -- the network --------------------------------------------------------------------------------
@@ -151,8 +161,11 @@ def _endpoint() -> str:
     except ValueError:
         good = False
     if not good or not endpoint.isascii() or any(ch <= " " for ch in endpoint):
-        raise InputError("HF_ENDPOINT is not the address of a server", where="HF_ENDPOINT",
-                         hint=f"unset it, or write it like {ENDPOINT}")
+        raise InputError(
+            "HF_ENDPOINT is not the address of a server",
+            where="HF_ENDPOINT",
+            hint=f"unset it, or write it like {ENDPOINT}",
+        )
     return endpoint
 
 
@@ -171,8 +184,15 @@ def _origin(url: str) -> tuple[str, str]:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects over HTTP only, and takes the token along only on the same server."""
 
-    def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str,
-                         headers: http.client.HTTPMessage, newurl: str) -> urllib.request.Request | None:
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         """Return the request that follows a redirect."""
         old, new = _origin(req.full_url), _origin(newurl)
         if new[0] not in ("http", "https") or (old[0] == "https" and new[0] != "https"):
@@ -203,8 +223,9 @@ def _get(url: str, repo: Repo) -> bytes:
             raise _refusal(error, repo, url, bool(token)) from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-        raise InputError(f"cannot reach {_origin(url)[1]}: {reason}", where=str(repo),
-                         hint=_looked(repo)) from error
+        raise InputError(
+            f"cannot reach {_origin(url)[1]}: {reason}", where=str(repo), hint=_looked(repo)
+        ) from error
 
 
 def _body(answer: Any, repo: Repo, url: str) -> bytes:
@@ -219,8 +240,9 @@ def _body(answer: Any, repo: Repo, url: str) -> bytes:
             raise InputError(f"the answer took more than {DEADLINE:g} s", where=url, hint=_looked(repo))
     length = answer.headers.get("Content-Length", "")
     if length.isdecimal() and len(length) < 16 and len(body) < min(int(length), MAX_BYTES + 1):
-        raise InputError(f"the answer broke off after {len(body)} of {length} bytes", where=url,
-                         hint="try again")
+        raise InputError(
+            f"the answer broke off after {len(body)} of {length} bytes", where=url, hint="try again"
+        )
     return body
 
 
@@ -228,15 +250,27 @@ def _refusal(error: urllib.error.HTTPError, repo: Repo, url: str, token: bool) -
     """Return what an HTTP status means to the user."""
     host, where = _origin(url)[1], str(repo)
     code = (error.headers.get("X-Error-Code") or "") if error.headers else ""
-    missing = {"RepoNotFound": "no such model", "RevisionNotFound": f"no revision {repo.revision!r}",
-               "EntryNotFound": f"no {FILE} in this repository"}
+    missing = {
+        "RepoNotFound": "no such model",
+        "RevisionNotFound": f"no revision {repo.revision!r}",
+        "EntryNotFound": f"no {FILE} in this repository",
+    }
     if error.code == 404:
-        return UnknownNameError(f"{missing.get(code, f'no such model, revision or {FILE}')} on {host}",
-                                where=where, hint=f"asked for {url}; check the spelling")
+        return UnknownNameError(
+            f"{missing.get(code, f'no such model, revision or {FILE}')} on {host}",
+            where=where,
+            hint=f"asked for {url}; check the spelling",
+        )
     if error.code in (401, 403):
         why = "the model is gated" if code == "GatedRepo" else "no such model, or it is private or gated"
-        what = "its licence must be accepted on its page with the account of HF_TOKEN" if token else \
-            "set HF_TOKEN to a token of an account that may read it, or name the path of a copy"
+        what = (
+            "its licence must be accepted on its page with the account of HF_TOKEN"
+            if token
+            else "set HF_TOKEN to a token of an account that may read it, or name the path of a copy"
+        )
         return InputError(f"{host} refuses ({error.code}): {why}", where=where, hint=what)
-    return InputError(f"{host} answers with status {error.code}", where=where,
-                      hint=f"asked for {url}; try again later, or name the path of a copy")
+    return InputError(
+        f"{host} answers with status {error.code}",
+        where=where,
+        hint=f"asked for {url}; try again later, or name the path of a copy",
+    )

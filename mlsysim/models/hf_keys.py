@@ -109,9 +109,11 @@ class Keys:
         found = self.maybe(*names, least=least)
         if found is None:
             also = f" (nor {', '.join(names[1:])})" if names[1:] else ""
-            raise InputError(f"{names[0]!r} is missing{also}", where=self.where + self._inside(),
-                             hint="a config that relies on a default of its Transformers class must "
-                                  "state the value here")
+            raise InputError(
+                f"{names[0]!r} is missing{also}",
+                where=self.where + self._inside(),
+                hint="a config that relies on a default of its Transformers class must state the value here",
+            )
         return found
 
     def flag(self, name: str, default: bool) -> bool:
@@ -150,8 +152,9 @@ class Keys:
         if value is None:
             return []
         if not isinstance(value, list) or not all(type(v) is int and 0 <= v < below for v in value):
-            raise InputError(f"a list of layer numbers from 0 to {below - 1:g} is expected",
-                             where=self.spot(name))
+            raise InputError(
+                f"a list of layer numbers from 0 to {below - 1:g} is expected", where=self.spot(name)
+            )
         return sorted(set(value))
 
     def _inside(self) -> str:
@@ -163,8 +166,11 @@ class Keys:
         if isinstance(value, float) and not (math.isfinite(value) and value.is_integer()):
             raise InputError(f"{value!r} is not a whole number", where=self.spot(name))
         if not least <= value <= MAX_VALUE:
-            raise InputError(f"{show(value)} is out of range", where=self.spot(name),
-                             hint=f"a whole number from {least} to {MAX_VALUE:,.0f} is expected")
+            raise InputError(
+                f"{show(value)} is out of range",
+                where=self.spot(name),
+                hint=f"a whole number from {least} to {MAX_VALUE:,.0f} is expected",
+            )
         return float(value)
 
 

@@ -40,20 +40,23 @@ def gemma2_window(keys: Keys, draft: Draft) -> None:
 
 def gemma3_window(keys: Keys, draft: Draft) -> None:
     """Gemma 3: five windowed layers to a full one (Gemma Team 2025, section 2)."""
-    period = keys.maybe("sliding_window_pattern", least=1)
+    period = keys.maybe("sliding_window_pattern", "_sliding_window_pattern", least=1)
     window(keys, draft, f"all but one in {period.value if period else 6:g} layers")
 
 
-def _experts(keys: Keys, draft: Draft, count: Number, dense: float, dense_keys: tuple[str, ...],
-             width: Number) -> bool:
+def _experts(
+    keys: Keys, draft: Draft, count: Number, dense: float, dense_keys: tuple[str, ...], width: Number
+) -> bool:
     """Set the fields of a mixture of experts; return False where every layer is dense."""
     layers = draft.value("layers")
     if dense >= layers or not count.value:
         return False
     active = keys.need("num_experts_per_tok")
     if active.value > count.value:
-        raise InputError(f"{active.value:g} of {count.value:g} experts cannot be active",
-                         where=keys.spot("num_experts_per_tok"))
+        raise InputError(
+            f"{active.value:g} of {count.value:g} experts cannot be active",
+            where=keys.spot("num_experts_per_tok"),
+        )
     draft.numbers |= {"experts": count, "experts_active": active, "expert_ffn": width}
     if dense:
         draft.derive("dense_layers", dense, *dense_keys)
@@ -77,8 +80,9 @@ def qwen_moe(keys: Keys, draft: Draft) -> None:
     only = keys.positions("mlp_only_layers", layers)
     dense = layers - (layers // every - sum((i + 1) % every == 0 for i in only))
     width = keys.need("moe_intermediate_size")
-    if _experts(keys, draft, keys.need("num_experts"), dense,
-                ("decoder_sparse_step", "mlp_only_layers"), width):
+    if _experts(
+        keys, draft, keys.need("num_experts"), dense, ("decoder_sparse_step", "mlp_only_layers"), width
+    ):
         shared = keys.maybe("shared_expert_intermediate_size")
         if shared and shared.value:
             draft.derive("shared_experts", shared.value / width.value, *shared.keys, *width.keys)
@@ -86,16 +90,21 @@ def qwen_moe(keys: Keys, draft: Draft) -> None:
 
 def deepseek(keys: Keys, draft: Draft) -> None:
     """DeepSeek-AI 2024: latent attention; experts after the first dense layers."""
-    for name, key in (("kv_rank", "kv_lora_rank"), ("rope_dim", "qk_rope_head_dim"),
-                      ("nope_dim", "qk_nope_head_dim"), ("value_dim", "v_head_dim")):
+    for name, key in (
+        ("kv_rank", "kv_lora_rank"),
+        ("rope_dim", "qk_rope_head_dim"),
+        ("nope_dim", "qk_nope_head_dim"),
+        ("value_dim", "v_head_dim"),
+    ):
         draft.numbers[name] = keys.need(key)
     draft.numbers["head_dim"] = draft.numbers["value_dim"]
     rank = keys.maybe("q_lora_rank", least=1)
     if rank is not None:
         draft.numbers["q_rank"] = rank
     elif not keys.has("q_lora_rank"):
-        raise InputError("'q_lora_rank' is missing", where=keys.where,
-                         hint="null says that queries are not compressed")
+        raise InputError(
+            "'q_lora_rank' is missing", where=keys.where, hint="null says that queries are not compressed"
+        )
     count = keys.maybe("n_routed_experts")
     if count is not None and count.value:
         first, step = keys.maybe("first_k_dense_replace"), keys.maybe("moe_layer_freq", least=1)
@@ -103,8 +112,18 @@ def deepseek(keys: Keys, draft: Draft) -> None:
         start = min(int(first.value), layers) if first else 0
         sparse = (layers + every - 1) // every - (start + every - 1) // every
         shared = keys.maybe("n_shared_experts")
-        if _experts(keys, draft, count, layers - sparse, ("first_k_dense_replace", "moe_layer_freq"),
-                    keys.need("moe_intermediate_size")) and shared and shared.value:
+        if (
+            _experts(
+                keys,
+                draft,
+                count,
+                layers - sparse,
+                ("first_k_dense_replace", "moe_layer_freq"),
+                keys.need("moe_intermediate_size"),
+            )
+            and shared
+            and shared.value
+        ):
             draft.numbers["shared_experts"] = shared
     extra = keys.maybe("num_nextn_predict_layers")
     if extra and extra.value:
@@ -133,9 +152,12 @@ def opt(keys: Keys, draft: Draft) -> None:
     """OPT: embeddings as wide as the model, which only OPT-350M is not (Zhang 2022)."""
     width = keys.maybe("word_embed_proj_dim", least=1)
     if width is not None and width.value != draft.value("hidden"):
-        raise InputError(f"an embedding of width {width.value:g} in a model of width "
-                         f"{draft.value('hidden'):g} is not modelled", where=keys.spot("word_embed_proj_dim"),
-                         hint="write an entry of your own, with `parameters` as published")
+        raise InputError(
+            f"an embedding of width {width.value:g} in a model of width "
+            f"{draft.value('hidden'):g} is not modelled",
+            where=keys.spot("word_embed_proj_dim"),
+            hint="write an entry of your own, with `parameters` as published",
+        )
     draft.traits["bias"] = "all" if keys.flag("enable_bias", True) else "none"
 
 
@@ -162,10 +184,16 @@ def mamba(keys: Keys, draft: Draft) -> None:
     n = draft.numbers
     n["layers"], n["hidden"] = keys.need("num_hidden_layers", "n_layer"), keys.need("hidden_size", "d_model")
     hidden = draft.value("hidden")
-    for name, key, old, usual in (("state", "state_size", "d_state", 16.0),
-                                  ("conv", "conv_kernel", "d_conv", 4.0), ("expand", "expand", "expand", 2.0)):
-        n[name] = keys.maybe(key, least=1) or own.maybe(old, least=1) or \
-            Number(usual, (), note="default of Gu and Dao 2023")
+    for name, key, old, usual in (
+        ("state", "state_size", "d_state", 16.0),
+        ("conv", "conv_kernel", "d_conv", 4.0),
+        ("expand", "expand", "expand", 2.0),
+    ):
+        n[name] = (
+            keys.maybe(key, least=1)
+            or own.maybe(old, least=1)
+            or Number(usual, (), note="default of Gu and Dao 2023")
+        )
     inner = keys.maybe("intermediate_size", least=1)
     if inner is not None:  # what the weights have; Falcon Mamba's `expand` says something else
         draft.derive("expand", inner.value / hidden, *inner.keys, *n["hidden"].keys)
@@ -177,6 +205,10 @@ def mamba(keys: Keys, draft: Draft) -> None:
     n["vocab"] = keys.need("vocab_size")
     padded = keys.maybe("pad_vocab_size_multiple", least=1)
     if padded is not None and not keys.has("model_type"):
-        draft.derive("vocab", -(-draft.value("vocab") // padded.value) * padded.value,
-                     "vocab_size", "pad_vocab_size_multiple")
+        draft.derive(
+            "vocab",
+            -(-draft.value("vocab") // padded.value) * padded.value,
+            "vocab_size",
+            "pad_vocab_size_multiple",
+        )
     draft.traits["bias"] = "all" if keys.flag("use_bias", False) else "none"

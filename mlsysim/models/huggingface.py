@@ -164,7 +164,8 @@ def _state_space(a: Architecture | None, where: str) -> statespace.StateSpace:
 
 def _record(number: Number, unit: str, where: str) -> dict[str, Any]:
     """Return a size as a value mapping of the registry."""
-    note = "; ".join(part for part in (number.note, f"{', '.join(number.keys)} in {where}") if part)
+    place = where if number.derived or not number.keys else f"{', '.join(number.keys)} in {where}"
+    note = f"{number.note}; {place}" if number.note else place
     record = {"value": number.value, "unit": unit, "source": SOURCE, "as_of": AS_OF,
               "kind": "derived" if number.derived else "datasheet", "note": note}
     return {**record, "inputs": list(number.keys)} if number.derived else record

@@ -35,22 +35,35 @@ def transformer(model: Model) -> Transformer:
     experts = base(a.experts)
     latent = base(a.kv_rank)
     return Transformer(
-        layers=layers, hidden=need("hidden"),
-        ffn=base(a.ffn) or need("expert_ffn"), heads=need("heads"),
+        layers=layers,
+        hidden=need("hidden"),
+        ffn=base(a.ffn) or need("expert_ffn"),
+        heads=need("heads"),
         kv_heads=base(a.kv_heads) or need("heads"),
-        head_dim=base(a.head_dim) or need("hidden") / need("heads"), vocab=need("vocab"),
+        head_dim=base(a.head_dim) or need("hidden") / need("heads"),
+        vocab=need("vocab"),
         positions=base(a.context) if a.positions == "learned" else 0.0,
-        gated=a.gated_mlp, tied=a.tied_embeddings, causal=a.causal,
-        norm_width=2.0 if a.norm == "layernorm" else 1.0, norms=1.0 if a.parallel_block else 2.0,
-        qkv_bias=a.bias == "qkv", bias=a.bias == "all",
-        relative=a.positions == "relative", attention_blocks=blocks,
-        window=base(a.window), experts=experts,
+        gated=a.gated_mlp,
+        tied=a.tied_embeddings,
+        causal=a.causal,
+        norm_width=2.0 if a.norm == "layernorm" else 1.0,
+        norms=1.0 if a.parallel_block else 2.0,
+        qkv_bias=a.bias == "qkv",
+        bias=a.bias == "all",
+        relative=a.positions == "relative",
+        attention_blocks=blocks,
+        window=base(a.window),
+        experts=experts,
         experts_active=need("experts_active") if experts else 0.0,
         expert_ffn=need("expert_ffn") if experts else 0.0,
-        shared_experts=base(a.shared_experts), dense_layers=base(a.dense_layers),
-        q_rank=base(a.q_rank), kv_rank=latent,
-        rope_dim=need("rope_dim") if latent else 0.0, nope_dim=need("nope_dim") if latent else 0.0,
-        value_dim=need("value_dim") if latent else 0.0)
+        shared_experts=base(a.shared_experts),
+        dense_layers=base(a.dense_layers),
+        q_rank=base(a.q_rank),
+        kv_rank=latent,
+        rope_dim=need("rope_dim") if latent else 0.0,
+        nope_dim=need("nope_dim") if latent else 0.0,
+        value_dim=need("value_dim") if latent else 0.0,
+    )
 
 
 def operations(model: Model, seq_len: float) -> Operations:
@@ -62,11 +75,17 @@ def operations(model: Model, seq_len: float) -> Operations:
     if model.kind == "mamba":
         return _mamba(model, seq_len)
     if model.flops_per_sample is None:
-        raise RegistryError(f"{model.name} has no flops_per_sample",
-                            where=f"{model.group}/{model.name}.yaml",
-                            hint="its compute is not known; choose another model or add it")
-    return Operations(model.parameters.base, model.flops_per_sample.base,
-                      base(model.activations_per_sample), base(model.bytes_per_sample))
+        raise RegistryError(
+            f"{model.name} has no flops_per_sample",
+            where=f"{model.group}/{model.name}.yaml",
+            hint="its compute is not known; choose another model or add it",
+        )
+    return Operations(
+        model.parameters.base,
+        model.flops_per_sample.base,
+        base(model.activations_per_sample),
+        base(model.bytes_per_sample),
+    )
 
 
 def _mamba(model: Model, seq_len: float) -> Operations:
@@ -78,8 +97,9 @@ def _mamba(model: Model, seq_len: float) -> Operations:
     a = model.architecture
     params = model.parameters.base
     if a is None or a.layers is None or a.hidden is None or a.state is None:
-        raise RegistryError("a mamba model needs layers, hidden and state",
-                            where=f"{model.group}/{model.name}.yaml")
+        raise RegistryError(
+            "a mamba model needs layers, hidden and state", where=f"{model.group}/{model.name}.yaml"
+        )
     inner = (base(a.expand) or 2.0) * a.hidden.base
     scan = 9.0 * a.layers.base * inner * a.state.base
     kept = a.layers.base * (2.0 * a.hidden.base + 5.0 * inner)

@@ -38,8 +38,9 @@ def resolve_model(reference: str, folder: str | Path = "") -> Model:
     if path.is_file() and path.suffix.lower() in own.YAML:
         return own.own_entry(path, Model)
     if path.is_file() and path.suffix.lower() != ".json":
-        raise InputError("a model is a YAML entry, a config.json, or a folder that holds one",
-                         where=str(path))
+        raise InputError(
+            "a model is a YAML entry, a config.json, or a folder that holds one", where=str(path)
+        )
     return _config(str(path))
 
 

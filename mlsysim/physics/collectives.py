@@ -80,8 +80,8 @@ def hierarchical_gather_time(size: Array, ranks: Array, stride: Array, network: 
     """
     local = local_ranks(ranks, stride, network)
     across = ranks / local
-    two_level = (gather_time(size, local, network.up)
-                 + gather_time(size / local, across, network.out))
-    flat = by_extent(ranks * stride, network,
-                     gather_time(size, ranks, network.up), gather_time(size, ranks, network.out))
+    two_level = gather_time(size, local, network.up) + gather_time(size / local, across, network.out)
+    flat = by_extent(
+        ranks * stride, network, gather_time(size, ranks, network.up), gather_time(size, ranks, network.out)
+    )
     return np.minimum(flat, two_level)

@@ -32,8 +32,9 @@ class Pass:
     activations: Array
 
 
-def decode_step(m: tf.Transformer, chip: roofline.Chip, *, batch: Array, context: Array,
-                width: float) -> Pass:
+def decode_step(
+    m: tf.Transformer, chip: roofline.Chip, *, batch: Array, context: Array, width: float
+) -> Pass:
     """Return the pass that adds one token to each of ``batch`` sequences.
 
     Weights are read once for the batch, the KV cache of every sequence once (Pope 2023,
@@ -56,16 +57,24 @@ def decode_step(m: tf.Transformer, chip: roofline.Chip, *, batch: Array, context
     cache = batch * context * tf.kv_bytes_per_token(m, width) * (1.0 if m.causal else 0.0)
     read = cache * (span / context)
     weights = tf.total_params(m) * width
-    matmul = (sum(_compute(p, chip) for p in products) + roofline.compute_time(attention, chip))
+    matmul = sum(_compute(p, chip) for p in products) + roofline.compute_time(attention, chip)
     moved = sum(width * p.count * p.inner * p.columns for p in products) + read
     stream = roofline.stream_time(moved, chip)
-    time = (sum(roofline.matmul_time(p, chip, width) for p in products)
-            + np.maximum(roofline.compute_time(attention, chip), roofline.stream_time(read, chip)))
+    time = sum(roofline.matmul_time(p, chip, width) for p in products) + np.maximum(
+        roofline.compute_time(attention, chip), roofline.stream_time(read, chip)
+    )
     flops = sum(2.0 * p.rows * p.inner * p.columns * p.count for p in products) + attention
     widest = max(m.qk_width + 2.0 * m.kv_width, (2.0 if m.gated else 1.0) * m.ffn)
     activations = tokens * (2.0 * m.hidden + widest) * width + batch * m.vocab * 4.0
-    return Pass(matmul=matmul, stream=stream, time=time, flops=flops, weights=weights, cache=cache,
-                activations=activations)
+    return Pass(
+        matmul=matmul,
+        stream=stream,
+        time=time,
+        flops=flops,
+        weights=weights,
+        cache=cache,
+        activations=activations,
+    )
 
 
 def _routed(m: tf.Transformer, p: tf.Matmul, tokens: Array) -> tf.Matmul:
@@ -80,5 +89,6 @@ def _routed(m: tf.Transformer, p: tf.Matmul, tokens: Array) -> tf.Matmul:
 
 
 def _compute(p: tf.Matmul, chip: roofline.Chip) -> Array:
-    return roofline.compute_time(2.0 * p.rows * p.inner * p.columns * p.count, chip) / \
-        roofline.tile_share(p, chip)
+    return roofline.compute_time(2.0 * p.rows * p.inner * p.columns * p.count, chip) / roofline.tile_share(
+        p, chip
+    )

@@ -28,9 +28,11 @@ def state_bytes(params: Array, dp: Array, zero: Array, b: StateBytes) -> Array:
     stage 3 the weights too (Rajbhandari 2020, section 5).
     """
     zero = np.asarray(zero)
-    return params * (b.weights / np.where(zero >= 3, dp, 1.0)
-                     + b.gradients / np.where(zero >= 2, dp, 1.0)
-                     + b.optimizer / np.where(zero >= 1, dp, 1.0))
+    return params * (
+        b.weights / np.where(zero >= 3, dp, 1.0)
+        + b.gradients / np.where(zero >= 2, dp, 1.0)
+        + b.optimizer / np.where(zero >= 1, dp, 1.0)
+    )
 
 
 def update_bytes(params: Array, dp: Array, zero: Array, b: StateBytes) -> Array:

@@ -40,5 +40,12 @@ def single_pass(m: Operations, chip: roofline.Chip, *, batch: Array, width: floa
     kept = batch * m.activations * width
     matmul = roofline.compute_time(work, chip)
     stream = roofline.stream_time(weights + batch * m.moved + kept, chip)
-    return Pass(matmul=matmul, stream=stream, time=np.maximum(matmul, stream) + chip.launch,
-                flops=work, weights=weights, cache=0.0 * work, activations=kept)
+    return Pass(
+        matmul=matmul,
+        stream=stream,
+        time=np.maximum(matmul, stream) + chip.launch,
+        flops=work,
+        weights=weights,
+        cache=0.0 * work,
+        activations=kept,
+    )

@@ -91,11 +91,18 @@ def bill(fleet: Fleet, site: Site, seconds: Array, rented: bool) -> Bill:
     energy_cost = energy * site.price
     rent = fleet.units * fleet.rent * seconds + 0.0 * energy
     return Bill(
-        it_energy=it_energy, energy=energy, operational_carbon=operational,
-        embodied_carbon=embodied, carbon=operational + embodied,
+        it_energy=it_energy,
+        energy=energy,
+        operational_carbon=operational,
+        embodied_carbon=embodied,
+        carbon=operational + embodied,
         water=it_energy * site.wue + energy * site.grid_water,
-        energy_cost=energy_cost, capital=capital, capital_share=capital_share, upkeep=upkeep,
-        rent=rent, tco=rent if rented else capital_share + energy_cost + upkeep,
+        energy_cost=energy_cost,
+        capital=capital,
+        capital_share=capital_share,
+        upkeep=upkeep,
+        rent=rent,
+        tco=rent if rented else capital_share + energy_cost + upkeep,
     )
 
 
@@ -104,7 +111,6 @@ def taxed(cost: Array, carbon: Array, tax: float) -> Array:
     return cost + tax * carbon
 
 
-def model_flops_utilization(model_flops: Array, time: Array, accelerators: Array,
-                            peak: float) -> Array:
+def model_flops_utilization(model_flops: Array, time: Array, accelerators: Array, peak: float) -> Array:
     """Return the MFU: model operations over what the peak could do (Chowdhery 2022, app. B)."""
     return model_flops / (time * accelerators * peak)

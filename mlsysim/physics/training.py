@@ -151,8 +151,16 @@ class Step:
     activations: Array
 
 
-def layer_part(job: Job, *, tp: Array, cp: Array, ep: Array, microbatch: Array, recompute: Array,
-               sequence_parallel: Array) -> LayerPart:
+def layer_part(
+    job: Job,
+    *,
+    tp: Array,
+    cp: Array,
+    ep: Array,
+    microbatch: Array,
+    recompute: Array,
+    sequence_parallel: Array,
+) -> LayerPart:
     """Return what one layer costs for one microbatch; arguments broadcast."""
     if isinstance(job.model, Operations):
         return _opaque_layer(job, job.model, microbatch)
@@ -166,14 +174,13 @@ def layer_part(job: Job, *, tp: Array, cp: Array, ep: Array, microbatch: Array, 
     backward = sum(
         roofline.matmul_time(tf.Matmul(p.rows, p.columns, p.inner, p.count), chip, width)
         + roofline.matmul_time(tf.Matmul(p.inner, p.rows, p.columns, p.count), chip, width)
-        for p in products)
-    attention = roofline.compute_time(
-        tf.attention_flops(m, tokens, tf.attended(m, job.seq_len)) / tp, chip)
+        for p in products
+    )
+    attention = roofline.compute_time(tf.attention_flops(m, tokens, tf.attended(m, job.seq_len)) / tp, chip)
     # a fused backward pass recomputes the scores: 2.5 times the forward work (Dao 2023, sec. 3)
     attention_back = attention * (2.5 if job.fused_attention else 2.0)
     # selective recomputation repeats the attention core where scores are not fused away
-    core_again = (0.0 * again if job.fused_attention
-                  else np.where(np.asarray(recompute) == 1, 1.0, 0.0))
+    core_again = 0.0 * again if job.fused_attention else np.where(np.asarray(recompute) == 1, 1.0, 0.0)
     moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, width)
     if not job.fused_attention:  # scores written, softmax read and written, read again
         moved = moved + 4.0 * width * m.attention_blocks * m.heads * job.seq_len * tokens / tp
@@ -184,22 +191,36 @@ def layer_part(job: Job, *, tp: Array, cp: Array, ep: Array, microbatch: Array, 
     elementwise = stream * (3.0 + again)  # backward reads and writes about twice as much
     exposed = comm * (1.0 + again) + comm_back
 
-    head_products = [tf.Matmul(tokens, m.hidden, m.vocab / tp),
-                     tf.Matmul(tokens, m.vocab / tp, m.hidden),
-                     tf.Matmul(m.hidden, tokens, m.vocab / tp)]
+    head_products = [
+        tf.Matmul(tokens, m.hidden, m.vocab / tp),
+        tf.Matmul(tokens, m.vocab / tp, m.hidden),
+        tf.Matmul(m.hidden, tokens, m.vocab / tp),
+    ]
     # the loss reads and writes 32-bit logits about three times
-    head = (sum(roofline.matmul_time(p, chip, width) for p in head_products)
-            + roofline.stream_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, chip))
+    head = sum(roofline.matmul_time(p, chip, width) for p in head_products) + roofline.stream_time(
+        3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, chip
+    )
 
     def kept(mode: Array) -> Array:
-        return tf.activation_bytes(m, tokens, job.seq_len, tp, sequence_parallel, mode,
-                                   width_bytes=width, fused_attention=job.fused_attention,
-                                   dropout=job.dropout)
+        return tf.activation_bytes(
+            m,
+            tokens,
+            job.seq_len,
+            tp,
+            sequence_parallel,
+            mode,
+            width_bytes=width,
+            fused_attention=job.fused_attention,
+            dropout=job.dropout,
+        )
 
     return LayerPart(
-        matmul=matmul, elementwise=elementwise, exposed=exposed,
+        matmul=matmul,
+        elementwise=elementwise,
+        exposed=exposed,
         backward=matmul - forward - attention + elementwise - stream + exposed - comm,
-        head=head, kept=kept(recompute),
+        head=head,
+        kept=kept(recompute),
         transient=np.where(np.asarray(recompute) == 2, kept(np.zeros_like(again)), 0.0),
         head_kept=tf.head_activation_bytes(m, tokens, tp, sequence_parallel, width),
         boundary=tokens * m.hidden * width / np.where(sequence_parallel, tp, 1.0),
@@ -207,28 +228,40 @@ def layer_part(job: Job, *, tp: Array, cp: Array, ep: Array, microbatch: Array, 
     )
 
 
-def _layer_traffic(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array, ep: Array, attention: Array,
-                   attention_back: Array) -> tuple[Array, Array]:
+def _layer_traffic(
+    job: Job,
+    m: tf.Transformer,
+    tokens: Array,
+    tp: Array,
+    cp: Array,
+    ep: Array,
+    attention: Array,
+    attention_back: Array,
+) -> tuple[Array, Array]:
     """Return the exposed traffic of one layer, forward and backward [s]."""
     network, width = job.network, job.width
     # tensor parallel: two all-reduces a pass, or as much as all-gather plus reduce-scatter
     # (Shoeybi 2019, section 3; Korthikanti 2022, section 4.2.2)
     size = tokens * m.hidden * width
     blocks = 1.0 + m.attention_blocks
-    tensor = blocks * net.by_extent(tp, network, net.all_reduce_time(size, tp, network.up),
-                                    net.all_reduce_time(size, tp, network.out))
+    tensor = blocks * net.by_extent(
+        tp, network, net.all_reduce_time(size, tp, network.up), net.all_reduce_time(size, tp, network.out)
+    )
     # context parallel: keys and values go round the ring while attention works on what is there
     # (Liu 2023, Ring Attention)
     kv = tokens * (m.kv_width + m.v_width if m.kv_rank else 2.0 * m.kv_width) * width / tp
-    hop = net.by_extent(tp * cp, network, net.send_time(kv, network.up),
-                        net.send_time(kv, network.out))
+    hop = net.by_extent(tp * cp, network, net.send_time(kv, network.up), net.send_time(kv, network.out))
     ring = (cp - 1.0) * hop
     context = np.maximum(ring - attention, 0.0)
     context_back = np.maximum(2.0 * ring - attention_back, 0.0)
     # expert parallel: tokens to their experts and back (Lepikhin 2020)
     sent = m.moe_share * tokens * m.experts_active * m.hidden * width / tp
-    expert = 2.0 * net.by_extent(tp * cp * ep, network, net.all_to_all_time(sent, ep, network.up),
-                                 net.all_to_all_time(sent, ep, network.out))
+    expert = 2.0 * net.by_extent(
+        tp * cp * ep,
+        network,
+        net.all_to_all_time(sent, ep, network.up),
+        net.all_to_all_time(sent, ep, network.out),
+    )
     return tensor + context + expert, tensor + context_back + expert
 
 
@@ -242,10 +275,17 @@ def _opaque_layer(job: Job, m: Operations, microbatch: Array) -> LayerPart:
     forward = np.maximum(compute, roofline.stream_time(moved, job.chip)) + job.chip.launch
     none = 0.0 * compute
     return LayerPart(
-        matmul=3.0 * compute, elementwise=3.0 * (forward - compute), exposed=none,
-        backward=2.0 * forward, head=none, kept=microbatch * m.activations * job.width,
-        transient=none, head_kept=none, boundary=none,
-        rounds=job.batch / (job.accelerators * microbatch))
+        matmul=3.0 * compute,
+        elementwise=3.0 * (forward - compute),
+        exposed=none,
+        backward=2.0 * forward,
+        head=none,
+        kept=microbatch * m.activations * job.width,
+        transient=none,
+        head_kept=none,
+        boundary=none,
+        rounds=job.batch / (job.accelerators * microbatch),
+    )
 
 
 def pipeline_part(job: Job, *, pp: Array, interleave: Array) -> PipelinePart:
@@ -267,8 +307,7 @@ def pipeline_part(job: Job, *, pp: Array, interleave: Array) -> PipelinePart:
     )
 
 
-def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Array,
-               zero: Array) -> ShardPart:
+def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Array, zero: Array) -> ShardPart:
     """Return training state and gradient traffic of one rank; arguments broadcast."""
     w, network, b = job.weights, job.network, job.state
     n = pipeline.layers_per_stage(w.layers, pp)
@@ -283,27 +322,38 @@ def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Arra
     zero = np.asarray(zero)
 
     def state(edge: Array) -> Array:
-        held = (memory.state_bytes(dense + edge, copies, zero, b)
-                + memory.state_bytes(expert, expert_copies, zero, b))
+        held = memory.state_bytes(dense + edge, copies, zero, b) + memory.state_bytes(
+            expert, expert_copies, zero, b
+        )
         # stage 3 gathers the layer at work and the next one
         gathered = 2.0 * (dense + expert) / n * b.weights
         return held + np.where((zero >= 3) & (copies > 1), gathered, 0.0)
 
     edge = np.maximum(first, last)
     size, expert_size = (dense + edge) * job.width, expert * job.width
-    one_pass = (net.hierarchical_gather_time(size, copies, tp * 1.0, network)
-                + net.hierarchical_gather_time(expert_size, expert_copies, tp * ep * 1.0, network))
+    one_pass = net.hierarchical_gather_time(size, copies, tp * 1.0, network) + net.hierarchical_gather_time(
+        expert_size, expert_copies, tp * ep * 1.0, network
+    )
     # 0: all-reduce; 1: reduce-scatter and all-gather; once a step.
     # 2: reduce-scatter each microbatch, all-gather once a step. 3: two gathers, one scatter.
     reduce = one_pass * np.select([zero <= 1, zero == 2], [2.0, 1.0], 0.0)
     gather = one_pass * np.select([zero == 2, zero == 3], [1.0, 3.0], 0.0)
-    update = roofline.stream_time(memory.update_bytes(dense + edge, copies, zero, b)
-                                  + memory.update_bytes(expert, expert_copies, zero, b), job.chip)
+    update = roofline.stream_time(
+        memory.update_bytes(dense + edge, copies, zero, b)
+        + memory.update_bytes(expert, expert_copies, zero, b),
+        job.chip,
+    )
     # the first layer's gather and the last layer's reduction have nothing to hide behind
     bare = 1.0 - job.overlap + job.overlap / n
-    return ShardPart(state_first=state(first), state_last=state(last), reduce=reduce,
-                     reduce_floor=reduce * bare, gather=gather * pp,
-                     gather_floor=gather * pp * bare, update=update)
+    return ShardPart(
+        state_first=state(first),
+        state_last=state(last),
+        reduce=reduce,
+        reduce_floor=reduce * bare,
+        gather=gather * pp,
+        gather_floor=gather * pp * bare,
+        update=update,
+    )
 
 
 def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> Step:
@@ -317,16 +367,18 @@ def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> St
     whole = layer.matmul + layer.elementwise + layer.exposed
     head = layer.head * rounds * pipe.stages
     bubble = whole * pipe.bubble
-    hops = ((layer.boundary * rounds) * (pipe.stages * pipe.sends * pipe.hop_per_byte)
-            + rounds * (pipe.stages * pipe.sends * pipe.hop_latency)
-            + layer.boundary * (pipe.fill_sends * pipe.hop_per_byte)
-            + pipe.fill_sends * pipe.hop_latency)
+    hops = (
+        (layer.boundary * rounds) * (pipe.stages * pipe.sends * pipe.hop_per_byte)
+        + rounds * (pipe.stages * pipe.sends * pipe.hop_latency)
+        + layer.boundary * (pipe.fill_sends * pipe.hop_per_byte)
+        + pipe.fill_sends * pipe.hop_latency
+    )
     # gradients reduced once a step hide behind one microbatch's backward pass, those of ZeRO 2
     # and 3 behind the whole step's compute
-    reduce = np.maximum(shard.reduce_floor,
-                        shard.reduce - job.overlap * (layer.backward * pipe.stage_layers))
-    gather = np.maximum(rounds * shard.gather_floor,
-                        rounds * shard.gather - job.overlap * ((whole * rounds) * full))
+    reduce = np.maximum(shard.reduce_floor, shard.reduce - job.overlap * (layer.backward * pipe.stage_layers))
+    gather = np.maximum(
+        rounds * shard.gather_floor, rounds * shard.gather - job.overlap * ((whole * rounds) * full)
+    )
     matmul = (layer.matmul * rounds) * full + head
     elementwise = (layer.elementwise * rounds) * full
     exposed = (layer.exposed * rounds) * full + hops + reduce + gather
@@ -334,7 +386,14 @@ def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> St
     last = shard.state_last + layer.kept * pipe.stage_layers + layer.head_kept
     held = np.maximum(first, last) + layer.transient + job.reserve
     state = np.maximum(shard.state_first, shard.state_last)
-    return Step(time=matmul + elementwise + exposed + bubble + shard.update,
-                matmul=matmul, elementwise=elementwise, exposed=exposed, bubble=bubble,
-                update=shard.update, memory=held, state=state,
-                activations=held - state - job.reserve)
+    return Step(
+        time=matmul + elementwise + exposed + bubble + shard.update,
+        matmul=matmul,
+        elementwise=elementwise,
+        exposed=exposed,
+        bubble=bubble,
+        update=shard.update,
+        memory=held,
+        state=state,
+        activations=held - state - job.reserve,
+    )

@@ -87,10 +87,16 @@ class Matmul(NamedTuple):
 def attention_params(m: Transformer) -> float:
     """Return the parameters of one layer's attention, norms excluded [param]."""
     if m.kv_rank:  # latent attention, DeepSeek-AI 2024 (V2), section 2.1
-        query = (m.hidden * m.q_rank + m.q_rank * (m.qk_width + m.norm_width) if m.q_rank
-                 else m.hidden * m.qk_width)
-        latent = (m.hidden * (m.kv_rank + m.rope_dim) + m.norm_width * m.kv_rank
-                  + m.kv_rank * m.heads * (m.nope_dim + m.value_dim))
+        query = (
+            m.hidden * m.q_rank + m.q_rank * (m.qk_width + m.norm_width)
+            if m.q_rank
+            else m.hidden * m.qk_width
+        )
+        latent = (
+            m.hidden * (m.kv_rank + m.rope_dim)
+            + m.norm_width * m.kv_rank
+            + m.kv_rank * m.heads * (m.nope_dim + m.value_dim)
+        )
         return m.attention_blocks * (query + latent + m.v_width * m.hidden)
     qkv = m.qk_width + 2.0 * m.kv_width
     bias = qkv * (m.qkv_bias or m.bias) + m.hidden * m.bias
@@ -176,11 +182,12 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
     """
     n = m.attention_blocks
     if m.kv_rank:
-        products = [Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n),
-                    Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n)]
+        products = [
+            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n),
+            Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n),
+        ]
         if m.q_rank:
-            products += [Matmul(tokens, m.hidden, m.q_rank, n),
-                         Matmul(tokens, m.q_rank, m.qk_width / tp, n)]
+            products += [Matmul(tokens, m.hidden, m.q_rank, n), Matmul(tokens, m.q_rank, m.qk_width / tp, n)]
         else:
             products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n))
     else:
@@ -198,8 +205,10 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
 
 
 def _mlp(m: Transformer, rows: Array, width: Array, count: Array) -> list[Matmul]:
-    return [Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count),
-            Matmul(rows, width, m.hidden, count)]
+    return [
+        Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count),
+        Matmul(rows, width, m.hidden, count),
+    ]
 
 
 def forward_flops(m: Transformer, tokens: Array, span: Array) -> Array:
@@ -214,8 +223,9 @@ def forward_flops(m: Transformer, tokens: Array, span: Array) -> Array:
     return m.layers * (layer + attention_flops(m, tokens, span)) + head
 
 
-def elementwise_bytes(m: Transformer, tokens: Array, tp: Array, sequence_parallel: Array,
-                      width_bytes: float) -> Array:
+def elementwise_bytes(
+    m: Transformer, tokens: Array, tp: Array, sequence_parallel: Array, width_bytes: float
+) -> Array:
     """Return the bytes that memory-bound operators of one layer move, forward [byte].
 
     Each norm and residual addition reads two and writes one tensor of width ``h``; rotary or
@@ -227,8 +237,7 @@ def elementwise_bytes(m: Transformer, tokens: Array, tp: Array, sequence_paralle
     norms = 3.0 * (m.norms + m.attention_blocks - 1.0) * m.hidden / shared
     rope = 2.0 * m.attention_blocks * (m.qk_width + m.kv_width) / tp
     per_inner = (3.0 if m.gated else 2.0) / tp
-    inner = ((1.0 - m.moe_share) * m.ffn
-             + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn)
+    inner = (1.0 - m.moe_share) * m.ffn + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn
     # an expert layer also gathers its token copies and scatters them back
     routing = m.moe_share * 4.0 * m.experts_active * m.hidden / shared
     return tokens * width_bytes * (norms + rope + per_inner * inner + routing)
@@ -239,9 +248,18 @@ def elementwise_bytes(m: Transformer, tokens: Array, tp: Array, sequence_paralle
 RECOMPUTE = ("none", "selective", "full")
 
 
-def activation_bytes(m: Transformer, tokens: Array, seq_len: float, tp: Array,
-                     sequence_parallel: Array, recompute: Array, *, width_bytes: float = 2.0,
-                     fused_attention: bool = True, dropout: bool = False) -> Array:
+def activation_bytes(
+    m: Transformer,
+    tokens: Array,
+    seq_len: float,
+    tp: Array,
+    sequence_parallel: Array,
+    recompute: Array,
+    *,
+    width_bytes: float = 2.0,
+    fused_attention: bool = True,
+    dropout: bool = False,
+) -> Array:
     """Return the activations that one layer keeps for its backward pass, on one rank [byte].
 
     Korthikanti et al. 2022, equations 1 to 6, written per tensor so that grouped queries, gated
@@ -263,11 +281,13 @@ def activation_bytes(m: Transformer, tokens: Array, seq_len: float, tp: Array,
     shared = np.where(sequence_parallel, tp, 1.0)
     masks = 2.0 if dropout else 0.0
     outside = (m.norms + 1.0 + n) * m.hidden * width_bytes + masks * m.hidden
-    heads = (m.qk_width + m.kv_width + 2.0 * m.v_width) if m.kv_rank else \
-        (m.qk_width + 2.0 * m.kv_width + m.v_width)
+    heads = (
+        (m.qk_width + m.kv_width + 2.0 * m.v_width)
+        if m.kv_rank
+        else (m.qk_width + 2.0 * m.kv_width + m.v_width)
+    )
     per_inner = 3.0 if m.gated else 2.0
-    inner = ((1.0 - m.moe_share) * m.ffn
-             + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn)
+    inner = (1.0 - m.moe_share) * m.ffn + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn
     copies = m.moe_share * m.experts_active * m.hidden
     kept = tokens * (outside / shared + width_bytes * (n * heads + per_inner * inner + copies) / tp)
     # softmax output, its mask, and the dropped-out scores: 2 + 1 + 2 bytes in the paper
@@ -277,8 +297,9 @@ def activation_bytes(m: Transformer, tokens: Array, seq_len: float, tp: Array,
     return np.where(recompute == 2, whole, kept + stored_scores)
 
 
-def head_activation_bytes(m: Transformer, tokens: Array, tp: Array, sequence_parallel: Array,
-                          width_bytes: float = 2.0) -> Array:
+def head_activation_bytes(
+    m: Transformer, tokens: Array, tp: Array, sequence_parallel: Array, width_bytes: float = 2.0
+) -> Array:
     """Return what final norm, output projection and loss keep [byte].
 
     Korthikanti 2022, section 4.3: inputs of norm and projection, and logits in 32 bits.

@@ -59,8 +59,11 @@ class Reliability(Entry):
     detection_time: Value | None = number("s")
 
 
-CATALOG: Catalog[Entry] = Catalog("systems", "systems", {
-    "nodes": Node, "fabrics": Fabric, "storage": Storage, "reliability": Reliability, "": Entry})
+CATALOG: Catalog[Entry] = Catalog(
+    "systems",
+    "systems",
+    {"nodes": Node, "fabrics": Fabric, "storage": Storage, "reliability": Reliability, "": Entry},
+)
 
 
 def node(name: str) -> Node:

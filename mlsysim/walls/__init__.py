@@ -12,8 +12,11 @@ from mlsysim.walls.w14_communication import Communication
 from mlsysim.walls.w17_capital import Capital
 from mlsysim.walls.w18_sustainability import Sustainability
 
-WALLS: tuple[Wall, ...] = tuple(sorted(
-    (Compute(), Memory(), Software(), Locality(), Communication(), Capital(), Sustainability(),
-     *PLANNED), key=lambda wall: wall.number))
+WALLS: tuple[Wall, ...] = tuple(
+    sorted(
+        (Compute(), Memory(), Software(), Locality(), Communication(), Capital(), Sustainability(), *PLANNED),
+        key=lambda wall: wall.number,
+    )
+)
 
 __all__ = ["WALLS", "Limits", "Row", "State", "Wall"]

@@ -127,5 +127,3 @@ class Wall:
     def tag(self) -> str:
         """The wall's name in row names: ``w14``."""
         return f"w{self.number:02d}"
-
-

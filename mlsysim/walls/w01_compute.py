@@ -15,6 +15,12 @@ class Compute(Wall):
     def rows(self, s: State) -> tuple[Row, ...]:
         """Compare the time of matrix work with the step."""
         rate = s.peak * s.share
-        return (Row(s.matmul * rate, s.time * rate, "TFLOP",
-                    "operations (padding and recomputation included) against the achieved rate "
-                    "over the step", by_construction=True),)
+        return (
+            Row(
+                s.matmul * rate,
+                s.time * rate,
+                "TFLOP",
+                "operations (padding and recomputation included) against the achieved rate over the step",
+                by_construction=True,
+            ),
+        )

@@ -12,15 +12,21 @@ class Memory(Wall):
     """
 
     number, name, domain = 2, "Memory", "node"
-    equation = ("weights + gradients + optimizer + activations + KV + buffers <= capacity;  "
-                "bytes moved <= bandwidth x time")
+    equation = (
+        "weights + gradients + optimizer + activations + KV + buffers <= capacity;  "
+        "bytes moved <= bandwidth x time"
+    )
     sources = ("korthikanti_2022", "rajbhandari_2020")
 
     def rows(self, s: State) -> tuple[Row, ...]:
         """Compare capacity on the fullest accelerator, and traffic over the step."""
         return (
             Row(s.memory, s.capacity, "GiB", "held on the fullest accelerator", hard=True),
-            Row((s.stream + s.update) * s.bandwidth, s.time * s.bandwidth, "GB",
+            Row(
+                (s.stream + s.update) * s.bandwidth,
+                s.time * s.bandwidth,
+                "GB",
                 "moved by memory-bound work against the achieved bandwidth over the step",
-                by_construction=True),
+                by_construction=True,
+            ),
         )

@@ -18,6 +18,12 @@ class Software(Wall):
     def rows(self, s: State) -> tuple[Row, ...]:
         """Compare the model's operations with what its kernels could do in the step."""
         whole = s.accelerators * s.peak
-        return (Row(s.model_flops, s.share * whole * s.time, "TFLOP",
-                    "operations that the model asks for against what its kernels could do",
-                    by_construction=True),)
+        return (
+            Row(
+                s.model_flops,
+                s.share * whole * s.time,
+                "TFLOP",
+                "operations that the model asks for against what its kernels could do",
+                by_construction=True,
+            ),
+        )

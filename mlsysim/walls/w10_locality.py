@@ -20,8 +20,15 @@ class Locality(Wall):
         """Compare the tensor-parallel size with the scale-up domain."""
         if s.accelerators <= 1:
             return ()
-        return (Row(s.tensor_ranks, s.domain, "device",
-                    "tensor-parallel ranks against the scale-up domain", hard=True),)
+        return (
+            Row(
+                s.tensor_ranks,
+                s.domain,
+                "device",
+                "tensor-parallel ranks against the scale-up domain",
+                hard=True,
+            ),
+        )
 
     def why_not(self, s: State) -> str:
         """One accelerator has no neighbours."""

@@ -21,8 +21,14 @@ class Communication(Wall):
         if s.accelerators <= 1:
             return ()
         limit = s.limits.communication
-        return (Row(s.exposed, None if limit is None else limit * s.time, "ms",
-                    "exposed traffic" + (f" against {limit:.0%} of the step" if limit else "")),)
+        return (
+            Row(
+                s.exposed,
+                None if limit is None else limit * s.time,
+                "ms",
+                "exposed traffic" + (f" against {limit:.0%} of the step" if limit else ""),
+            ),
+        )
 
     def why_not(self, s: State) -> str:
         """One accelerator has nobody to talk to."""

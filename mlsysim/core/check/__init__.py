@@ -6,6 +6,7 @@ sources, names, references, and what physics allows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from mlsysim.core import registry
 from mlsysim.core.check import entries, references
 from mlsysim.core.check.entries import Read, Sources
 from mlsysim.core.check.files import GROUPS, LOOSE, ROOT_FILES, File, load, walk
-from mlsysim.core.check.machines import check_hardware, check_node, check_reliability
+from mlsysim.core.check.machines import hardware_problems, node_problems, reliability_problems
 from mlsysim.core.check.ranges import RANGES, check_ranges, table
 from mlsysim.core.check.references import Library
-from mlsysim.core.check.report import Finding, Notes, Report
-from mlsysim.core.check.workloads import check_model, check_region
+from mlsysim.core.check.report import Finding, Notes, Problem, Report
+from mlsysim.core.check.workloads import model_problems, region_problems
 from mlsysim.core.errors import RegistryError, fold
 from mlsysim.core.provenance import Value
 
@@ -100,7 +101,7 @@ class _Check:
         self.report.sources = len(own)
         return own if alone else _shipped_sources() | own
 
-    def _entry(self, raw: Any, file: File, gone: set[entries.Path]) -> None:
+    def _entry(self, raw: Any, file: File, gone: set[entries.Keys]) -> None:
         kind, group, name = file.parts
         types = _catalogs()[kind].types
         entry = entries.read_entry(types.get(group) or types[""], raw, file.name, gone, self.notes,
@@ -143,7 +144,7 @@ class _Check:
         for read in self.reads:
             references.check_entry_references(read, self.library, self.notes)
             if not self.notes.has_error(read.file):
-                self._invariants(read)
+                self.notes.take(read.file, self._invariants(read))
         if "aliases.yaml" in files:
             raw = load(files["aliases.yaml"], self.notes)
             if raw is None and self.notes.has_error("aliases.yaml"):
@@ -152,26 +153,25 @@ class _Check:
         if "sources.yaml" in files:
             self._unused(files["sources.yaml"], alone)
 
-    def _invariants(self, read: Read) -> None:
+    def _invariants(self, read: Read) -> Iterable[Problem]:
+        """Return what physics and the entries that it names say against an entry."""
+        entry = read.entry
         if read.kind == "hardware":
-            check_hardware(read.entry, read.file, self.notes)
-            self._back_reference(read)
-        elif read.kind == "models":
-            check_model(read.entry, read.file, self.notes)
-        elif read.kind == "infra":
-            check_region(read, self.library, self.notes)
-        elif read.entry.group == "nodes":
-            check_node(read.entry, read.file, self.library, self.notes)
-        elif read.entry.group == "reliability":
-            check_reliability(read.entry, read.file, self.notes)
+            return (*hardware_problems(entry), *self._back_reference(entry))
+        if read.kind == "models":
+            return model_problems(entry)
+        if read.kind == "infra":
+            return region_problems(entry, self.library)
+        if entry.group == "nodes":
+            return node_problems(entry, self.library)
+        return reliability_problems(entry) if entry.group == "reliability" else ()
 
-    def _back_reference(self, read: Read) -> None:
-        """Note an accelerator whose usual server holds another one."""
-        name: str = getattr(read.entry, "node", "")
-        node: Any = self.library.find("systems", name) if name else None
-        held = self.library.find("hardware", getattr(node, "accelerator", "")) if node else None
-        if held is not None and held.name != read.entry.name:
-            self.notes.error(read.file, "node", f"{node.name} holds {held.name}, not {read.entry.name}")
+    def _back_reference(self, entry: Any) -> Iterable[Problem]:
+        """Yield an accelerator whose usual server holds another one."""
+        node: Any = self.library.find("systems", entry.node) if entry.node else None
+        held = self.library.find("hardware", getattr(node, "accelerator", ""))
+        if held is not None and held.name != entry.name:
+            yield Problem("node", f"{node.name} holds {held.name}, not {entry.name}")
 
     def _unused(self, file: File, alone: bool) -> None:
         """Warn of sources that nothing cites; walls cite their papers."""
@@ -204,12 +204,10 @@ def _named_sources(raw: Any) -> set[str]:
 
 def _catalogs() -> dict[str, Any]:
     """Return the catalogs of the four kinds, imported here because they import this package's parent."""
-    from mlsysim.hardware import CATALOG as hardware
-    from mlsysim.infra import CATALOG as infra
-    from mlsysim.models import CATALOG as models
-    from mlsysim.systems import CATALOG as systems
+    from mlsysim import hardware, infra, models, systems
 
-    return {"hardware": hardware, "models": models, "infra": infra, "systems": systems}
+    return {"hardware": hardware.CATALOG, "models": models.CATALOG, "infra": infra.CATALOG,
+            "systems": systems.CATALOG}
 
 
 def _shipped_sources() -> dict[str, Any]:

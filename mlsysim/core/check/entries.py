@@ -14,7 +14,7 @@ from mlsysim.core.provenance import Value
 from mlsysim.core.records import Entry, read
 
 MOST_FIELDS = 500
-Path = tuple[Any, ...]  # the keys that lead to a field
+Keys = tuple[Any, ...]  # the keys that lead to a field
 _MISSING = re.compile(r"'(.*)' is missing")
 _AS_OF = re.compile(r"(19|20)\d\d(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 # What a value says of itself when nobody looked it up.
@@ -44,7 +44,8 @@ class Sources:
     own: Container[str]
 
 
-def read_entry(cls: type[Entry], raw: Any, file: str, gone: set[Path], notes: Notes, **fixed: str) -> Entry | None:
+def read_entry(cls: type[Entry], raw: Any, file: str, gone: set[Keys], notes: Notes,
+               **fixed: str) -> Entry | None:
     """Return the entry in ``raw``, logging every field that is wrong; None if it cannot be built.
 
     A field that is wrong is logged and left out, and the rest is read again.
@@ -54,6 +55,7 @@ def read_entry(cls: type[Entry], raw: Any, file: str, gone: set[Path], notes: No
         raw: the parsed file; wrong fields are taken out of it.
         file: for messages.
         gone: fields that were taken out before, whose absence is not to be logged again.
+        notes: where to log.
         fixed: fields set by the caller, such as ``name`` and ``group``.
     """
     gone = set(gone)
@@ -75,9 +77,9 @@ def read_entry(cls: type[Entry], raw: Any, file: str, gone: set[Path], notes: No
     return None
 
 
-def _path(raw: Any, dotted: str) -> Path:
+def _path(raw: Any, dotted: str) -> Keys:
     """Return the keys that ``dotted`` names in ``raw``; keys may hold dots themselves."""
-    path: Path = ()
+    path: Keys = ()
     while dotted and isinstance(raw, dict):
         key = next((k for k in raw if dotted == str(k) or dotted.startswith(f"{k}.")), None)
         if key is None:
@@ -87,14 +89,14 @@ def _path(raw: Any, dotted: str) -> Path:
     return path
 
 
-def remove(raw: Any, path: Path) -> None:
+def remove(raw: Any, path: Keys) -> None:
     """Take the field at ``path`` out of nested mappings."""
     for key in path[:-1]:
         raw = raw[key]
     del raw[path[-1]]
 
 
-def value_mappings(raw: Any, path: Path = ()) -> Iterator[tuple[Path, dict[Any, Any]]]:
+def value_mappings(raw: Any, path: Keys = ()) -> Iterator[tuple[Keys, dict[Any, Any]]]:
     """Yield every mapping in ``raw`` that is written as a sourced value, with its path."""
     if isinstance(raw, dict):
         if "value" in raw and not isinstance(raw["value"], dict | list):
@@ -120,13 +122,13 @@ def check_texts(raw: Any, file: str, notes: Notes) -> None:
             stack.extend((field, child) for child in item)
 
 
-def check_values(raw: Any, file: str, sources: Sources, used: set[str], notes: Notes) -> set[Path]:
+def check_values(raw: Any, file: str, sources: Sources, used: set[str], notes: Notes) -> set[Keys]:
     """Check how each value of a file states its origin, and add its source to ``used``.
 
     A value that the record types could not take apart (a number beyond any float, a list of inputs
     that is none) is logged and taken out of ``raw``. The paths of these are returned.
     """
-    gone: set[Path] = set()
+    gone: set[Keys] = set()
     for path, item in list(value_mappings(raw)):
         field = ".".join(map(str, path))
         problems = list(_malformed(item))

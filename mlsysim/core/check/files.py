@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mlsysim.core import yamlfile
+from mlsysim.core.check.guard import MAX_DEPTH, refusal
 from mlsysim.core.check.report import Notes, listed
 from mlsysim.core.errors import InputError
 
@@ -29,10 +28,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
 ROOT_FILES = ("aliases.yaml", "defaults.yaml", "economics.yaml", "sources.yaml")
 LOOSE = "measurements"  # files of any shape; only their sources are looked at
 MAX_FILES = 20_000
-MAX_EVENTS = 200_000
-MAX_DEPTH = 12
-MAX_TEXT = 4_000
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ def _tree(folder: Path, prefix: str, real: str, notes: Notes) -> Iterator[File]:
 def _stays(path: Path, real: str) -> bool:
     """Return whether a link ends at something inside the folder."""
     target = os.path.realpath(path)
-    return target.startswith(real + os.sep) and os.path.exists(target)
+    return target.startswith(real + os.sep) and Path(target).exists()
 
 
 def _descends(name: str, notes: Notes) -> bool:
@@ -145,7 +140,7 @@ def load(file: File, notes: Notes) -> Any:
     """Return the parsed content of a file, or None after logging why it cannot be read."""
     try:
         text = yamlfile.read_text(file.path)
-        refused = _refused(text)
+        refused = refusal(text)
         if refused is not None:
             notes.error(file.name, *refused)
             return None
@@ -155,53 +150,3 @@ def load(file: File, notes: Notes) -> Any:
         at = f"line {line}: " if line.isdigit() else ""
         notes.error(file.name, "", at + error.problem)
         return None
-
-
-def _refused(text: str) -> tuple[str, str] | None:
-    """Return the field and the reason for which a text is refused before anything is built.
-
-    Aliases are what makes YAML recursive or explode, and tags are what makes it build other things
-    than numbers, texts, lists and mappings; a registry needs neither. A syntax error is left to the
-    parser proper.
-    """
-    frames: list[list[Any]] = []  # [is a mapping, waits for a key, key or index]
-
-    def field() -> str:
-        return ".".join(str(frame[2]) for frame in frames if frame[2] is not None)
-
-    try:
-        for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
-            if count > MAX_EVENTS:
-                return field(), f"more than {MAX_EVENTS} values in one file"
-            if isinstance(event, yaml.AliasEvent):
-                return field(), f"a YAML alias (*{event.anchor}) can refer to itself: write the value out"
-            if getattr(event, "tag", None) is not None:
-                return field(), f"a YAML tag ({event.tag}) is not needed here: write a plain value"
-            if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_TEXT:
-                return field(), f"a text of {len(event.value)} characters; at most {MAX_TEXT} are read"
-            if isinstance(event, yaml.CollectionStartEvent):
-                _step(frames, None)
-                mapping = isinstance(event, yaml.MappingStartEvent)
-                frames.append([mapping, mapping, None])
-                if len(frames) > MAX_DEPTH:
-                    return field(), f"nested more than {MAX_DEPTH} deep"
-            elif isinstance(event, yaml.CollectionEndEvent):
-                frames.pop()
-            elif isinstance(event, yaml.ScalarEvent):
-                _step(frames, event.value)
-    except yaml.YAMLError:
-        return None
-    return None
-
-
-def _step(frames: list[list[Any]], text: str | None) -> None:
-    """Move the innermost frame on by one key, value or item."""
-    if not frames:
-        return
-    frame = frames[-1]
-    if not frame[0]:
-        frame[2] = 0 if frame[2] is None else frame[2] + 1
-    elif frame[1]:
-        frame[1], frame[2] = False, "(a key)" if text is None else text
-    else:
-        frame[1] = True

@@ -86,7 +86,8 @@ def check_duplicates(reads: Iterable[Read], notes: Notes) -> None:
     for read in reads:
         first = names.setdefault((read.kind, fold(read.entry.name)), read)
         if first is not read:
-            notes.error(read.file, "", f"{first.file} has the same name (case, '-', '_' and '.' do not count)")
+            notes.error(read.file, "", f"{first.file} has the same name "
+                        "(case, '-', '_' and '.' do not count)")
         first = titles.setdefault((read.kind, fold(read.entry.title)), read)
         if first is not read:
             notes.warn(read.file, "title", f"{first.file} has the same title")
@@ -156,8 +157,8 @@ def _citation(record: dict[Any, Any]) -> Iterable[tuple[str, str]]:
             yield key, "this is not text"
     if "title" not in record:
         yield "", "'title' is missing"
-    year = record.get("year")
-    if isinstance(year, bool) or not isinstance(year, int) or not 1600 <= year <= datetime.date.today().year + 1:
+    year, latest = record.get("year"), datetime.datetime.now(datetime.UTC).year + 1
+    if isinstance(year, bool) or not isinstance(year, int) or not 1600 <= year <= latest:
         yield "year", f"{str(year)[:40]!r} is not the year of a publication"
     if not any(record.get(key) for key in ("url", "doi", "authors")):
         yield "", "a source needs a url, a doi or authors"

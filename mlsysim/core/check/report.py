@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mlsysim.core.provenance import KINDS
 
@@ -31,6 +31,14 @@ class Finding:
     def __str__(self) -> str:
         place = f"{self.file}: {self.field}" if self.field else self.file
         return f"{place}: {self.problem}"
+
+
+class Problem(NamedTuple):
+    """What a rule says of one field; the caller knows the file."""
+
+    field: str
+    text: str
+    severity: Severity = "error"
 
 
 @dataclass
@@ -89,6 +97,11 @@ class Notes:
     def __init__(self) -> None:
         self._found: set[Finding] = set()
         self._wrong: set[str] = set()
+
+    def take(self, file: str, problems: Iterable[Problem]) -> None:
+        """Add what a rule says of a file."""
+        for problem in problems:
+            self._add(file, problem.field, problem.severity, problem.text)
 
     def error(self, file: str, field: str, problem: str) -> None:
         """Add an error."""

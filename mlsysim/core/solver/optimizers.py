@@ -40,11 +40,17 @@ class Objective:
 
     def to_dict(self) -> Json:
         """Return the objective in its unit."""
+
         def shown(x: float | None) -> float | None:
             return None if x is None else units.from_base(x, self.unit)
 
-        return {"name": self.name, "value": shown(self.value), "unit": self.unit,
-                "bound": shown(self.bound), "gap": self.gap}
+        return {
+            "name": self.name,
+            "value": shown(self.value),
+            "unit": self.unit,
+            "bound": shown(self.bound),
+            "gap": self.gap,
+        }
 
 
 @dataclass(frozen=True)
@@ -108,19 +114,29 @@ class Optimization:
         if self.status == "infeasible":
             document["status"] = "fail"
         document["solution"] = {
-            "problem": self.problem_name, "status": self.status,
-            "objective": self.objective.to_dict(), "plan": self.decided,
-            "binding_walls": [] if self.status == "infeasible" else [
-                w.wall.number for w in self.evaluation.walls if w.status in ("binding", "fail")],
+            "problem": self.problem_name,
+            "status": self.status,
+            "objective": self.objective.to_dict(),
+            "plan": self.decided,
+            "binding_walls": []
+            if self.status == "infeasible"
+            else [w.wall.number for w in self.evaluation.walls if w.status in ("binding", "fail")],
             "alternatives": list(self.alternatives),
-            "conflict": [c.to_dict() for c in self.conflict], "limits_dropped": self.dropped,
+            "conflict": [c.to_dict() for c in self.conflict],
+            "limits_dropped": self.dropped,
             "notes": list(self.notes),
-            "engine": {"name": o.engine, "version": o.version,
-                       "seconds": o.seconds + self.solved.presolve_seconds,
-                       "variables": o.variables, "rows": o.rows, "nodes": o.nodes,
-                       "space_size": self.space_size or self.solved.space_size,
-                       "after_presolve": self.solved.left,
-                       "verified_by": "eval" if self.decided else None}}
+            "engine": {
+                "name": o.engine,
+                "version": o.version,
+                "seconds": o.seconds + self.solved.presolve_seconds,
+                "variables": o.variables,
+                "rows": o.rows,
+                "nodes": o.nodes,
+                "space_size": self.space_size or self.solved.space_size,
+                "after_presolve": self.solved.left,
+                "verified_by": "eval" if self.decided else None,
+            },
+        }
         return document
 
     def scorecard(self) -> str:
@@ -130,8 +146,16 @@ class Optimization:
         return render(self)
 
 
-def parallelism(plan: PlanLike, *, solver: str = "auto", time_limit: float = 60.0,
-                gap: float = 1e-9, threads: int = 1, seed: int = 0, top: int = 1) -> Optimization:
+def parallelism(
+    plan: PlanLike,
+    *,
+    solver: str = "auto",
+    time_limit: float = 60.0,
+    gap: float = 1e-9,
+    threads: int = 1,
+    seed: int = 0,
+    top: int = 1,
+) -> Optimization:
     """Return the layout of a training job with the shortest step, proven.
 
     Args:
@@ -139,7 +163,8 @@ def parallelism(plan: PlanLike, *, solver: str = "auto", time_limit: float = 60.
         solver: ``auto``, ``highs`` or ``exhaustive``.
         time_limit: of the solver [s]; the best plan found so far comes with its gap.
         gap: relative gap at which an answer counts as optimal.
-        threads, seed: of the solver.
+        threads: of the solver.
+        seed: of the solver.
         top: how many of the best plans to return; those after the first are ``alternatives``.
 
     Raises:
@@ -150,25 +175,51 @@ def parallelism(plan: PlanLike, *, solver: str = "auto", time_limit: float = 60.
     with placing(plan):
         s = scenario(plan)
         if s.job is None:
-            raise InputError("optimize parallelism needs a training plan", where="workload.phase",
-                             hint="set workload.phase: training")
+            raise InputError(
+                "optimize parallelism needs a training plan",
+                where="workload.phase",
+                hint="set workload.phase: training",
+            )
         before = evaluate(s)
         formulate, options = _tools("parallelism", time_limit, gap, threads, seed)
         recipe = formulate(s, s.settings.bounds)
-        search = _Search(recipe.problem, solver, options, s,
-                         decode=lambda cells: evaluate(s, recipe.decode(cells)),
-                         value=lambda e: float(e.state.time))
+        search = _Search(
+            recipe.problem,
+            solver,
+            options,
+            s,
+            decode=lambda cells: evaluate(s, recipe.decode(cells)),
+            value=lambda e: float(e.state.time),
+        )
         found = search.run(top)
-    decided = {} if found.evaluation is None or found.evaluation.layout is None else (
-        found.evaluation.layout.to_dict() | {"precision": s.precision, "accelerators": s.accelerators})
-    return _optimization("parallelism", found, before, decided, recipe.space_size,
-                         ("performance.latency", "step time", "ms"),
-                         [_alternative(e) for e in found.others])
+    decided = (
+        {}
+        if found.evaluation is None or found.evaluation.layout is None
+        else (found.evaluation.layout.to_dict() | {"precision": s.precision, "accelerators": s.accelerators})
+    )
+    return _optimization(
+        "parallelism",
+        found,
+        before,
+        decided,
+        recipe.space_size,
+        ("performance.latency", "step time", "ms"),
+        [_alternative(e) for e in found.others],
+    )
 
 
-def placement(plan: PlanLike, *, carbon_tax: float = 0.0, regions: tuple[str, ...] = (),
-              solver: str = "auto", time_limit: float = 60.0, gap: float = 1e-9, threads: int = 1,
-              seed: int = 0, top: int = 1) -> Optimization:
+def placement(
+    plan: PlanLike,
+    *,
+    carbon_tax: float = 0.0,
+    regions: tuple[str, ...] = (),
+    solver: str = "auto",
+    time_limit: float = 60.0,
+    gap: float = 1e-9,
+    threads: int = 1,
+    seed: int = 0,
+    top: int = 1,
+) -> Optimization:
     """Return the region in which a plan costs least, carbon tax included, proven.
 
     Args:
@@ -176,16 +227,23 @@ def placement(plan: PlanLike, *, carbon_tax: float = 0.0, regions: tuple[str, ..
         carbon_tax: [USD/tCO2e], on operational and embodied carbon.
         regions: candidates by name; every region of the registry that is a place and has a
             price if empty.
-        solver, time_limit, gap, threads, seed, top: see :func:`parallelism`.
+        solver: see :func:`parallelism`, as for all that follows.
+        time_limit: of the solver [s].
+        gap: at which an answer counts as optimal.
+        threads: of the solver.
+        seed: of the solver.
+        top: how many regions to return.
 
     Raises:
         InputError: the plan or a region is wrong.
         SolverLimitError: the solver stopped at its limit without an answer.
     """
-    if isinstance(carbon_tax, bool) or not isinstance(carbon_tax, int | float) or \
-            not 0 <= carbon_tax <= 1e9:
-        raise InputError(f"{carbon_tax!r} is not allowed here", where="carbon tax",
-                         hint="give USD per tonne of CO2e, 0 or more")
+    if isinstance(carbon_tax, bool) or not isinstance(carbon_tax, int | float) or not 0 <= carbon_tax <= 1e9:
+        raise InputError(
+            f"{carbon_tax!r} is not allowed here",
+            where="carbon tax",
+            hint="give USD per tonne of CO2e, 0 or more",
+        )
     with placing(plan):
         s = scenario(plan)
         before = evaluate(s)
@@ -193,36 +251,57 @@ def placement(plan: PlanLike, *, carbon_tax: float = 0.0, regions: tuple[str, ..
         formulate, options = _tools("placement", time_limit, gap, threads, seed)
         tax = units.to_base(float(carbon_tax), "USD/tCO2e", "USD/kgCO2e")
         recipe = formulate(before, candidates, tax, s.settings.bounds)
-        search = _Search(recipe.problem, solver, options, s,
-                         decode=lambda cells: _moved(before, recipe.decode(cells)),
-                         value=lambda e: taxed(e.state.bill.tco, e.state.bill.carbon, tax))
+        search = _Search(
+            recipe.problem,
+            solver,
+            options,
+            s,
+            decode=lambda cells: _moved(before, recipe.decode(cells)),
+            value=lambda e: taxed(e.state.bill.tco, e.state.bill.carbon, tax),
+        )
         found = search.run(top)
     decided = {} if found.evaluation is None else {"region": found.evaluation.scenario.region.name}
-    notes = (f"{len(candidates)} regions considered",
-             *((f"without a known electricity price, left out: {', '.join(left_out)}",)
-               if left_out else ()))
+    notes = (
+        f"{len(candidates)} regions considered",
+        *((f"without a known electricity price, left out: {', '.join(left_out)}",) if left_out else ()),
+    )
     title = f"cost + {carbon_tax:g} USD/tCO2e" if carbon_tax else "cost"
-    return _optimization("placement", found, before, decided, float(len(candidates)),
-                         ("macro.tco_usd + carbon tax", title, "USD"),
-                         [{"region": e.scenario.region.name, "objective": search.value(e),
-                           "unit": "USD"} for e in found.others], notes)
+    return _optimization(
+        "placement",
+        found,
+        before,
+        decided,
+        float(len(candidates)),
+        ("macro.tco_usd + carbon tax", title, "USD"),
+        [
+            {"region": e.scenario.region.name, "objective": search.value(e), "unit": "USD"}
+            for e in found.others
+        ],
+        notes,
+    )
 
 
 def _tools(recipe: str, time_limit: float, gap: float, threads: int, seed: int) -> tuple[Any, Options]:
     """Import a recipe when it is needed, and check the options."""
     from importlib import import_module
 
-    for name, value, low in (("time_limit", time_limit, 1e-3), ("gap", gap, 0.0),
-                             ("threads", threads, 1), ("seed", seed, 0)):
+    for name, value, low in (
+        ("time_limit", time_limit, 1e-3),
+        ("gap", gap, 0.0),
+        ("threads", threads, 1),
+        ("seed", seed, 0),
+    ):
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= 1e7:
-            raise InputError(f"{value!r} is not allowed here", where=name,
-                             hint=f"give a number from {low:g} to 1e7")
+            raise InputError(
+                f"{value!r} is not allowed here", where=name, hint=f"give a number from {low:g} to 1e7"
+            )
     try:
         module = import_module(f"formulations.{recipe}")
         base = import_module("formulations.engines.base")
     except ModuleNotFoundError as error:
-        raise MissingExtraError("the formulations are not installed",
-                                hint="pip install 'mlsysim[solvers]'") from error
+        raise MissingExtraError(
+            "the formulations are not installed", hint="pip install 'mlsysim[solvers]'"
+        ) from error
     return module.formulate, base.Options(float(time_limit), float(gap), int(threads), int(seed))
 
 
@@ -277,8 +356,10 @@ class _Search:
                 problem = without(problem, wishes)
                 solved, dropped = solve(problem, self.solver, self.options), True
         if solved.outcome.status == "unknown":
-            raise SolverLimitError(f"{solved.outcome.engine} found no plan within "
-                                   f"{self.options.time_limit:g} s", hint="raise the time limit")
+            raise SolverLimitError(
+                f"{solved.outcome.engine} found no plan within {self.options.time_limit:g} s",
+                hint="raise the time limit",
+            )
         if solved.outcome.status == "infeasible":
             return _Found(None, solved, False, clash, ())
         best = self._verified(problem, solved, dropped)
@@ -335,15 +416,20 @@ class _Search:
 def _wish(bounds: tuple[Bound, ...], tag: str) -> tuple[str, str]:
     bound = bounds[int(tag.removeprefix("assert"))]
     m = bound.metric
-    sides = [f"{word} {units.from_base(x, m.unit):g} {m.unit}" for x, word in
-             ((bound.low, "at least"), (bound.high, "at most")) if x is not None]
+    sides = [
+        f"{word} {units.from_base(x, m.unit):g} {m.unit}"
+        for x, word in ((bound.low, "at least"), (bound.high, "at most"))
+        if x is not None
+    ]
     return m.name, ", ".join(sides)
 
 
 def _agree(what: str, theirs: float, ours: float, engine: str) -> None:
     if not np.isclose(theirs, ours, rtol=TOLERANCE, atol=0.0):
-        raise MismatchError(f"{what}: {engine} says {theirs:.9g}, eval says {ours:.9g}",
-                            hint="this is a defect of mlsysim: please report the plan")
+        raise MismatchError(
+            f"{what}: {engine} says {theirs:.9g}, eval says {ours:.9g}",
+            hint="this is a defect of mlsysim: please report the plan",
+        )
 
 
 def _alternative(e: Evaluation) -> Json:
@@ -351,12 +437,28 @@ def _alternative(e: Evaluation) -> Json:
     return {**e.layout.to_dict(), "objective": e.metric("performance.latency"), "unit": "ms"}
 
 
-def _optimization(name: str, found: _Found, before: Evaluation, decided: Json, space_size: float,
-                  objective: tuple[str, str, str], alternatives: list[Json],
-                  notes: tuple[str, ...] = ()) -> Optimization:
+def _optimization(
+    name: str,
+    found: _Found,
+    before: Evaluation,
+    decided: Json,
+    space_size: float,
+    objective: tuple[str, str, str],
+    alternatives: list[Json],
+    notes: tuple[str, ...] = (),
+) -> Optimization:
     o = found.solved.outcome
     return Optimization(
-        name, found.evaluation or before, before, o.status,
-        Objective(*objective, o.objective, o.bound, found.solved.gap), decided, found.solved,
-        found.dropped, found.conflict, tuple(alternatives), space_size, notes)
-
+        name,
+        found.evaluation or before,
+        before,
+        o.status,
+        Objective(*objective, o.objective, o.bound, found.solved.gap),
+        decided,
+        found.solved,
+        found.dropped,
+        found.conflict,
+        tuple(alternatives),
+        space_size,
+        notes,
+    )

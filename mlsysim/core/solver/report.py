@@ -10,10 +10,15 @@ if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
     from mlsysim.core.solver.optimizers import Optimization
 
-_ROWS = (("step time", "performance.latency", "ms"), ("MFU", "performance.mfu", "1"),
-         ("memory", "feasibility.memory", "GiB"), ("cost", "macro.tco_usd", "USD"),
-         ("energy", "macro.energy_kwh", "kWh"), ("carbon", "macro.carbon_tco2e", "tCO2e"),
-         ("water", "macro.water_l", "L"))
+_ROWS = (
+    ("step time", "performance.latency", "ms"),
+    ("MFU", "performance.mfu", "1"),
+    ("memory", "feasibility.memory", "GiB"),
+    ("cost", "macro.tco_usd", "USD"),
+    ("energy", "macro.energy_kwh", "kWh"),
+    ("carbon", "macro.carbon_tco2e", "tCO2e"),
+    ("water", "macro.water_l", "L"),
+)
 
 
 def render(o: Optimization) -> str:
@@ -41,8 +46,9 @@ def _comparison(o: Optimization) -> list[str]:
     if o.problem_name == "parallelism":
         rows += _layout_rows(before, after)
     else:
-        rows.append(["region", before.scenario.region.name if before else "-",
-                     after.scenario.region.name, ""])
+        rows.append(
+            ["region", before.scenario.region.name if before else "-", after.scenario.region.name, ""]
+        )
         objective = o.objective.value
         rows.append([o.objective.title, "", text.amount(objective, "USD"), ""])
     for title, name, unit in _ROWS:
@@ -54,8 +60,12 @@ def _comparison(o: Optimization) -> list[str]:
             change = f"of {text.amount(after.metric('feasibility.memory_capacity'), 'GiB')}"
         rows.append([title, text.amount(old, unit), text.amount(new, unit), change])
     label = "plan as given" if before and before.scenario.settings.fixed else "by rule"
-    return text.table(["", label if o.problem_name == "parallelism" else "plan as given", "optimum", ""],
-                      rows, right=(1, 2, 3), gap=3)
+    return text.table(
+        ["", label if o.problem_name == "parallelism" else "plan as given", "optimum", ""],
+        rows,
+        right=(1, 2, 3),
+        gap=3,
+    )
 
 
 def _layout_rows(before: Evaluation | None, after: Evaluation) -> list[list[str]]:
@@ -64,26 +74,40 @@ def _layout_rows(before: Evaluation | None, after: Evaluation) -> list[list[str]
 
     def both(title: str, *names: str) -> list[str]:
         def show(layout: object) -> str:
-            return "-" if layout is None else " ".join(
-                {True: "yes", False: "no"}.get(getattr(layout, n), str(getattr(layout, n)))
-                if isinstance(getattr(layout, n), bool) else str(getattr(layout, n)) for n in names)
+            return (
+                "-"
+                if layout is None
+                else " ".join(
+                    {True: "yes", False: "no"}.get(getattr(layout, n), str(getattr(layout, n)))
+                    if isinstance(getattr(layout, n), bool)
+                    else str(getattr(layout, n))
+                    for n in names
+                )
+            )
 
         return [title, show(old), show(new), ""]
 
     rows = [both("tp cp pp dp", "tp", "cp", "pp", "dp")]
     if max(new.ep, old.ep if old else 1) > 1:
         rows.append(both("ep", "ep"))
-    return [*rows, both("microbatch", "microbatch_size"), both("interleave", "interleave"),
-            both("recompute", "recompute"), both("ZeRO stage", "zero_stage"),
-            both("sequence parallel", "sequence_parallel")]
+    return [
+        *rows,
+        both("microbatch", "microbatch_size"),
+        both("interleave", "interleave"),
+        both("recompute", "recompute"),
+        both("ZeRO stage", "zero_stage"),
+        both("sequence parallel", "sequence_parallel"),
+    ]
 
 
 def _dropped(o: Optimization) -> str:
     if not o.dropped:
         return ""
     names = "; ".join(f"{c.name} ({c.demand})" for c in o.conflict) or "the plan's limits"
-    return (f"No plan keeps every limit: {names} cannot hold together (proven). "
-            "This is the best plan without the plan's own limits.")
+    return (
+        f"No plan keeps every limit: {names} cannot hold together (proven). "
+        "This is the best plan without the plan's own limits."
+    )
 
 
 def _because(o: Optimization) -> str:
@@ -96,24 +120,30 @@ def _because(o: Optimization) -> str:
 
 def _proof(o: Optimization) -> str:
     out = o.solved.outcome
-    value = text.amount(o.objective.value and units.from_base(o.objective.value, o.objective.unit),
-                        o.objective.unit)
-    bound = text.amount(o.objective.bound and units.from_base(o.objective.bound, o.objective.unit),
-                        o.objective.unit)
+    value = text.amount(
+        o.objective.value and units.from_base(o.objective.value, o.objective.unit), o.objective.unit
+    )
+    bound = text.amount(
+        o.objective.bound and units.from_base(o.objective.bound, o.objective.unit), o.objective.unit
+    )
     gap = "unknown" if o.objective.gap is None else f"{o.objective.gap:.2%}"
     seconds = out.seconds + o.solved.presolve_seconds
-    return (f"Proof: {value}, bound {bound}, gap {gap}; "
-            f"{o.space_size:,.0f} {'layouts' if o.problem_name == 'parallelism' else 'regions'}, "
-            f"{out.variables} variables and {out.rows} rows after presolve; "
-            f"{out.engine} {out.version}, {seconds:.2f} s; confirmed by eval.")
+    return (
+        f"Proof: {value}, bound {bound}, gap {gap}; "
+        f"{o.space_size:,.0f} {'layouts' if o.problem_name == 'parallelism' else 'regions'}, "
+        f"{out.variables} variables and {out.rows} rows after presolve; "
+        f"{out.engine} {out.version}, {seconds:.2f} s; confirmed by eval."
+    )
 
 
 def _alternatives(o: Optimization) -> list[str]:
     rows = []
     for rank, a in enumerate(o.alternatives, start=2):
-        what = a.get("region") or (f"tp {a['tp']} cp {a['cp']} pp {a['pp']} dp {a['dp']} "
-                                   f"mb {a['microbatch_size']} v {a['interleave']} "
-                                   f"{a['recompute']} zero {a['zero_stage']}")
+        what = a.get("region") or (
+            f"tp {a['tp']} cp {a['cp']} pp {a['pp']} dp {a['dp']} "
+            f"mb {a['microbatch_size']} v {a['interleave']} "
+            f"{a['recompute']} zero {a['zero_stage']}"
+        )
         rows.append([str(rank), what, text.amount(a["objective"], a["unit"])])
     return text.table(["", "", ""], rows, right=(2,))[1:]
 
@@ -126,5 +156,7 @@ def _infeasible(o: Optimization) -> list[str]:
         first = f"No plan exists: {names} cannot hold.  (proven)"
     else:
         first = "No plan exists: no layout is possible at all.  (proven)"
-    return [*text.wrap(first), *(line for c in o.conflict
-                                 for line in text.wrap(f"{c.name}: {c.demand}", "  "))]
+    return [
+        *text.wrap(first),
+        *(line for c in o.conflict for line in text.wrap(f"{c.name}: {c.demand}", "  ")),
+    ]
