@@ -216,7 +216,7 @@ def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
     """Return a scenario and a layout as a complete plan."""
     s = scenario.settings
     workload: Json = {
-        "name": s.model.name,
+        "name": s.model.reference,
         "batch_size": scenario.batch,
         "phase": s.phase,
         "seq_len": scenario.seq_len,
@@ -227,11 +227,11 @@ def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
     }
     if scenario.optimizer:
         workload["optimizer"] = scenario.optimizer
-    hardware: Json = {"name": s.hardware.name, "accelerators": scenario.accelerators}
+    hardware: Json = {"name": s.hardware.reference, "accelerators": scenario.accelerators}
     if s.node:
         hardware["node"] = s.node.name
     ops: Json = {
-        "region": scenario.region.name,
+        "region": scenario.region.reference,
         "duration_days": units.from_base(scenario.duration, "day"),
         "ownership": "rent" if s.rented else "own",
         "pue": scenario.site.pue,

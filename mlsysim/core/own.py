@@ -56,7 +56,7 @@ def own_entry(path: Path, cls: type[E]) -> E:
     except InputError as error:
         raise RegistryError(error.problem, where=error.where, hint=error.hint) from error
     try:
-        return read(cls, document.data, name, name=path.stem, group=GROUP)
+        return read(cls, document.data, name, name=path.stem, group=GROUP, reference=str(path.resolve()))
     except RegistryError as error:
         field = error.where.removeprefix(name).lstrip(":. ")
         error.where = document.where(tuple(field.split(".")) if field else ())

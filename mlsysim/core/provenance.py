@@ -9,6 +9,7 @@ from mlsysim.core import units
 from mlsysim.core.errors import RegistryError, UnitError
 
 KINDS = ("datasheet", "paper", "measured", "derived", "estimate")
+LARGEST = 1e30
 _KEYS = frozenset({"value", "unit", "source", "kind", "as_of", "inputs", "why", "note", "method"})
 
 
@@ -69,11 +70,16 @@ class Value:
                 hint="every number has value, unit, source, kind and as_of",
             )
         number = record["value"]
+        inputs = record.get("inputs") or ()
+        if not isinstance(inputs, list | tuple):
+            raise RegistryError("inputs must be a list", where=where)
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise RegistryError(f"value {number!r} is not a number", where=where)
+        if not 0 <= number < LARGEST:  # also refuses NaN
+            raise RegistryError(f"value {str(number)[:40]} is out of any physical range", where=where)
         if record["kind"] not in KINDS:
             raise RegistryError(f"kind {record['kind']!r} is not one of {', '.join(KINDS)}", where=where)
-        if record["kind"] == "derived" and not record.get("inputs"):
+        if record["kind"] == "derived" and not inputs:
             raise RegistryError("a derived value must name its inputs", where=where)
         if record["kind"] == "estimate" and not record.get("why"):
             raise RegistryError("an estimate must say why", where=where)
@@ -81,8 +87,6 @@ class Value:
             base = units.to_base(float(number), str(record["unit"]), like)
         except UnitError as error:
             raise RegistryError(error.problem, where=where, hint=error.hint) from error
-        if not abs(base) < 1e40:
-            raise RegistryError(f"value {number!r} is out of any physical range", where=where)
         return cls(
             base,
             float(number),
@@ -90,7 +94,7 @@ class Value:
             str(record["source"]),
             record["kind"],
             str(record["as_of"]),
-            tuple(map(str, record.get("inputs") or ())),
+            tuple(map(str, inputs)),
             str(record.get("why") or ""),
             str(record.get("note") or ""),
             str(record.get("method") or ""),

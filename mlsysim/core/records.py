@@ -66,11 +66,17 @@ class Entry(Record):
         name: its identifier, unique in its kind.
         group: its folder within the kind, e.g. ``cloud``.
         title: the name that people write.
+        reference: what a plan writes to mean it: the name, a path, or ``hf://org/name``.
     """
 
     name: str = ""
     group: str = ""
+    reference: str = ""
     title: str = text(required=True)
+
+    def __post_init__(self) -> None:
+        if not self.reference:
+            object.__setattr__(self, "reference", self.name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.title}>"
@@ -102,7 +108,7 @@ def read(cls: type[T], raw: object, where: str, **fixed: Any) -> T:
     plan = _plan(cls)
     built: dict[str, Any] = dict(fixed)
     for key, item in raw.items():
-        spot = f"{where}: {key}" if where.endswith(".yaml") else f"{where}.{key}"
+        spot = f"{where}: {key}" if where.endswith((".yaml", ".yml")) else f"{where}.{key}"
         if key not in plan:
             close = nearest(str(key), plan)
             raise RegistryError(

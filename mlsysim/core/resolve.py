@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlsysim.core import registry, units
+from mlsysim.core import own, registry, units
 from mlsysim.core.errors import InputError, MlsysimError
 from mlsysim.core.metrics import Metric, find
 from mlsysim.core.provenance import Value
 from mlsysim.hardware import BYTES, Hardware
 from mlsysim.hardware import CATALOG as HARDWARE
+from mlsysim.hardware.own import resolve_hardware
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.infra import Region
-from mlsysim.models import CATALOG as MODELS
+from mlsysim.infra.own import resolve_region
 from mlsysim.models import Model
+from mlsysim.models.own import resolve_model
 from mlsysim.physics.collectives import Network, Tier
 from mlsysim.physics.memory import StateBytes
 from mlsysim.physics.operations import Fleet, Site
@@ -160,8 +163,9 @@ def settings_of(plan: Plan, document: Document) -> Settings:
         except MlsysimError as error:
             raise error.at(document.where(key)) from error
 
+    folder = Path(document.name).parent if document.name else Path()
     w, h, o, c = plan.workload, plan.hardware, plan.ops, plan.constraints
-    hardware = lookup(("hardware", "name"), HARDWARE.get, h.name)
+    hardware = lookup(("hardware", "name"), resolve_hardware, h.name, folder)
     bounds = tuple(_bound(a, i, lookup, document) for i, a in enumerate(c.asserts))
     limits = Limits(
         budget=None if c.budget is None else lookup(("constraints", "budget"), units.parse, c.budget, "USD"),
@@ -173,7 +177,7 @@ def settings_of(plan: Plan, document: Document) -> Settings:
     )
     settings = Settings(
         name=plan.name or "",
-        model=lookup(("workload", "name"), MODELS.get, w.name),
+        model=lookup(("workload", "name"), resolve_model, w.name, folder),
         hardware=hardware,
         phase=w.phase,
         batch=w.batch_size,
@@ -186,7 +190,7 @@ def settings_of(plan: Plan, document: Document) -> Settings:
         node=lookup(("hardware", "node"), node, h.node) if h.node else None,
         nodes=h.nodes,
         accelerators=h.accelerators,
-        region=lookup(("ops", "region"), INFRA.get, o.region) if o.region else None,
+        region=lookup(("ops", "region"), resolve_region, o.region, folder) if o.region else None,
         duration=None if o.duration_days is None else o.duration_days * units.factor("day")[0],
         rented=o.ownership == "rent",
         pue=o.pue,
@@ -226,7 +230,7 @@ def resolve(s: Settings) -> Scenario:
         precision = hardware.usual_precision
         take.choose("precision", precision, "first of bf16, fp16, int8, fp32 that the chip has")
     server = s.node or (node(hardware.node) if hardware.node else None)
-    if s.node and HARDWARE.find(s.node.accelerator) != hardware.name:
+    if s.node and hardware.group != own.GROUP and HARDWARE.find(s.node.accelerator) != hardware.name:
         raise InputError(
             f"{s.node.name} holds {s.node.accelerator}, not {hardware.name}", where="hardware.node"
         )
@@ -253,7 +257,7 @@ def resolve(s: Settings) -> Scenario:
             take.take("gradient_bytes", "byte/param"),
             take.take(f"{optimizer}_state_bytes", "byte/param"),
         )
-    reserve = take.take("runtime_reserve", "byte") if hardware.group in ("cloud", "workstation") else 0.0
+    reserve = take.take("runtime_reserve", "byte") if hardware.in_server else 0.0
     region, site = _site(s, take)
     duration = s.duration
     if duration is None:
@@ -311,7 +315,7 @@ def _chip(s: Settings, precision: str, take: _Assumptions) -> Chip:
         bandwidth,
         bandwidth_share,
         units=hardware.compute_units.base if hardware.compute_units else 0.0,
-        tile=take.take("matmul_tile") if hardware.group in ("cloud", "workstation") else 0.0,
+        tile=take.take("matmul_tile") if hardware.in_server else 0.0,
         launch=take.take("launch_overhead", "s") if hardware.group != "tiny" else 0.0,
     )
 
@@ -391,7 +395,7 @@ def site_of(region: Region, pue: float | None = None, take: _Assumptions | None 
 def _fleet(s: Settings, server: Node | None, count: int, take: _Assumptions) -> Fleet:
     """Return what one accelerator takes, with its share of the server around it."""
     hardware = s.hardware
-    in_server = hardware.group in ("cloud", "workstation")
+    in_server = hardware.in_server
     per_node = server.accelerators.base if server else 1.0
 
     def unknown(name: str) -> float:

@@ -116,6 +116,11 @@ class Hardware(Entry):
         return value
 
     @property
+    def in_server(self) -> bool:
+        """Whether it stands in a server or workstation, under a GPU or TPU runtime."""
+        return self.group not in ("edge", "mobile", "tiny")
+
+    @property
     def usual_precision(self) -> str:
         """The format used when the plan names none: bf16, or the next best that the chip has."""
         have = self.peak.precisions()

@@ -19,25 +19,51 @@ Names = Mapping[str, tuple[str, ...]]
 Reader = Callable[[Keys, Draft], None]
 
 MODERN: Names = {
-    "layers": ("num_hidden_layers",), "hidden": ("hidden_size",), "ffn": ("intermediate_size",),
-    "heads": ("num_attention_heads",), "kv_heads": ("num_key_value_heads",), "head_dim": ("head_dim",),
-    "vocab": ("vocab_size",), "context": ("max_position_embeddings",)}
+    "layers": ("num_hidden_layers",),
+    "hidden": ("hidden_size",),
+    "ffn": ("intermediate_size",),
+    "heads": ("num_attention_heads",),
+    "kv_heads": ("num_key_value_heads",),
+    "head_dim": ("head_dim",),
+    "vocab": ("vocab_size",),
+    "context": ("max_position_embeddings",),
+}
 GPT2: Names = {
-    "layers": ("n_layer",), "hidden": ("n_embd",), "ffn": ("n_inner",), "heads": ("n_head",),
-    "vocab": ("vocab_size",), "context": ("n_positions",)}
+    "layers": ("n_layer",),
+    "hidden": ("n_embd",),
+    "ffn": ("n_inner",),
+    "heads": ("n_head",),
+    "vocab": ("vocab_size",),
+    "context": ("n_positions",),
+}
 PHI: Names = {  # the first release used names like those of GPT-2
     **{name: (*MODERN[name], *GPT2[name]) for name in GPT2},
-    "kv_heads": ("num_key_value_heads", "n_head_kv"), "vocab": ("vocab_size",)}
+    "kv_heads": ("num_key_value_heads", "n_head_kv"),
+    "vocab": ("vocab_size",),
+}
 BLOOM: Names = {
-    "layers": ("n_layer", "num_hidden_layers"), "hidden": ("hidden_size", "n_embed"),
-    "heads": ("n_head", "num_attention_heads"), "vocab": ("vocab_size",), "context": ("seq_length",)}
+    "layers": ("n_layer", "num_hidden_layers"),
+    "hidden": ("hidden_size", "n_embed"),
+    "heads": ("n_head", "num_attention_heads"),
+    "vocab": ("vocab_size",),
+    "context": ("seq_length",),
+}
 FALCON: Names = {
-    "layers": ("num_hidden_layers", "n_layer"), "hidden": ("hidden_size", "n_embed"),
-    "ffn": ("ffn_hidden_size",), "heads": ("num_attention_heads", "n_head"), "vocab": ("vocab_size",),
-    "context": ("max_position_embeddings",)}
+    "layers": ("num_hidden_layers", "n_layer"),
+    "hidden": ("hidden_size", "n_embed"),
+    "ffn": ("ffn_hidden_size",),
+    "heads": ("num_attention_heads", "n_head"),
+    "vocab": ("vocab_size",),
+    "context": ("max_position_embeddings",),
+}
 OPT: Names = {
-    "layers": ("num_hidden_layers",), "hidden": ("hidden_size",), "ffn": ("ffn_dim",),
-    "heads": ("num_attention_heads",), "vocab": ("vocab_size",), "context": ("max_position_embeddings",)}
+    "layers": ("num_hidden_layers",),
+    "hidden": ("hidden_size",),
+    "ffn": ("ffn_dim",),
+    "heads": ("num_attention_heads",),
+    "vocab": ("vocab_size",),
+    "context": ("max_position_embeddings",),
+}
 OPTIONAL = frozenset({"kv_heads", "head_dim", "context"})
 
 
@@ -102,8 +128,9 @@ def _sizes(keys: Keys, family: Family, draft: Draft) -> None:
         if found is not None:
             draft.numbers[name] = found
     if "ffn" not in draft.numbers:
-        draft.derive("ffn", family.ffn_ratio * draft.value("hidden"),
-                     f"{family.ffn_ratio:g} times the hidden size")
+        draft.derive(
+            "ffn", family.ffn_ratio * draft.value("hidden"), f"{family.ffn_ratio:g} times the hidden size"
+        )
 
 
 def _heads(keys: Keys, draft: Draft) -> None:
@@ -115,8 +142,9 @@ def _heads(keys: Keys, draft: Draft) -> None:
         draft.derive("head_dim", hidden / heads, "hidden size", "heads")
     kv_heads = draft.numbers.setdefault("kv_heads", draft.numbers["heads"]).value
     if heads % kv_heads:
-        raise InputError(f"{heads:g} heads are not a multiple of {kv_heads:g} key and value heads",
-                         where=keys.where)
+        raise InputError(
+            f"{heads:g} heads are not a multiple of {kv_heads:g} key and value heads", where=keys.where
+        )
 
 
 RMS: Mapping[str, bool | str] = {"norm": "rmsnorm", "bias": "none", "positions": "rope"}
@@ -127,8 +155,7 @@ _MISTRAL = Family("Mistral", traits=RMS, readers=(own.window,))
 _DEEPSEEK = Family("DeepSeek", traits=RMS, readers=(own.attention_bias, own.deepseek))
 _PHI = Family("Phi", PHI, {**OLDER, "positions": "rope", "parallel_block": True}, ffn_ratio=4.0)
 _MAMBA = Family("Mamba", {}, {"norm": "rmsnorm", "positions": "none"}, True, (own.mamba,), kind="mamba")
-_GEMMA3_DEFAULTS = {"vocab": 262208.0, "heads": 8.0, "kv_heads": 4.0, "head_dim": 256.0,
-                    "context": 131072.0}
+_GEMMA3_DEFAULTS = {"vocab": 262208.0, "heads": 8.0, "kv_heads": 4.0, "head_dim": 256.0, "context": 131072.0}
 
 FAMILIES: Mapping[str, Family] = {
     "llama": _LLAMA,
@@ -138,18 +165,30 @@ FAMILIES: Mapping[str, Family] = {
     "mixtral": Family("Mixtral", traits=RMS, readers=(own.mixtral,)),
     "qwen2": Family("Qwen2", traits={**RMS, "bias": "qkv"}, readers=(own.qwen_window,)),
     "qwen2_moe": Family("Qwen2", traits={**RMS, "bias": "qkv"}, readers=(own.qwen_moe,)),
-    "qwen3": Family("Qwen3", traits=RMS, readers=(own.attention_bias, own.qwen_window),
-                    defaults={"head_dim": 128.0}),
+    "qwen3": Family(
+        "Qwen3", traits=RMS, readers=(own.attention_bias, own.qwen_window), defaults={"head_dim": 128.0}
+    ),
     "qwen3_moe": Family("Qwen3", traits=RMS, readers=(own.attention_bias, own.qwen_moe)),
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK,
     "kimi_k2": _DEEPSEEK,
-    "gemma": Family("Gemma", traits=RMS, tied=True, readers=(own.attention_bias,),
-                    defaults={"head_dim": 256.0}),
-    "gemma2": Family("Gemma 2", traits=RMS, tied=True, readers=(own.attention_bias, own.gemma2_window),
-                     defaults={"head_dim": 256.0}),
-    "gemma3_text": Family("Gemma 3", traits=RMS, tied=True, defaults=_GEMMA3_DEFAULTS,
-                          readers=(own.attention_bias, own.gemma3_window)),
+    "gemma": Family(
+        "Gemma", traits=RMS, tied=True, readers=(own.attention_bias,), defaults={"head_dim": 256.0}
+    ),
+    "gemma2": Family(
+        "Gemma 2",
+        traits=RMS,
+        tied=True,
+        readers=(own.attention_bias, own.gemma2_window),
+        defaults={"head_dim": 256.0},
+    ),
+    "gemma3_text": Family(
+        "Gemma 3",
+        traits=RMS,
+        tied=True,
+        defaults=_GEMMA3_DEFAULTS,
+        readers=(own.attention_bias, own.gemma3_window),
+    ),
     "phi": _PHI,
     "phi-msft": _PHI,
     "phi3": Family("Phi-3", traits=RMS, readers=(own.window,)),

@@ -45,13 +45,14 @@ def load(reference: str, folder: str | Path = "") -> Model:
 
         repo = hf_hub.parse(reference)
         body, place, origin = hf_hub.config(repo)
-        return from_config(parse_json(body, place), repo.name, origin)
+        return replace(from_config(parse_json(body, place), repo.name, origin), reference=reference)
     path = locate(reference, folder)
     if path.is_dir():
         path = locate(str(path / FILE), hint="a model's folder holds its config.json")
     name = path.resolve().parent.name if path.name == FILE else path.stem
     where = str(path)
-    return from_config(parse_json(_bounded(path), where), name, where)
+    model = from_config(parse_json(_bounded(path), where), name, where)
+    return replace(model, reference=str(path.resolve()))
 
 
 def from_config(config: dict[str, Any], name: str, where: str) -> Model:
@@ -86,8 +87,11 @@ def parse_json(body: bytes, where: str) -> dict[str, Any]:
     import json
 
     if len(body) > MAX_BYTES:
-        raise InputError(f"the file is larger than {MAX_BYTES >> 20} MiB", where=where,
-                         hint="a config.json is a few kilobytes; is this the right file?")
+        raise InputError(
+            f"the file is larger than {MAX_BYTES >> 20} MiB",
+            where=where,
+            hint="a config.json is a few kilobytes; is this the right file?",
+        )
     try:
         data = json.loads(body.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -95,8 +99,9 @@ def parse_json(body: bytes, where: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise InputError(f"not valid JSON: {error.msg}", where=f"{where}:{error.lineno}") from error
     except (ValueError, RecursionError) as error:  # a number or a nesting without bound
-        raise InputError("not valid JSON: a number is too long or the nesting too deep",
-                         where=where) from error
+        raise InputError(
+            "not valid JSON: a number is too long or the nesting too deep", where=where
+        ) from error
     if not isinstance(data, dict):
         raise InputError(f"a JSON object is expected, not {show(data)}", where=where)
     return data
@@ -120,8 +125,11 @@ def _language_model(outer: Keys) -> tuple[Keys, Family]:
     if not kind and keys.has("d_model") and keys.has("ssm_cfg"):
         kind = "mamba"  # the config that Mamba's authors released
     if not kind:
-        raise InputError("'model_type' is missing", where=keys.where,
-                         hint="is this the config.json of a model in Transformers?")
+        raise InputError(
+            "'model_type' is missing",
+            where=keys.where,
+            hint="is this the config.json of a model in Transformers?",
+        )
     if kind not in FAMILIES:
         error = unknown("model_type", kind[:80], FAMILIES)
         error.hint += "  For another family write an entry of your own (registry/README.md)"
@@ -131,10 +139,18 @@ def _language_model(outer: Keys) -> tuple[Keys, Family]:
 
 def _model(draft: Draft, family: Family, name: str, where: str) -> Model:
     """Build the model and count its parameters."""
-    architecture = {field: _record(number, "token" if field in _TOKENS else "1", where)
-                    for field, number in draft.numbers.items()}
-    raw = {"title": name, "family": family.title, "task": "language", "kind": family.kind,
-           "architecture": {**architecture, **draft.traits}, "parameters": _count(1.0, where)}
+    architecture = {
+        field: _record(number, "token" if field in _TOKENS else "1", where)
+        for field, number in draft.numbers.items()
+    }
+    raw = {
+        "title": name,
+        "family": family.title,
+        "task": "language",
+        "kind": family.kind,
+        "architecture": {**architecture, **draft.traits},
+        "parameters": _count(1.0, where),
+    }
     model: Model = read(Model, raw, where, name=name, group=GROUP)
     notes = "; ".join((f"counted from {where}", *draft.notes))
     if family.kind == "mamba":
@@ -143,8 +159,10 @@ def _model(draft: Draft, family: Family, name: str, where: str) -> Model:
         total = transformer.total_params(model.transformer)
         active = transformer.active_params(model.transformer) if model.transformer.experts else 0.0
     return replace(
-        model, parameters=_value(total, notes, where),
-        parameters_active=_value(active, f"{notes}; embeddings included", where) if active else None)
+        model,
+        parameters=_value(total, notes, where),
+        parameters_active=_value(active, f"{notes}; embeddings included", where) if active else None,
+    )
 
 
 def _state_space(a: Architecture | None, where: str) -> statespace.StateSpace:
@@ -157,23 +175,43 @@ def _state_space(a: Architecture | None, where: str) -> statespace.StateSpace:
         return value.base
 
     return statespace.StateSpace(
-        layers=size("layers"), hidden=size("hidden"), inner=size("expand") * size("hidden"),
-        state=size("state"), conv=size("conv"), dt_rank=size("dt_rank"), vocab=size("vocab"),
-        tied=a is not None and a.tied_embeddings, bias=a is not None and a.bias == "all")
+        layers=size("layers"),
+        hidden=size("hidden"),
+        inner=size("expand") * size("hidden"),
+        state=size("state"),
+        conv=size("conv"),
+        dt_rank=size("dt_rank"),
+        vocab=size("vocab"),
+        tied=a is not None and a.tied_embeddings,
+        bias=a is not None and a.bias == "all",
+    )
 
 
 def _record(number: Number, unit: str, where: str) -> dict[str, Any]:
     """Return a size as a value mapping of the registry."""
     place = where if number.derived or not number.keys else f"{', '.join(number.keys)} in {where}"
     note = f"{number.note}; {place}" if number.note else place
-    record = {"value": number.value, "unit": unit, "source": SOURCE, "as_of": AS_OF,
-              "kind": "derived" if number.derived else "datasheet", "note": note}
+    record = {
+        "value": number.value,
+        "unit": unit,
+        "source": SOURCE,
+        "as_of": AS_OF,
+        "kind": "derived" if number.derived else "datasheet",
+        "note": note,
+    }
     return {**record, "inputs": list(number.keys)} if number.derived else record
 
 
 def _count(value: float, note: str) -> dict[str, Any]:
-    return {"value": round(value), "unit": "param", "source": SOURCE, "as_of": AS_OF, "kind": "derived",
-            "inputs": ["architecture fields"], "note": note}
+    return {
+        "value": round(value),
+        "unit": "param",
+        "source": SOURCE,
+        "as_of": AS_OF,
+        "kind": "derived",
+        "inputs": ["architecture fields"],
+        "note": note,
+    }
 
 
 def _value(value: float, note: str, where: str) -> Value:

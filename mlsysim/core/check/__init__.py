@@ -174,17 +174,27 @@ class _Check:
             yield Problem("node", f"{node.name} holds {held.name}, not {entry.name}")
 
     def _unused(self, file: File, alone: bool) -> None:
-        """Warn of sources that nothing cites; walls cite their papers."""
+        """Warn of sources that nothing cites; walls cite their papers, and readers what they read."""
         from mlsysim.walls import WALLS
 
         raw = load(file, Notes())
         own = set(map(str, raw)) if isinstance(raw, dict) else set()
         cited = {source for wall in WALLS for source in wall.sources}
-        for key in sorted(own - self.used - cited):
+        idle = own - self.used - cited
+        for key in sorted(idle - _cited_in_code(idle)):
             self.notes.warn(file.name, key, "no value cites this source")
         if alone:
             for key in sorted(cited - own):
                 self.notes.error(file.name, key, "a wall cites this source, and it is not here")
+
+
+def _cited_in_code(ids: set[str]) -> set[str]:
+    """Return those ids that a module of the package names as a text."""
+    cited: set[str] = set()
+    for module in Path(__file__).parents[2].rglob("*.py") if ids else ():
+        text = module.read_text(encoding="utf-8")
+        cited |= {key for key in ids if f'"{key}"' in text}
+    return cited
 
 
 def _named_sources(raw: Any) -> set[str]:

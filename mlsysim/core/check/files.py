@@ -113,7 +113,9 @@ def _descends(name: str, notes: Notes) -> bool:
 
 def _belongs(file: File, notes: Notes) -> bool:
     """Return whether a file is one that a registry reads; log it if not."""
-    parts, suffix = file.parts, Path(file.parts[-1]).suffix
+    parts = file.parts
+    stem, dot, suffix = parts[-1].rpartition(".")
+    suffix = dot + suffix
     if len(parts) == 1 and parts[0] in ROOT_FILES:
         return True
     if parts[0] == LOOSE:
@@ -128,7 +130,6 @@ def _belongs(file: File, notes: Notes) -> bool:
         where = f"one of {listed(ROOT_FILES)}" if len(parts) == 1 else "at KIND/GROUP/NAME.yaml"
         notes.error(file.name, "", f"not read: a file of a registry is {where}")
         return False
-    stem = parts[-1][: -len(".yaml")]
     if not (stem.isidentifier() and stem.isascii()):
         notes.error(file.name, "", f"the file's name is the entry's name, and {stem!r} is no identifier "
                                  "(letters, digits and _, beginning with a letter)")

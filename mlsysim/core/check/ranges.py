@@ -62,6 +62,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "memory.bandwidth": Range(1e-3, 1e9, "GB/s", "from a serial bus to a wafer of SRAM, 21e6 GB/s"),
         "on_chip.capacity": Range(1, 1e9, "KiB", "from a cache of one core to a wafer of SRAM, 44 GB"),
         "on_chip.bandwidth": Range(1e-3, 1e9, "GB/s", "as for memory"),
+        "flash.bandwidth": Range(1e-3, 1e3, "GB/s", "a serial or parallel flash bus"),
         "flash.capacity": Range(16, 1e6, "KiB", "program memory of a microcontroller"),
         "link.bandwidth": Range(0.01, 1e6, "GB/s", "from a slow bus to all links of a rack"),
         "power.tdp": Range(1e-3, 1e6, "W", "from a sleeping microcontroller to a row of racks"),

@@ -1,0 +1,247 @@
+"""Random problems of the algebra, each with a second reading that shares no code with it.
+
+An expression is drawn as a tree. :func:`build` turns the tree into the algebra with its own
+arithmetic; :func:`value` reads the same tree with plain Python numbers at one combination of cells.
+:func:`legal` and :func:`enumerate_all` list combinations with :mod:`itertools`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from formulations.algebra import Problem, as_expr
+
+Tree = tuple[Any, ...]
+Point = tuple[int, ...]
+
+# repeated, negative and zero values; exact halves so that sums carry no rounding
+HALVES = st.integers(-12, 12).map(lambda k: k / 2)
+# what physics gives: positive, of any digits, over a few orders of magnitude
+POSITIVE = st.sampled_from([0.0, 0.013, 0.1, 0.3, 0.7, 1.0, 1.1, 2.9, 17.3, 123.4, 1234.5])
+PALETTES = (HALVES, POSITIVE)
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """``tree <= supply``."""
+
+    tag: str
+    tree: Tree
+    supply: float
+    supply_tree: Tree | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A problem before it is written in the algebra.
+
+    Attributes:
+        columns: attributes of the cells of each choice.
+        exclusions: left choice, left keys, right choice, right keys, excluded pairs of keys.
+        amounts: low, high, whole.
+    """
+
+    columns: tuple[dict[str, list[int]], ...]
+    objective: Tree
+    rows: tuple[RowSpec, ...] = ()
+    exclusions: tuple[tuple[int, tuple[int, ...], int, tuple[int, ...], frozenset[tuple[int, int]]], ...] = ()
+    amounts: tuple[tuple[float, float, bool], ...] = ()
+    handles: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(len(next(iter(c.values()))) for c in self.columns)
+
+
+def build(tree: Tree, choices: list[Any], amounts: list[Any]) -> Any:
+    """Return the tree in the algebra."""
+    kind, *rest = tree
+    if kind == "number":
+        return rest[0]
+    if kind == "table":
+        return choices[rest[0]].table(rest[1])
+    if kind == "amount":
+        return amounts[rest[0]]
+    parts = [build(t, choices, amounts) for t in rest]
+    total = parts[0]
+    for part in parts[1:]:
+        if kind == "sum":
+            total = total + part
+        elif kind == "difference":
+            total = total - part
+        elif kind == "product":
+            total = total * part
+        elif kind == "max":
+            total = np.maximum(total, part)
+        else:
+            assert kind == "min"
+            total = np.minimum(total, part)
+    return total
+
+
+def value(tree: Tree, point: Point, amounts: tuple[float, ...] = ()) -> float:
+    """Return the tree's value at one combination of cells, with plain numbers."""
+    kind, *rest = tree
+    if kind == "number":
+        return float(rest[0])
+    if kind == "table":
+        return float(rest[1][point[rest[0]]])
+    if kind == "amount":
+        return float(amounts[rest[0]])
+    parts = [value(t, point, amounts) for t in rest]
+    if kind == "sum":
+        return sum(parts)
+    if kind == "difference":
+        return parts[0] - parts[1]
+    if kind == "product":
+        return parts[0] * parts[1]
+    return max(parts) if kind == "max" else min(parts)
+
+
+def problem_of(spec: Spec) -> Problem:
+    """Return the problem in the algebra."""
+    problem = Problem("random")
+    choices = [problem.choose(f"c{i}", **columns) for i, columns in enumerate(spec.columns)]
+    amounts = [problem.amount(f"y{i}", low, high, whole=whole)
+               for i, (low, high, whole) in enumerate(spec.amounts)]
+    for left, left_keys, right, right_keys, pairs in spec.exclusions:
+        problem.exclude(choices[left], left_keys, choices[right], right_keys,
+                        lambda a, b, pairs=pairs: np.array(
+                            [[(int(x), int(y)) in pairs for y in b[0]] for x in a[:, 0]]))
+    for i, row in enumerate(spec.rows):
+        supply = row.supply if row.supply_tree is None else build(row.supply_tree, choices, amounts)
+        problem.limit(row.tag, f"{row.tag}[{i}]", build(row.tree, choices, amounts), supply)
+    problem.minimize(build(spec.objective, choices, amounts))
+    spec.handles.update(choices=choices, amounts=amounts)
+    return problem
+
+
+def together(spec: Spec, point: Point) -> bool:
+    """Return whether cells agree on shared attributes and no pair is excluded."""
+    seen: dict[str, int] = {}
+    for columns, cell in zip(spec.columns, point, strict=True):
+        for name, column in columns.items():
+            if seen.setdefault(name, column[cell]) != column[cell]:
+                return False
+    return not any((left_keys[point[left]], right_keys[point[right]]) in pairs
+                   for left, left_keys, right, right_keys, pairs in spec.exclusions)
+
+
+def legal(spec: Spec) -> Iterator[Point]:
+    """Yield the combinations of cells that go together, rows aside."""
+    for point in itertools.product(*(range(n) for n in spec.sizes)):
+        if together(spec, point):
+            yield point
+
+
+def holding(spec: Spec, point: Point, tolerance: float = 1e-9) -> bool:
+    """Return whether a combination keeps every row."""
+    for row in spec.rows:
+        supply = row.supply if row.supply_tree is None else value(row.supply_tree, point)
+        demand = value(row.tree, point)
+        if demand > supply + tolerance * max(1.0, abs(demand), abs(supply)):
+            return False
+    return True
+
+
+def enumerate_all(spec: Spec) -> list[tuple[float, Point]]:
+    """Return all solutions with their objective, best first; ties in the order of cells."""
+    found = [(value(spec.objective, p), p) for p in legal(spec) if holding(spec, p)]
+    return sorted(found)
+
+
+@st.composite
+def column_sets(draw: st.DrawFn, most: int = 4, cells: int = 6) -> tuple[dict[str, list[int]], ...]:
+    """Draw choices whose cells share attributes or not."""
+    count = draw(st.integers(2, most))
+    shared = draw(st.sets(st.sampled_from(["tp", "cp", "pp"]), max_size=2))
+    sets = []
+    for i in range(count):
+        size = draw(st.integers(1, cells))
+        columns = {f"own{i}": list(range(size))}
+        for name in sorted(shared):
+            if draw(st.booleans()):
+                columns[name] = draw(st.lists(st.integers(1, 3), min_size=size, max_size=size))
+        sets.append(columns)
+    return tuple(sets)
+
+
+@st.composite
+def trees(draw: st.DrawFn, sizes: tuple[int, ...], numbers: st.SearchStrategy[float], *,
+          depth: int = 2, amounts: int = 0) -> Tree:
+    """Draw a sum of tables, products, numbers, and maxima and minima of such sums."""
+
+    def table(i: int | None = None) -> Tree:
+        i = draw(st.integers(0, len(sizes) - 1)) if i is None else i
+        return ("table", i, tuple(draw(st.lists(numbers, min_size=sizes[i], max_size=sizes[i]))))
+
+    def term(depth: int) -> Tree:
+        kinds = ["table", "table", "product", "number"]
+        kinds += ["max", "min", "negated"] if depth else []
+        kinds += ["amount", "scaled"] if amounts else []
+        kind = draw(st.sampled_from(kinds))
+        if kind == "table":
+            return table()
+        if kind == "number":
+            return ("number", draw(numbers))
+        if kind == "product":
+            left, right = draw(st.integers(0, len(sizes) - 1)), draw(st.integers(0, len(sizes) - 1))
+            return ("product", table(left), table(right))
+        if kind == "amount":
+            return ("product", ("number", draw(numbers)), ("amount", draw(st.integers(0, amounts - 1))))
+        if kind == "scaled":
+            return ("product", ("amount", draw(st.integers(0, amounts - 1))), table())
+        if kind == "negated":
+            return ("product", ("number", -1.0), total(depth - 1))
+        return (kind, total(depth - 1), total(depth - 1))
+
+    def total(depth: int) -> Tree:
+        # a table leads, so that a sum is never a bare number
+        terms = [table(), *(term(depth) for _ in range(draw(st.integers(0, 2))))]
+        return ("sum", *terms)
+
+    return total(depth)
+
+
+@st.composite
+def specs(draw: st.DrawFn, *, most: int = 4, cells: int = 6, rows: int = 3) -> Spec:
+    """Draw a problem without amounts."""
+    columns = draw(column_sets(most, cells))
+    numbers = draw(st.sampled_from(PALETTES))
+    sizes = tuple(len(next(iter(c.values()))) for c in columns)
+    objective = draw(trees(sizes, numbers))
+    bare = Spec(columns, objective, exclusions=draw(exclusion_sets(sizes)))
+    points = list(itertools.islice(legal(bare), 400))
+    limits = []
+    for i in range(draw(st.integers(0, rows))):
+        tree = draw(trees(sizes, numbers, depth=draw(st.integers(0, 2))))
+        kind = draw(st.sampled_from(["share", "share", "share", "constant", "table"]))
+        if kind == "constant":
+            limits.append(RowSpec(f"t{i}", ("number", draw(numbers)), draw(numbers)))
+        elif kind == "table" or not points:
+            limits.append(RowSpec(f"t{i}", tree, 0.0, draw(trees(sizes, numbers, depth=1))))
+        else:  # a supply that some share of the points keeps, sometimes none
+            values = sorted(value(tree, p) for p in points)
+            at = draw(st.integers(-1, len(values) - 1))
+            gap = draw(st.sampled_from([0.0, 0.25]))
+            limits.append(RowSpec(f"t{i}", tree, values[0] - 1.0 if at < 0 else values[at] + gap))
+    return Spec(columns, objective, tuple(limits), bare.exclusions)
+
+
+@st.composite
+def exclusion_sets(draw: st.DrawFn, sizes: tuple[int, ...]) -> Any:
+    """Draw pairs of cells that cannot go together."""
+    found = []
+    for _ in range(draw(st.integers(0, 2))):
+        left, right = draw(st.permutations(range(len(sizes))))[:2]
+        keys = [tuple(draw(st.lists(st.integers(0, 2), min_size=sizes[i], max_size=sizes[i])))
+                for i in (left, right)]
+        pairs = draw(st.frozensets(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=4))
+        found.append((left, keys[0], right, keys[1], pairs))
+    return tuple(found)
