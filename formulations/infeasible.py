@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from formulations.algebra import Expr, Problem
 from formulations.engines.base import Options
-from formulations.solve import feasible
+from formulations.solve import feasible, solve
 
 
 def without(problem: Problem, tags: set[str]) -> Problem:
@@ -22,6 +22,22 @@ def without(problem: Problem, tags: set[str]) -> Problem:
 def soft(problem: Problem) -> set[str]:
     """Return the tags that are wishes of the plan rather than physics."""
     return {r.tag for r in problem.rows if not r.hard}
+
+
+def excess(problem: Problem, tag: str, others: set[str], options: Options | None = None) -> float | None:
+    """Return by how much the rows of a tag must be exceeded, at least, if only ``others`` hold too.
+
+    In base units of the row that is nearest to its supply; None if a limit cut the proof short, or
+    if the tag has more than one row.
+    """
+    (row, *more) = [r for r in problem.rows if r.tag == tag]
+    if more:
+        return None
+    question = replace(problem, rows=[r for r in problem.rows if r.tag in others - {tag}], objective=row.expr)
+    found = solve(question, "auto", options).outcome
+    if found.status != "optimal" or found.objective is None:
+        return None
+    return found.objective - row.supply
 
 
 def conflict(problem: Problem, solver: str = "auto", options: Options | None = None) -> list[str]:

@@ -263,11 +263,8 @@ def whole_rounds(
 def legal_together(c: Columns, batch: int, accelerators: int) -> np.ndarray:
     """Return which complete layouts keep the rules that join the factors."""
     rounds = whole_rounds(batch, accelerators, c["tp"], c["cp"], c["microbatch_size"])
-    return (
-        (c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators)
-        & divides(batch, c["dp"], c["microbatch_size"])
-        & ((c["interleave"] == 1) | rounds)
-    )
+    legal: np.ndarray = c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators
+    return legal & divides(batch, c["dp"], c["microbatch_size"]) & ((c["interleave"] == 1) | rounds)
 
 
 def by_rule(s: Scenario) -> Layout:
@@ -283,7 +280,8 @@ def by_rule(s: Scenario) -> Layout:
     assert s.job is not None
     layer = _rule_layer(legal.layer, s)
     pipe = _keep(legal.pipeline, legal.pipeline["interleave"] == legal.pipeline["interleave"].min())
-    shard = _keep(legal.shard, _prefer(legal.shard["zero_stage"], 1))
+    alone = legal.shard["dp"] * legal.shard["cp"] == 1  # nothing to shard: stage 0 stands for all
+    shard = _keep(legal.shard, alone | _prefer(legal.shard["zero_stage"], 1))
     joint = _join(layer, pipe, shard)
     joint = _keep(joint, legal_together(joint, s.batch, s.accelerators))
     if not len(joint["tp"]):  # the preferences leave nothing: take the legal ones

@@ -71,7 +71,9 @@ def optimization(o: Optimization) -> str:
     objective = o.objective.to_dict()
     parts = [f"## {o.problem_name}: {o.status}"]
     if o.conflict:
-        parts.append("Cannot hold together: " + "; ".join(f"{c.name} ({c.demand})" for c in o.conflict) + ".")
+        from mlsysim.core.solver.report import needs
+
+        parts.append("Cannot hold together: " + "; ".join(f"{c.name} ({needs(c)})" for c in o.conflict) + ".")
     if o.decided:
         parts.append(
             f"{o.objective.title}: **{text.amount(objective['value'], objective['unit'])}**, "

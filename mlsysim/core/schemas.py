@@ -82,7 +82,17 @@ def _solution() -> Json:
             "binding_walls": _list(_WHOLE),
             "alternatives": _list({"type": "object"}),
             "conflict": _list(
-                _object({"tag": _TEXT, "wall": {"type": ["integer", "null"]}, "name": _TEXT, "limit": _TEXT})
+                _object(
+                    {
+                        "tag": _TEXT,
+                        "wall": {"type": ["integer", "null"]},
+                        "name": _TEXT,
+                        "limit": _TEXT,
+                        "least": _MAYBE,
+                        "supply": _MAYBE,
+                        "unit": {"type": ["string", "null"]},
+                    }
+                )
             ),
             "limits_dropped": _FLAG,
             "notes": _list(_TEXT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
 MAX_DEPTH = 40
+MAX_TEXT = 10_000
 Key = tuple[str | int, ...]
 
 
@@ -37,7 +39,7 @@ class Document:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a YAML file.
+    """Return the text of a YAML file; a pipe such as ``/dev/stdin`` is read as well.
 
     Raises:
         InputError: no such file, a directory, unreadable, too large, or not UTF-8.
@@ -46,22 +48,35 @@ def read_text(path: Path) -> str:
     try:
         if path.is_dir():
             raise InputError("this is a directory", where=name, hint="name a YAML file")
-        if path.stat().st_size > MAX_BYTES:
+        raw = _read(path)
+        if len(raw) > MAX_BYTES:
             raise InputError(
                 f"the file is larger than {MAX_BYTES >> 20} MiB",
                 where=name,
                 hint="a plan or registry entry is a few kilobytes; is this the right file?",
             )
-        return path.read_bytes().decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"not UTF-8 text (byte {error.start})", where=name, hint="save the file as UTF-8"
+            f"not UTF-8 text (byte {error.start})", where=f"{name}:{line}", hint="save the file as UTF-8"
         ) from error
     except FileNotFoundError as error:
-        raise InputError("no such file", where=name) from error
+        raise InputError(
+            "no such file", where=name, hint="a path is taken from the folder in which you run mlsysim"
+        ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot be read: {reason}", where=name) from error
+        raise InputError(f"cannot be read: {reason}", where=name, hint="name a YAML file") from error
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file, at most one more than allowed: a device may have no end."""
+    # a named pipe that nobody writes to must not make us wait for a writer
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        os.set_blocking(descriptor, True)
+        return file.read(MAX_BYTES + 1)
 
 
 def load_plain(text: str, name: str) -> Any:
@@ -80,19 +95,47 @@ def load(text: str, name: str) -> Document:
     """Parse ``text`` into a document with the line of every key.
 
     Raises:
-        InputError: not YAML, more than one document, repeated keys, or aliases that expand
-            without bound.
+        InputError: not YAML, more than one document, repeated keys, tags, nesting without bound, or
+            aliases that expand without bound.
     """
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        lines = dict(_lines(node, (), name, frozenset())) if node is not None else {}
-        data = yaml.load(text, Loader=_Loader)
+        _check_events(text, name)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return Document(None, name)
+            lines = dict(_Lines(loader, name).of(node, (), 0))
+            return Document(loader.construct_document(node), name, lines)
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
-        raise _syntax(error, name) from error
-    except (ValueError, RecursionError) as error:  # e.g. a date that does not exist
-        raise InputError(f"not valid YAML: {error}", where=name) from error
-    check_size(data, name)
-    return Document(data, name, lines)
+        raise _syntax(error, name, text) from error
+
+
+def _check_events(text: str, name: str) -> None:
+    """Refuse what is dangerous to build, before anything is built: events come one at a time.
+
+    Deep nesting exhausts the parser's stack, and a tag makes it build other things than numbers,
+    texts, lists and mappings.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        where = f"{name}:{event.start_mark.line + 1}"
+        if depth > MAX_DEPTH:
+            raise InputError("the document nests too deeply", where=where, hint="close the brackets")
+        if getattr(event, "tag", None) is not None:
+            raise InputError(
+                f"a YAML tag ({event.tag}) is not allowed here", where=where, hint="write a plain value"
+            )
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_TEXT:
+            raise InputError(
+                f"a value of {len(event.value):,} characters", where=where, hint=f"at most {MAX_TEXT:,} are read"
+            )
 
 
 def check_size(data: Any, name: str) -> None:
@@ -114,45 +157,88 @@ def check_size(data: Any, name: str) -> None:
             stack.extend((child, depth + 1) for child in item)
 
 
-def _lines(node: Any, key: Key, name: str, above: frozenset[int]) -> Iterator[tuple[Key, int]]:
-    yield key, node.start_mark.line + 1
-    if id(node) in above or len(above) > MAX_DEPTH:
-        raise InputError(
-            "the document refers to itself or nests too deeply", where=f"{name}:{node.start_mark.line + 1}"
-        )
-    budget_above = above | {id(node)}
-    if isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
-        for key_node, value in node.value:
-            child = str(key_node.value)
-            line = key_node.start_mark.line + 1
-            if child in first:
-                raise InputError(
-                    f"{child!r} stands twice, first on line {first[child]}",
-                    where=f"{name}:{line}",
-                    hint="keep one of them",
-                )
-            first[child] = line
-            yield (*key, child), line
-            if isinstance(value, yaml.CollectionNode):
-                yield from _below(value, (*key, child), name, budget_above)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield (*key, index), value.start_mark.line + 1
-            if isinstance(value, yaml.CollectionNode):
-                yield from _below(value, (*key, index), name, budget_above)
+class _Lines:
+    """Walks a tree of nodes, aliases followed, for the line of every key; refuses what is unsound."""
+
+    def __init__(self, loader: Any, name: str) -> None:
+        self.loader = loader
+        self.name = name
+        self.seen = 0
+
+    def of(self, node: Any, key: Key, depth: int) -> Iterator[tuple[Key, int]]:
+        """Yield the key of each node at or below ``node``, with its line."""
+        line = node.start_mark.line + 1
+        if depth == 0:
+            yield key, line
+        self.seen += 1
+        if self.seen > MAX_NODES or depth > MAX_DEPTH:
+            raise InputError(
+                "the document is too large or refers to itself",
+                where=f"{self.name}:{line}",
+                hint="write it without YAML aliases (&name, *name)",
+            )
+        if isinstance(node, yaml.MappingNode):
+            first: dict[str, int] = {}
+            for key_node, value in node.value:
+                child = self._text(key_node)
+                line = key_node.start_mark.line + 1
+                if child in first:
+                    raise InputError(
+                        f"{child!r} stands twice, first on line {first[child]}",
+                        where=f"{self.name}:{line}",
+                        hint="keep one of them",
+                    )
+                first[child] = line
+                yield (*key, child), line
+                yield from self.of(value, (*key, child), depth + 1)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                yield (*key, index), value.start_mark.line + 1
+                yield from self.of(value, (*key, index), depth + 1)
+        else:
+            self._check_scalar(node, key)
+
+    def _text(self, node: Any) -> str:
+        """Return a key as text."""
+        if not isinstance(node, yaml.ScalarNode):
+            raise InputError(
+                "a list or a mapping cannot be a key",
+                where=f"{self.name}:{node.start_mark.line + 1}",
+                hint="write 'key: value', and put text with brackets in quotes",
+            )
+        self._check_scalar(node, ())
+        return str(node.value)
+
+    def _check_scalar(self, node: Any, key: Key) -> None:
+        """Refuse a value that looks like a date or a number and is none, or that cannot be shown."""
+        try:
+            repr(self.loader.construct_object(node))
+        except ValueError as error:  # e.g. 2024-13-45, or thousands of digits
+            dotted = ".".join(map(str, key))
+            raise InputError(
+                f"{_shortened(node.value)} cannot be read: {error}",
+                where=f"{self.name}:{node.start_mark.line + 1}" + (f": {dotted}" if dotted else ""),
+                hint="put text in quotes",
+            ) from error
 
 
-def _below(node: Any, key: Key, name: str, above: frozenset[int]) -> Iterator[tuple[Key, int]]:
-    entries = _lines(node, key, name, above)
-    next(entries)  # the container's own line is that of its key
-    yield from entries
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _syntax(error: yaml.YAMLError, name: str) -> InputError:
+def _syntax(error: yaml.YAMLError, name: str, text: str = "") -> InputError:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    where = f"{name}:{mark.line + 1}" if mark is not None else name
-    return InputError(
-        f"not valid YAML: {problem}", where=where, hint="check the indentation, quotes and colons there"
-    )
+    hint = "check the indentation, quotes and colons there"
+    where = name
+    if mark is not None:
+        where = f"{name}:{mark.line + 1}"
+        lines = text.splitlines()
+        if mark.line < len(lines) and "\t" in lines[mark.line]:
+            hint = "use spaces, not tabs, before a key"
+        elif "but found another document" in problem:
+            hint = "keep one document: remove the line ---"
+    elif isinstance(error, yaml.reader.ReaderError):  # a character that YAML does not allow
+        start = text.encode("utf-8", "surrogatepass")[: error.position]
+        where, hint = f"{name}:{start.count(10) + 1}", "remove that character; is this a text file?"
+    return InputError(f"not valid YAML: {problem}", where=where, hint=hint)

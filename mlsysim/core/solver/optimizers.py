@@ -20,6 +20,7 @@ from mlsysim.core.resolve import Bound, Scenario
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.infra import Region
 from mlsysim.physics.operations import taxed
+from mlsysim.walls import State
 
 if TYPE_CHECKING:
     from formulations.algebra import Problem
@@ -60,11 +61,22 @@ class Conflict:
     tag: str
     wall: int | None
     name: str
-    demand: str
+    limit: str
+    least: float | None = None
+    supply: float | None = None
+    unit: str = ""
 
     def to_dict(self) -> Json:
-        """Return the member for JSON."""
-        return {"tag": self.tag, "wall": self.wall, "name": self.name, "limit": self.demand}
+        """Return the member for JSON; ``least`` is what it takes if only the others hold too."""
+        return {
+            "tag": self.tag,
+            "wall": self.wall,
+            "name": self.name,
+            "limit": self.limit,
+            "least": self.least,
+            "supply": self.supply,
+            "unit": self.unit or None,
+        }
 
 
 @dataclass(frozen=True)
@@ -188,6 +200,7 @@ def parallelism(
             solver,
             options,
             s,
+            before.state,
             decode=lambda cells: evaluate(s, recipe.decode(cells)),
             value=lambda e: float(e.state.time),
         )
@@ -256,6 +269,7 @@ def placement(
             solver,
             options,
             s,
+            before.state,
             decode=lambda cells: _moved(before, recipe.decode(cells)),
             value=lambda e: taxed(e.state.bill.tco, e.state.bill.carbon, tax),
         )
@@ -338,6 +352,7 @@ class _Search:
     solver: str
     options: Options
     scenario: Scenario
+    state: State
     decode: Callable[[Any], Evaluation]
     value: Callable[[Evaluation], float]
 
@@ -400,28 +415,57 @@ class _Search:
         return e
 
     def _explain(self, tags: list[str]) -> tuple[Conflict, ...]:
+        """Return the members of a conflict, each with the least that it takes."""
+        return tuple(self._member(tag, set(tags)) for tag in tags)
+
+    def _member(self, tag: str, tags: set[str]) -> Conflict:
+        from formulations.infeasible import excess
         from mlsysim.walls import WALLS
 
-        members = []
-        by_tag = {w.tag: w for w in WALLS}
-        for tag in tags:
-            if tag in by_tag:
-                wall = by_tag[tag]
-                members.append(Conflict(tag, wall.number, wall.name, wall.equation))
-            else:
-                members.append(Conflict(tag, None, *_wish(self.scenario.settings.bounds, tag)))
-        return tuple(members)
+        over = excess(self.problem, tag, tags, self.options)
+        wall = next((w for w in WALLS if w.tag == tag), None)
+        if wall is None:
+            return _wish(self.scenario.settings.bounds, tag, over, self.state)
+        limited = [
+            r for r in wall.rows(self.state) if isinstance(r.supply, int | float) and not r.by_construction
+        ]
+        if over is None or len(limited) != 1:
+            return Conflict(tag, wall.number, wall.name, wall.equation)
+        row = limited[0]
+        supply = float(row.supply)  # type: ignore[arg-type]
+        return Conflict(
+            tag,
+            wall.number,
+            wall.name,
+            row.note,
+            units.from_base(supply + over, row.unit),
+            units.from_base(supply, row.unit),
+            row.unit,
+        )
 
 
-def _wish(bounds: tuple[Bound, ...], tag: str) -> tuple[str, str]:
+def _wish(bounds: tuple[Bound, ...], tag: str, over: float | None, state: State) -> Conflict:
+    """Return an assertion as a member of a conflict."""
     bound = bounds[int(tag.removeprefix("assert"))]
     m = bound.metric
     sides = [
-        f"{word} {units.from_base(x, m.unit):g} {m.unit}"
+        f"{word} {units.from_base(x, m.unit):g} {m.unit}".removesuffix(" 1")
         for x, word in ((bound.low, "at least"), (bound.high, "at most"))
         if x is not None
     ]
-    return m.name, ", ".join(sides)
+    limit = ", ".join(sides)
+    quotient = m.parts(state)[1] != 1.0
+    if over is None or bound.high is None or bound.low is not None or quotient:
+        return Conflict(tag, None, m.name, limit)
+    return Conflict(
+        tag,
+        None,
+        m.name,
+        limit,
+        units.from_base(bound.high + over, m.unit),
+        units.from_base(bound.high, m.unit),
+        m.unit,
+    )
 
 
 def _agree(what: str, theirs: float, ours: float, engine: str) -> None:

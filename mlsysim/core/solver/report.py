@@ -8,7 +8,7 @@ from mlsysim.core import text, units
 
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
-    from mlsysim.core.solver.optimizers import Optimization
+    from mlsysim.core.solver.optimizers import Conflict, Optimization
 
 _ROWS = (
     ("step time", "performance.latency", "ms"),
@@ -100,12 +100,20 @@ def _layout_rows(before: Evaluation | None, after: Evaluation) -> list[list[str]
     ]
 
 
+def needs(c: Conflict) -> str:
+    """Return what a member of a conflict asks for, and the least that it takes."""
+    if c.least is None:
+        return c.limit
+    return f"{c.limit}; at least {text.amount(c.least, c.unit)} needed, {text.amount(c.supply, c.unit)} there"
+
+
 def _dropped(o: Optimization) -> str:
     if not o.dropped:
         return ""
-    names = "; ".join(f"{c.name} ({c.demand})" for c in o.conflict) or "the plan's limits"
+    names = "; ".join(f"{c.name} ({needs(c)})" for c in o.conflict) or "the plan's limits"
+    together = " together" if len(o.conflict) > 1 else ""
     return (
-        f"No plan keeps every limit: {names} cannot hold together (proven). "
+        f"No plan keeps every limit: {names} cannot hold{together} (proven). "
         "This is the best plan without the plan's own limits."
     )
 
@@ -158,5 +166,5 @@ def _infeasible(o: Optimization) -> list[str]:
         first = "No plan exists: no layout is possible at all.  (proven)"
     return [
         *text.wrap(first),
-        *(line for c in o.conflict for line in text.wrap(f"{c.name}: {c.demand}", "  ")),
+        *(line for c in o.conflict for line in text.wrap(f"{c.name}: {needs(c)}", "  ")),
     ]
