@@ -263,8 +263,9 @@ def whole_rounds(
 def legal_together(c: Columns, batch: int, accelerators: int) -> np.ndarray:
     """Return which complete layouts keep the rules that join the factors."""
     rounds = whole_rounds(batch, accelerators, c["tp"], c["cp"], c["microbatch_size"])
-    legal: np.ndarray = c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators
-    return legal & divides(batch, c["dp"], c["microbatch_size"]) & ((c["interleave"] == 1) | rounds)
+    whole = c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators
+    together = whole & divides(batch, c["dp"], c["microbatch_size"]) & ((c["interleave"] == 1) | rounds)
+    return np.asarray(together, dtype=bool)
 
 
 def by_rule(s: Scenario) -> Layout:

@@ -206,7 +206,8 @@ class _Lines:
                 where=f"{self.name}:{node.start_mark.line + 1}",
                 hint="write 'key: value', and put text with brackets in quotes",
             )
-        self._check_scalar(node, ())
+        if node.tag != "tag:yaml.org,2002:merge":
+            self._check_scalar(node, ())
         return str(node.value)
 
     def _check_scalar(self, node: Any, key: Key) -> None:

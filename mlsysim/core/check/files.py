@@ -7,6 +7,7 @@ would expand to are all looked at before it is parsed.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 ROOT_FILES = ("aliases.yaml", "defaults.yaml", "economics.yaml", "sources.yaml")
 LOOSE = "measurements"  # files of any shape; only their sources are looked at
 MAX_FILES = 20_000
+_PLACE = re.compile(r":(\d+)(?:: (.*))?")  # what follows the file in an error's place: line, field
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def load(file: File, notes: Notes) -> Any:
             return None
         return yamlfile.load(text, file.name).data
     except InputError as error:
-        line = error.where.removeprefix(f"{file.name}:")
-        at = f"line {line}: " if line.isdigit() else ""
-        notes.error(file.name, "", at + error.problem)
+        place = _PLACE.fullmatch(error.where.removeprefix(file.name))
+        line, field = (place[1], place[2] or "") if place else ("", "")
+        notes.error(file.name, field, (f"line {line}: " if line else "") + error.problem)
         return None

@@ -1,9 +1,8 @@
-"""Refusing YAML that is dangerous to build, by looking at its events first.
+"""Refusing YAML that no registry needs, by field: aliases, tags, deep nesting, endless texts.
 
-A parser that builds what it reads can be made to recurse until the process dies (nesting), to fill
-the memory (aliases of aliases, merge keys) or to fail in its own constructors (tags on text that does
-not fit them). Events come one at a time and build nothing, so this costs time in proportion to the
-text and no more.
+The reader of :mod:`mlsysim.core.yamlfile` refuses what is dangerous to build and names the line. Here
+any alias is refused, also one that would do no harm, and the field is named. Events come one at a time
+and build nothing, so this costs time in proportion to the text and no more.
 """
 
 from __future__ import annotations

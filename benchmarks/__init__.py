@@ -1,0 +1,1 @@
+"""Benchmarks: ratios and differences within one run, never assertions on time."""
