@@ -16,16 +16,15 @@ if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
     from mlsysim.core.layout import Layout
     from mlsysim.core.plan import Plan
-    from mlsysim.core.registry import Namespace
-    from mlsysim.hardware import Hardware as HardwareEntry
+    from mlsysim.core.zoo_names import HardwareZoo, InfraZoo, ModelsZoo, SystemsZoo
     from mlsysim.infra import Region
     from mlsysim.models import Model
     from mlsysim.systems import Fabric, Node
 
-    Models: Namespace[Model]
-    Hardware: Namespace[HardwareEntry]
-    Infra: Namespace[Region]
-    Systems: Namespace[Any]
+    Models: ModelsZoo
+    Hardware: HardwareZoo
+    Infra: InfraZoo
+    Systems: SystemsZoo
 
 _HOMES = {
     "SystemEvaluator": "mlsysim.core.api",

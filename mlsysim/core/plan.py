@@ -5,10 +5,11 @@ Parsing is pure. Names are text here; :mod:`mlsysim.core.resolve` looks them up.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlsysim.core import yamlfile
 from mlsysim.core.errors import InputError, nearest
@@ -16,9 +17,48 @@ from mlsysim.core.yamlfile import Document
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Degree = Annotated[int, Field(ge=1, le=10_000_000)]
-Quantity = Annotated[float, Field(ge=0, le=1e30)] | Annotated[str, Field(max_length=60)]
+MAX_QUANTITY = 1e30
 
-RECOMPUTE_MODES = ("none", "selective", "full")
+
+def _leading_number(text: str) -> float | None:
+    """Return the number that a quantity such as ``5 MUSD`` starts with."""
+    number = re.match(r"\s*([-+]?[0-9._]+(?:e[-+]?[0-9]+)?)", text, re.IGNORECASE)
+    try:
+        return float(number[1].replace("_", "")) if number else None
+    except ValueError:  # e.g. 1.2.3
+        return None
+
+
+def _not_negative(text: str) -> str:
+    """Refuse text whose number is negative or huge; :mod:`mlsysim.core.units` reads the rest."""
+    number = _leading_number(text)
+    if number is not None and not 0 <= number <= MAX_QUANTITY:
+        raise ValueError(f"should be from 0 to {MAX_QUANTITY:g}")
+    return text
+
+
+def _above_zero(text: str) -> str:
+    """Refuse text whose number is zero."""
+    if _leading_number(text) == 0:
+        raise ValueError("should be greater than 0")
+    return text
+
+
+def _one_line(text: str) -> str:
+    """Refuse text that would break a table or steer a terminal."""
+    if not text.isprintable():
+        raise ValueError("should be one line without control characters")
+    return text
+
+
+Quantity = (
+    Annotated[float, Field(ge=0, le=MAX_QUANTITY)]
+    | Annotated[str, Field(max_length=60), AfterValidator(_not_negative)]
+)
+Cap = (
+    Annotated[float, Field(gt=0, le=MAX_QUANTITY)]
+    | Annotated[str, Field(max_length=60), AfterValidator(_not_negative), AfterValidator(_above_zero)]
+)
 
 
 class Block(BaseModel):
@@ -112,9 +152,9 @@ class Constraints(Block):
     """Limits of the plan."""
 
     asserts: list[Assertion] = Field(default_factory=list, alias="assert", max_length=100)
-    budget: Quantity | None = Field(None, description="wall 17: most that the run may cost [USD]")
-    carbon: Quantity | None = Field(None, description="wall 18: most CO2e of the run [tCO2e]")
-    water: Quantity | None = Field(None, description="wall 18: most water of the run [L]")
+    budget: Cap | None = Field(None, description="wall 17: most that the run may cost [USD]")
+    carbon: Cap | None = Field(None, description="wall 18: most CO2e of the run [tCO2e]")
+    water: Cap | None = Field(None, description="wall 18: most water of the run [L]")
     communication: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="wall 14: largest share of the step in exposed communication"
     )
@@ -126,7 +166,9 @@ class Plan(Block):
     model_config = ConfigDict(title="mlsysim plan")
 
     version: Literal["1.0"] = Field(description="version of the plan format")
-    name: Annotated[str, Field(max_length=200)] | None = None
+    name: Annotated[str, Field(max_length=200), AfterValidator(_one_line)] | None = Field(
+        None, description="title of the scorecard"
+    )
     workload: Workload
     hardware: HardwareBlock
     ops: Ops = Field(default_factory=lambda: Ops.model_validate({}))
@@ -164,7 +206,7 @@ def _validate(document: Document) -> Plan:
         )
     if not isinstance(data, dict):
         raise InputError(
-            f"a plan is a mapping, not a {type(data).__name__}",
+            f"a plan is a mapping of keys to values, not {_KINDS.get(type(data), 'a single value')}",
             where=document.where(()) or "plan",
             hint='start with: version: "1.0"',
         )
@@ -174,42 +216,97 @@ def _validate(document: Document) -> Plan:
         raise _explain(error, document) from error
 
 
+_KINDS: dict[type, str] = {list: "a list", str: "a text", int: "a number", float: "a number"}
+_EXPECTED = {
+    "string_type": "should be text",
+    "string_too_short": "should not be empty",
+    "int_type": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "bool_type": "should be true or false",
+    "list_type": "should be a list",
+    "model_type": "should be a mapping of keys to values",
+}
+_WORDS = "YAML reads unquoted yes, no, on and off as true or false: put the word in quotes"
+
+
 def _explain(error: ValidationError, document: Document) -> InputError:
     """Turn Pydantic's first complaint into a sentence for people."""
     complaints = error.errors(include_url=False)
     # an unknown key says more than what is missing because of it
     first = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
-    keys = tuple(k for k in first["loc"] if not _is_union_tag(k))
+    keys = _path(first, document.data)
     where = document.where(keys) or "plan"
-    if len(complaints) > 1:
-        rest = len({c["loc"][:3] for c in complaints}) - 1
-        more = f"  ({rest} more like it below)" if rest > 0 else ""
-    else:
-        more = ""
     kind = first["type"]
+    given = first.get("input")
     if kind == "extra_forbidden":
         known = _keys_at(keys[:-1])
         close = nearest(str(keys[-1]), known)
         hint = f"Nearest: {', '.join(close)}." if close else f"Known here: {', '.join(known)}."
         return InputError(f"unknown key {keys[-1]!r}", where=where, hint=hint)
+    if kind == "invalid_key":
+        keys = first["loc"][:-1]
+        hint = _WORDS if isinstance(given, bool) else f"Known here: {', '.join(_keys_at(keys))}."
+        return InputError(f"the key {_shown(given)} is not text", where=document.where(keys) or "plan", hint=hint)
     if kind == "missing":
         return InputError(f"{keys[-1]!r} is missing", where=where, hint="the format is in: mlsysim schema")
-    given = first.get("input")
-    shown = repr(given) if len(repr(given)) < 60 else repr(given)[:57] + "..."
-    message = first["msg"].removeprefix("Value error, ")
-    if kind == "value_error":
-        return InputError(message, where=where)
-    hint = message[0].lower() + message[1:]
-    if isinstance(given, bool) and kind in ("string_type", "literal_error"):
-        hint = "YAML reads unquoted yes, no, on and off as true or false: put the word in quotes"
-    elif isinstance(given, str) and kind in ("int_type", "float_type", "int_parsing"):
-        hint = "write a plain number without quotes or exponents without a dot (4096, 1.0e+6)"
-    return InputError(f"{shown} is not allowed here", where=where, hint=hint + more)
+    # the members of a union complain one by one about the same place
+    here = [c for c in complaints if _path(c, document.data) == keys]
+    if kind == "value_error" and isinstance(given, dict):  # of a whole block
+        return InputError(_sentence(first["msg"]), where=where, hint="the format is in: mlsysim schema")
+    rest = len({_path(c, document.data) for c in complaints}) - 1
+    more = f"  ({rest} more after this)" if rest else ""
+    return InputError(f"{_shown(given)} is not allowed here", where=where, hint=_remedy(here, given) + more)
 
 
-def _is_union_tag(key: str | int) -> bool:
-    """Tell Pydantic's names of union members from keys of the plan."""
-    return isinstance(key, str) and ("[" in key or key in ("int", "float", "str"))
+def _remedy(complaints: list[Any], given: object) -> str:
+    """Return what may stand at a place instead."""
+    kinds = {c["type"] for c in complaints}
+    if isinstance(given, bool) and kinds & {"string_type", "literal_error"}:
+        return _WORDS
+    if isinstance(given, str) and kinds & {"int_type", "float_type"} and "string_type" not in kinds:
+        try:
+            float(given)
+        except ValueError:
+            pass
+        else:
+            return "write a plain number: without quotes, and with a dot before an exponent (4096, 1.0e+6)"
+    if "string_type" in kinds and not isinstance(given, str | int | float | dict | list | None):
+        return "YAML reads this as a date: put it in quotes"
+    if "literal_error" in kinds and isinstance(given, float) and f"'{given}'" in complaints[0]["msg"]:
+        return f'put it in quotes: "{given}"'
+    exact = [c for c in complaints if not c["type"].endswith("_type")]
+    if all(c["type"] == "literal_error" for c in exact):  # a range says more than another type
+        exact = complaints
+    texts = [_EXPECTED.get(c["type"]) or _sentence(c["msg"]) for c in exact]
+    return ", or ".join(dict.fromkeys(texts))
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input ")
+
+
+def _shown(given: object) -> str:
+    """Return a value as the user may have written it, cut short."""
+    if given is None or isinstance(given, bool):
+        return {None: "null", True: "true", False: "false"}[given]
+    text = repr(given) if isinstance(given, str | int | float | dict | list) else str(given)
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def _path(complaint: Any, data: Any) -> tuple[str | int, ...]:
+    """Return the keys to the place of a complaint, without Pydantic's names of union members."""
+    keys: list[str | int] = []
+    loc = complaint["loc"]
+    for key in loc:
+        inside = (isinstance(data, dict) and key in data) or (
+            isinstance(data, list) and isinstance(key, int) and key < len(data)
+        )
+        if not inside:
+            return loc if complaint["type"] == "missing" else tuple(keys)
+        keys.append(key)
+        data = data[key]
+    return tuple(keys)
 
 
 def _keys_at(keys: tuple[str | int, ...]) -> list[str]:

@@ -7,13 +7,15 @@ belong, naming file and field. Parsing is pure: it looks nothing up.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from mlsysim.core.errors import RegistryError, nearest
+from mlsysim.core import units
+from mlsysim.core.errors import InputError, RegistryError, nearest, unknown
 from mlsysim.core.provenance import Value
 
 T = TypeVar("T", bound="Record")
+R = TypeVar("R", bound="Record")
 
 
 def number(unit: str, *, required: bool = False) -> Any:
@@ -50,6 +52,46 @@ class Record:
             elif isinstance(item, Record):
                 found |= item.values(f"{prefix}{f.name}.")
         return found
+
+    def with_(self: R, **changes: Any) -> R:
+        """Return a variant with some values changed.
+
+        A number, or text such as ``"96 GiB"``, replaces a value (a bare number is in the unit that
+        the value has, or in that of the field); a mapping changes the values of a part:
+        ``H100.with_(memory={"capacity": "96 GiB"})``. The variant's values say that they are yours.
+
+        Raises:
+            InputError: no such field, or a number of another dimension.
+        """
+        known = {f.name: f for f in fields(self)}
+        built: dict[str, Any] = {}
+        for name, change in changes.items():
+            if name not in known:
+                raise unknown("field", name, known)
+            built[name] = self._changed(known[name], change)
+        if isinstance(self, Entry) and "name" not in changes:
+            built["name"] = built["reference"] = f"{self.name}_variant"
+        return replace(self, **built)
+
+    def _changed(self, f: Any, change: object) -> Any:
+        held, meta = getattr(self, f.name), f.metadata
+        if "part" in meta:
+            if not isinstance(change, dict):
+                raise InputError(f"{f.name} has several values: give a mapping", where=f.name)
+            return (held or meta["part"]()).with_(**change)
+        if "number" not in meta or isinstance(change, Value):
+            return change
+        unit = held.unit if isinstance(held, Value) else meta["number"]
+        number = units.parse(change, unit)
+        return Value(
+            number,
+            units.from_base(number, unit),
+            unit,
+            "user",
+            "estimate",
+            "",
+            why=f"set by the user, {held!r} before" if held is not None else "set by the user",
+        )
 
     def __repr__(self) -> str:
         inner = ", ".join(

@@ -112,7 +112,7 @@ class Namespace(Generic[E]):
     def _names(self) -> list[str]:
         if self._group:
             return self._catalog.names(self._group)
-        return [_GROUP_TITLES.get(g, g.capitalize()) for g in self._catalog.groups()]
+        return [group_title(g) for g in self._catalog.groups()]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -142,6 +142,11 @@ class Namespace(Generic[E]):
 
 
 _GROUP_TITLES = {"gcp": "GCP", "aws": "AWS", "statespace": "StateSpace"}
+
+
+def group_title(group: str) -> str:
+    """Return a group's name as an attribute: ``cloud`` is ``Cloud``, ``gcp`` is ``GCP``."""
+    return _GROUP_TITLES.get(group, group.capitalize())
 
 
 @cache

@@ -395,7 +395,7 @@ def site_of(region: Region, pue: float | None = None, take: _Assumptions | None 
 def _fleet(s: Settings, server: Node | None, count: int, take: _Assumptions) -> Fleet:
     """Return what one accelerator takes, with its share of the server around it."""
     hardware = s.hardware
-    in_server = hardware.in_server
+    in_server = hardware.in_server and hardware.scope not in ("wafer", "rack")
     per_node = server.accelerators.base if server else 1.0
 
     def unknown(name: str) -> float:

@@ -130,7 +130,9 @@ def _check_events(text: str, name: str) -> None:
             raise InputError("the document nests too deeply", where=where, hint="close the brackets")
         if getattr(event, "tag", None) is not None:
             raise InputError(
-                f"a YAML tag ({event.tag}) is not allowed here", where=where, hint="write a plain value"
+                f"a YAML tag ({event.tag.replace('tag:yaml.org,2002:', '!!')}) is not allowed here",
+                where=where,
+                hint="write a plain value",
             )
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_TEXT:
             raise InputError(
@@ -217,7 +219,7 @@ class _Lines:
         except ValueError as error:  # e.g. 2024-13-45, or thousands of digits
             dotted = ".".join(map(str, key))
             raise InputError(
-                f"{_shortened(node.value)} cannot be read: {error}",
+                f"{_shortened(node.value)} cannot be read: {str(error).partition(':')[0].partition(';')[0]}",
                 where=f"{self.name}:{node.start_mark.line + 1}" + (f": {dotted}" if dotted else ""),
                 hint="put text in quotes",
             ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from mlsysim.core import markdown, text, units
@@ -300,5 +301,28 @@ def _walls(name: str | None) -> View:
 
 
 def check(folder: str | None) -> View:
-    """Return the findings of a check of a registry folder; the shipped one if absent."""
-    raise InputError("not there yet", where="zoo check", hint=str(folder))
+    """Return the findings of a check of a registry folder; of the shipped one if absent."""
+    from mlsysim.core.check import check as run
+
+    if folder is not None and not Path(folder).is_dir():
+        raise InputError("no such folder", where=folder, hint="name a folder of registry entries")
+    report = run(Path(folder) if folder else None)
+    counts = ", ".join(f"{n} {kind}" for kind, n in report.entries_by_kind.items())
+
+    def as_text() -> str:
+        rows = [
+            [kind, str(n), f"{n / max(report.values, 1):.1%}"] for kind, n in report.values_by_kind.items()
+        ]
+        lines = [f"{counts}; {report.sources} sources; {report.values} values"]
+        lines += ["", *text.table(["kind of value", "values", "share"], rows, right=(1, 2)), ""]
+        lines += [line for f in report.findings for line in text.wrap(f"{f.severity}: {f}")]
+        lines.append("all in order" if report.ok else f"{len(report.errors)} errors")
+        return "\n".join(lines)
+
+    found = [(f.severity, f.file, f.field, f.problem) for f in report.findings]
+    return View(
+        lambda: {"schema_version": "1.0", "kind": "check", **report.to_dict()},
+        as_text,
+        lambda: markdown.table(("severity", "file", "field", "problem"), found),
+        exit_code=0 if report.ok else 1,
+    )

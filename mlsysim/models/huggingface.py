@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlsysim.core.errors import InputError, RegistryError, unknown
+from mlsysim.core.errors import InputError, unknown
 from mlsysim.core.own import locate
 from mlsysim.core.provenance import Value
 from mlsysim.core.records import read
-from mlsysim.models import Architecture, Model
+from mlsysim.models import Model
 from mlsysim.models.hf_families import FAMILIES, Family, read_family
 from mlsysim.models.hf_keys import Draft, Keys, Number, show
+from mlsysim.models.lower import state_space
 from mlsysim.physics import statespace, transformer
 
 SCHEME = "hf://"
@@ -154,7 +155,7 @@ def _model(draft: Draft, family: Family, name: str, where: str) -> Model:
     model: Model = read(Model, raw, where, name=name, group=GROUP)
     notes = "; ".join((f"counted from {where}", *draft.notes))
     if family.kind == "mamba":
-        total, active = statespace.total_params(_state_space(model.architecture, where)), 0.0
+        total, active = statespace.total_params(state_space(model.architecture, where)), 0.0
     else:
         total = transformer.total_params(model.transformer)
         active = transformer.active_params(model.transformer) if model.transformer.experts else 0.0
@@ -162,28 +163,6 @@ def _model(draft: Draft, family: Family, name: str, where: str) -> Model:
         model,
         parameters=_value(total, notes, where),
         parameters_active=_value(active, f"{notes}; embeddings included", where) if active else None,
-    )
-
-
-def _state_space(a: Architecture | None, where: str) -> statespace.StateSpace:
-    """Return a state-space architecture in numbers."""
-
-    def size(name: str) -> float:
-        value: Value | None = getattr(a, name, None)
-        if value is None:
-            raise RegistryError(f"architecture.{name} is missing", where=where)
-        return value.base
-
-    return statespace.StateSpace(
-        layers=size("layers"),
-        hidden=size("hidden"),
-        inner=size("expand") * size("hidden"),
-        state=size("state"),
-        conv=size("conv"),
-        dt_rank=size("dt_rank"),
-        vocab=size("vocab"),
-        tied=a is not None and a.tied_embeddings,
-        bias=a is not None and a.bias == "all",
     )
 
 

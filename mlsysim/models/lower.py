@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mlsysim.core.errors import RegistryError
 from mlsysim.core.provenance import Value
-from mlsysim.models import Model
+from mlsysim.models import Architecture, Model
 from mlsysim.physics.opaque import Operations
+from mlsysim.physics.statespace import StateSpace
 from mlsysim.physics.transformer import Transformer
 
 
@@ -104,3 +105,29 @@ def _mamba(model: Model, seq_len: float) -> Operations:
     scan = 9.0 * a.layers.base * inner * a.state.base
     kept = a.layers.base * (2.0 * a.hidden.base + 5.0 * inner)
     return Operations(params, seq_len * (2.0 * params + scan), seq_len * kept, 0.0, seq_len)
+
+
+def state_space(a: Architecture | None, where: str) -> StateSpace:
+    """Return a state-space architecture in numbers.
+
+    Raises:
+        RegistryError: a size that the equations need is missing.
+    """
+
+    def size(name: str) -> float:
+        value: Value | None = getattr(a, name, None)
+        if value is None:
+            raise RegistryError(f"architecture.{name} is missing", where=where)
+        return value.base
+
+    return StateSpace(
+        layers=size("layers"),
+        hidden=size("hidden"),
+        inner=size("expand") * size("hidden"),
+        state=size("state"),
+        conv=size("conv"),
+        dt_rank=size("dt_rank"),
+        vocab=size("vocab"),
+        tied=a is not None and a.tied_embeddings,
+        bias=a is not None and a.bias == "all",
+    )

@@ -49,5 +49,10 @@ def found(folder: Path, file: str, field: str, words: str, severity: str = "erro
 
 
 def value(number: float, unit: str = "1") -> dict[str, Any]:
-    return {"value": number, "unit": unit, "source": "nvidia_t4_datasheet", "kind": "datasheet",
-            "as_of": 2024}
+    return {
+        "value": number,
+        "unit": unit,
+        "source": "nvidia_t4_datasheet",
+        "kind": "datasheet",
+        "as_of": 2024,
+    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from registry_folders import (
     NET,
     NOC,
     REGION,
-    ROOT,
     TINY,
     card,
     entry,
@@ -28,34 +25,6 @@ from registry_folders import (
 )
 
 from mlsysim.core.check import check
-
-# -- a folder of a user's ---------------------------------------------------------------------------
-
-
-def test_part_of_a_registry_may_name_the_shipped(tmp_path: Path) -> None:
-    put(tmp_path, "hardware/cloud/MyChip.yaml", entry(CHIP) | {"title": "Mine", "node": "MyBox"})
-    put(tmp_path, "systems/nodes/MyBox.yaml", entry(BOX) | {"title": "Box", "accelerator": "mychip"})
-    put(tmp_path, "aliases.yaml", {"hardware": {"OtherName": "MyChip", "Ancient": "V100"}})
-    put(tmp_path, "README.md", "about my chips")
-    report = check(tmp_path)
-    assert report.findings == []
-    assert report.entries_by_kind == {"hardware": 1, "models": 0, "infra": 0, "systems": 1}
-    assert report.sources == 0
-
-
-def test_whole_registry_stands_alone(tmp_path: Path) -> None:
-    shutil.copytree(ROOT, tmp_path / "mine")
-    assert check(tmp_path / "mine").findings == []
-    sources = entry("sources.yaml")
-    used = sources.pop("nvidia_t4_datasheet")
-    sources["never_cited"] = used
-    sources["twice"] = copy.deepcopy(used)
-    put(tmp_path / "mine", "sources.yaml", sources)
-    report = check(tmp_path / "mine")
-    assert any(f.file == "hardware/cloud/T4.yaml" and "nvidia_t4_datasheet" in f.problem
-               for f in report.errors)
-    assert {f.field for f in report.warnings} == {"never_cited", "twice"}
-    assert any(f.field == "twice" and "cites the same" in f.problem for f in report.errors)
 
 
 def test_every_mistake_of_a_file_is_found(tmp_path: Path) -> None:
@@ -73,8 +42,16 @@ def test_every_mistake_of_a_file_is_found(tmp_path: Path) -> None:
     put(tmp_path, "hardware/cloud/Other.yaml", "title: [")
     report = check(tmp_path)
     assert {f.field for f in report.errors if f.file.endswith("MyChip.yaml")} == {
-        "peak.bf16", "memory.bandwidth", "power.tdp", "power.idle", "scope", "colour", "price.rent",
-        "released", "vendor"}
+        "peak.bf16",
+        "memory.bandwidth",
+        "power.tdp",
+        "power.idle",
+        "scope",
+        "colour",
+        "price.rent",
+        "released",
+        "vendor",
+    }
     assert any(f.file.endswith("Other.yaml") and "not valid YAML" in f.problem for f in report.errors)
 
 
@@ -127,8 +104,13 @@ BROKEN: list[tuple[str, str, Any, str, str]] = [
     (CHIP, "released", value(22, "year"), "released", "not within"),
     (LLM, "architecture.heads", value(0), "architecture.heads", "not within"),
     (LLM, "training_tokens", value(15, "token"), "training_tokens", "not within"),
-    (GRID, "carbon_intensity", value(30, "kgCO2e/kWh") | {"method": "direct"},
-     "carbon_intensity", "not within"),
+    (
+        GRID,
+        "carbon_intensity",
+        value(30, "kgCO2e/kWh") | {"method": "direct"},
+        "carbon_intensity",
+        "not within",
+    ),
     (GRID, "price", value(63.9, "USD/kWh"), "price", "not within"),
     (GRID, "pue", value(0.9), "pue", "never below 1"),
     (GRID, "carbon_free", value(95), "carbon_free", "a share"),
@@ -159,8 +141,13 @@ BROKEN: list[tuple[str, str, Any, str, str]] = [
     (BOX, "accelerator", "H1000", "accelerator", "nearest: H100"),
     (BOX, "scale_out", "Telegraph", "scale_out", "no systems entry"),
     (REGION, "grid", "Mordor", "grid", "no infra entry"),
-    (REGION, "price", value(0.07, "USD/kWh")
-     | {"kind": "derived", "inputs": ["Iowa"]}, "price", "derived from Iowa"),
+    (
+        REGION,
+        "price",
+        value(0.07, "USD/kWh") | {"kind": "derived", "inputs": ["Iowa"]},
+        "price",
+        "derived from Iowa",
+    ),
     (CHIP, "title", "a\x1b[31mb", "title", "control characters"),
     (CHIP, "title", 5, "title", "is not text"),
     (LLM, "architecture.gated_mlp", "yes", "architecture.gated_mlp", "not true or false"),
@@ -199,8 +186,9 @@ def test_whole_machine_costs_what_its_accelerator_costs(tmp_path: Path) -> None:
     found(tmp_path, "systems/nodes/Mine.yaml", "price", "1 to 3 times")
 
 
-@pytest.mark.parametrize(("one", "two", "words"), [
-    ("My_Chip", "MyChip", "same name"), ("My_Chip", "MYCHIP", "same name")])
+@pytest.mark.parametrize(
+    ("one", "two", "words"), [("My_Chip", "MyChip", "same name"), ("My_Chip", "MYCHIP", "same name")]
+)
 def test_names_that_fold_together(tmp_path: Path, one: str, two: str, words: str) -> None:
     data = card()
     put(tmp_path, f"hardware/cloud/{two}.yaml", data)
@@ -215,18 +203,21 @@ def test_same_title_is_a_warning(tmp_path: Path) -> None:
     found(tmp_path, "hardware/cloud/Two.yaml", "title", "same title", "warning")
 
 
-@pytest.mark.parametrize(("aliases", "field", "words", "severity"), [
-    ({"hardware": {"Best": "NoChip"}}, "hardware.Best", "no hardware entry", "error"),
-    ({"hardware": {"Best": "../../H100"}}, "hardware.Best", "no hardware entry", "error"),
-    ({"hardware": {"Best": "Best"}}, "hardware.Best", "no hardware entry", "error"),
-    ({"hardware": {"a100": "H100"}}, "hardware.a100", "name of an entry", "error"),
-    ({"hardware": {"h-100": "H100"}}, "hardware.h-100", "not needed", "warning"),
-    ({"hardware": {"Best_1": "H100", "best1": "A100"}}, "hardware.best1", "the same as", "error"),
-    ({"hardware": {"Best": ["H100"]}}, "hardware.Best", "are texts", "error"),
-    ({"toys": {"Best": "H100"}}, "toys", "mapping of aliases", "error"),
-    ({"hardware": "H100"}, "hardware", "mapping of aliases", "error"),
-    (["H100"], "", "mapping is expected", "error"),
-])
+@pytest.mark.parametrize(
+    ("aliases", "field", "words", "severity"),
+    [
+        ({"hardware": {"Best": "NoChip"}}, "hardware.Best", "no hardware entry", "error"),
+        ({"hardware": {"Best": "../../H100"}}, "hardware.Best", "no hardware entry", "error"),
+        ({"hardware": {"Best": "Best"}}, "hardware.Best", "no hardware entry", "error"),
+        ({"hardware": {"a100": "H100"}}, "hardware.a100", "name of an entry", "error"),
+        ({"hardware": {"h-100": "H100"}}, "hardware.h-100", "not needed", "warning"),
+        ({"hardware": {"Best_1": "H100", "best1": "A100"}}, "hardware.best1", "the same as", "error"),
+        ({"hardware": {"Best": ["H100"]}}, "hardware.Best", "are texts", "error"),
+        ({"toys": {"Best": "H100"}}, "toys", "mapping of aliases", "error"),
+        ({"hardware": "H100"}, "hardware", "mapping of aliases", "error"),
+        (["H100"], "", "mapping is expected", "error"),
+    ],
+)
 def test_aliases(tmp_path: Path, aliases: Any, field: str, words: str, severity: str) -> None:
     put(tmp_path, "aliases.yaml", aliases)
     found(tmp_path, "aliases.yaml", field, words, severity)
@@ -235,19 +226,22 @@ def test_aliases(tmp_path: Path, aliases: Any, field: str, words: str, severity:
 SOURCE = {"title": "A book", "authors": "Somebody", "year": 2020}
 
 
-@pytest.mark.parametrize(("record", "field", "words"), [
-    ({"authors": "A", "year": 2020}, "one", "'title' is missing"),
-    ({"title": "T", "year": 2020}, "one", "needs a url, a doi or authors"),
-    (SOURCE | {"year": "2020"}, "one.year", "not the year"),
-    (SOURCE | {"year": 20}, "one.year", "not the year"),
-    (SOURCE | {"year": True}, "one.year", "not the year"),
-    (SOURCE | {"url": "file:///etc/passwd"}, "one.url", "begins with http"),
-    (SOURCE | {"url": "registry/../../x"}, "one.url", "begins with http"),
-    (SOURCE | {"doi": "https://doi.org/10.1"}, "one.doi", "not a DOI"),
-    (SOURCE | {"title": ["T"]}, "one.title", "not text"),
-    (SOURCE | {"pages": 3}, "one.pages", "unknown field"),
-    ("a book", "one", "a mapping is expected"),
-])
+@pytest.mark.parametrize(
+    ("record", "field", "words"),
+    [
+        ({"authors": "A", "year": 2020}, "one", "'title' is missing"),
+        ({"title": "T", "year": 2020}, "one", "needs a url, a doi or authors"),
+        (SOURCE | {"year": "2020"}, "one.year", "not the year"),
+        (SOURCE | {"year": 20}, "one.year", "not the year"),
+        (SOURCE | {"year": True}, "one.year", "not the year"),
+        (SOURCE | {"url": "file:///etc/passwd"}, "one.url", "begins with http"),
+        (SOURCE | {"url": "registry/../../x"}, "one.url", "begins with http"),
+        (SOURCE | {"doi": "https://doi.org/10.1"}, "one.doi", "not a DOI"),
+        (SOURCE | {"title": ["T"]}, "one.title", "not text"),
+        (SOURCE | {"pages": 3}, "one.pages", "unknown field"),
+        ("a book", "one", "a mapping is expected"),
+    ],
+)
 def test_sources(tmp_path: Path, record: Any, field: str, words: str) -> None:
     put(tmp_path, "sources.yaml", {"one": record})
     found(tmp_path, "sources.yaml", field, words)
@@ -268,15 +262,23 @@ def test_own_sources_count(tmp_path: Path) -> None:
     found(tmp_path, "sources.yaml", "unread", "no value cites", "warning")
 
 
-@pytest.mark.parametrize(("file", "content", "field", "words"), [
-    ("defaults.yaml", {"pue": value(0.9)}, "pue", "not within"),
-    ("defaults.yaml", {"pue": value(1.1, "W")}, "pue", "not a quantity"),
-    ("defaults.yaml", {"pue": 1.1}, "pue", "a value must be a mapping"),
-    ("defaults.yaml", {"anything": value(1, "parsec")}, "anything", "unknown unit"),
-    ("economics.yaml", {"pue": {"mine": value(9)}}, "pue.mine", "not within"),
-    ("economics.yaml", {"pue": {"mine": value(1.2) | {"source": "x"}}}, "pue.mine", "not in sources.yaml"),
-    ("economics.yaml", ["pue"], "", "a mapping of values"),
-])
+@pytest.mark.parametrize(
+    ("file", "content", "field", "words"),
+    [
+        ("defaults.yaml", {"pue": value(0.9)}, "pue", "not within"),
+        ("defaults.yaml", {"pue": value(1.1, "W")}, "pue", "not a quantity"),
+        ("defaults.yaml", {"pue": 1.1}, "pue", "a value must be a mapping"),
+        ("defaults.yaml", {"anything": value(1, "parsec")}, "anything", "unknown unit"),
+        ("economics.yaml", {"pue": {"mine": value(9)}}, "pue.mine", "not within"),
+        (
+            "economics.yaml",
+            {"pue": {"mine": value(1.2) | {"source": "x"}}},
+            "pue.mine",
+            "not in sources.yaml",
+        ),
+        ("economics.yaml", ["pue"], "", "a mapping of values"),
+    ],
+)
 def test_tables(tmp_path: Path, file: str, content: Any, field: str, words: str) -> None:
     put(tmp_path, file, content)
     found(tmp_path, file, field, words)

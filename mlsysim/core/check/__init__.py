@@ -104,8 +104,15 @@ class _Check:
     def _entry(self, raw: Any, file: File, gone: set[entries.Keys]) -> None:
         kind, group, name = file.parts
         types = _catalogs()[kind].types
-        entry = entries.read_entry(types.get(group) or types[""], raw, file.name, gone, self.notes,
-                                   name=name.removesuffix(".yaml"), group=group)
+        entry = entries.read_entry(
+            types.get(group) or types[""],
+            raw,
+            file.name,
+            gone,
+            self.notes,
+            name=name.removesuffix(".yaml"),
+            group=group,
+        )
         if entry is None:
             return
         read = Read(file.name, kind, entry)
@@ -123,8 +130,11 @@ class _Check:
             return
         for name, item in raw.items():
             row = bounds.get(str(name))
-            section = isinstance(item, dict) and "value" not in item and all(
-                isinstance(value, dict) for value in item.values())
+            section = (
+                isinstance(item, dict)
+                and "value" not in item
+                and all(isinstance(value, dict) for value in item.values())
+            )
             for key, value in item.items() if section else ((None, item),):
                 field = str(name) if key is None else f"{name}.{key}"
                 parsed = entries.parse_value(value, row.unit if row else "", file.name, field, self.notes)
@@ -216,8 +226,12 @@ def _catalogs() -> dict[str, Any]:
     """Return the catalogs of the four kinds, imported here because they import this package's parent."""
     from mlsysim import hardware, infra, models, systems
 
-    return {"hardware": hardware.CATALOG, "models": models.CATALOG, "infra": infra.CATALOG,
-            "systems": systems.CATALOG}
+    return {
+        "hardware": hardware.CATALOG,
+        "models": models.CATALOG,
+        "infra": infra.CATALOG,
+        "systems": systems.CATALOG,
+    }
 
 
 def _shipped_sources() -> dict[str, Any]:

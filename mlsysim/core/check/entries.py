@@ -44,8 +44,9 @@ class Sources:
     own: Container[str]
 
 
-def read_entry(cls: type[Entry], raw: Any, file: str, gone: set[Keys], notes: Notes,
-               **fixed: str) -> Entry | None:
+def read_entry(
+    cls: type[Entry], raw: Any, file: str, gone: set[Keys], notes: Notes, **fixed: str
+) -> Entry | None:
     """Return the entry in ``raw``, logging every field that is wrong; None if it cannot be built.
 
     A field that is wrong is logged and left out, and the rest is read again.
@@ -67,8 +68,11 @@ def read_entry(cls: type[Entry], raw: Any, file: str, gone: set[Keys], notes: No
             missing = _MISSING.fullmatch(error.problem)
             if missing is None or (*path, missing[1]) not in gone:
                 field = path or ((missing[1],) if missing else ())
-                notes.error(file, ".".join(map(str, field)),
-                          error.problem + (f" ({error.hint})" if error.hint else ""))
+                notes.error(
+                    file,
+                    ".".join(map(str, field)),
+                    error.problem + (f" ({error.hint})" if error.hint else ""),
+                )
             if not path:
                 return None
             remove(raw, path)
@@ -85,7 +89,7 @@ def _path(raw: Any, dotted: str) -> Keys:
         if key is None:
             break
         path = (*path, key)
-        raw, dotted = raw[key], dotted[len(str(key)) + 1:]
+        raw, dotted = raw[key], dotted[len(str(key)) + 1 :]
     return path
 
 

@@ -133,8 +133,12 @@ def _belongs(file: File, notes: Notes) -> bool:
         notes.error(file.name, "", f"not read: a file of a registry is {where}")
         return False
     if not (stem.isidentifier() and stem.isascii()):
-        notes.error(file.name, "", f"the file's name is the entry's name, and {stem!r} is no identifier "
-                                 "(letters, digits and _, beginning with a letter)")
+        notes.error(
+            file.name,
+            "",
+            f"the file's name is the entry's name, and {stem!r} is no identifier "
+            "(letters, digits and _, beginning with a letter)",
+        )
         return False
     return True
 

@@ -39,8 +39,10 @@ class Range:
         if low * (1 - 1e-9) <= value.base <= high * (1 + 1e-9):
             return ""
         unit = "" if self.unit == "1" else f" {self.unit}"
-        return (f"{value.value:g}{'' if value.unit == '1' else ' ' + value.unit} is not within "
-                f"{self.low:g} to {self.high:g}{unit}: {self.why}")
+        return (
+            f"{value.value:g}{'' if value.unit == '1' else ' ' + value.unit} is not within "
+            f"{self.low:g} to {self.high:g}{unit}: {self.why}"
+        )
 
 
 def _count(high: float, why: str, low: float = 1) -> Range:
@@ -54,8 +56,9 @@ _KG = "from a bare chip to a rack of some tonnes of steel and silicon"
 RANGES: dict[str, dict[str, Range]] = {
     "hardware": {
         "released": _YEAR,
-        **{f"peak.{p}": _PEAK
-           for p in ("fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "int4")},
+        **{
+            f"peak.{p}": _PEAK for p in ("fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "int4")
+        },
         "sparsity": Range(1, 16, "1", "how many times structured sparsity raises the rate; 2 for 2:4"),
         "compute_units": _count(2e6, "from one core to a wafer of a million"),
         "memory.capacity": Range(1, 1e12, "KiB", "from a microcontroller's SRAM to a rack's memory"),

@@ -24,8 +24,11 @@ _SOURCE_KEYS = ("title", "authors", "year", "url", "doi", "note")
 # Text fields that name another entry: (kind, group or "") -> field -> (kind, group or "").
 REFERENCES: dict[tuple[str, str], dict[str, tuple[str, str]]] = {
     ("hardware", ""): {"node": ("systems", "nodes")},
-    ("systems", "nodes"): {"accelerator": ("hardware", ""), "scale_up": ("systems", "fabrics"),
-                           "scale_out": ("systems", "fabrics")},
+    ("systems", "nodes"): {
+        "accelerator": ("hardware", ""),
+        "scale_up": ("systems", "fabrics"),
+        "scale_out": ("systems", "fabrics"),
+    },
     ("systems", "reliability"): {"accelerator": ("hardware", "")},
     ("infra", ""): {"grid": ("infra", "grids")},
 }
@@ -73,8 +76,12 @@ def check_entry_references(read: Read, library: Library, notes: Notes) -> None:
         found = library.find(kind, text)
         if found is None:
             close = nearest(text[:100], library.names(kind))
-            notes.error(read.file, name, f"there is no {kind} entry called {text!r}"
-                                       + (f"; nearest: {listed(close)}" if close else ""))
+            notes.error(
+                read.file,
+                name,
+                f"there is no {kind} entry called {text!r}"
+                + (f"; nearest: {listed(close)}" if close else ""),
+            )
         elif group and found.group != group:
             notes.error(read.file, name, f"{text!r} is in {kind}/{found.group}, not in {kind}/{group}")
 
@@ -86,8 +93,9 @@ def check_duplicates(reads: Iterable[Read], notes: Notes) -> None:
     for read in reads:
         first = names.setdefault((read.kind, fold(read.entry.name)), read)
         if first is not read:
-            notes.error(read.file, "", f"{first.file} has the same name "
-                        "(case, '-', '_' and '.' do not count)")
+            notes.error(
+                read.file, "", f"{first.file} has the same name (case, '-', '_' and '.' do not count)"
+            )
         first = titles.setdefault((read.kind, fold(read.entry.title)), read)
         if first is not read:
             notes.warn(read.file, "title", f"{first.file} has the same title")
@@ -122,8 +130,11 @@ def check_aliases(raw: Any, file: str, library: Library, notes: Notes) -> None:
 
 def own_ids(records: dict[str, Any]) -> set[str]:
     """Return the ids of sources that lie in the registry itself."""
-    return {key for key, record in records.items()
-            if isinstance(record, dict) and str(record.get("url", "")).startswith(_OWN)}
+    return {
+        key
+        for key, record in records.items()
+        if isinstance(record, dict) and str(record.get("url", "")).startswith(_OWN)
+    }
 
 
 def check_sources(raw: Any, file: str, notes: Notes) -> None:

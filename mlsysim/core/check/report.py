@@ -84,11 +84,18 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data, ready for JSON."""
-        return {"ok": self.ok, "entries": dict(self.entries_by_kind), "sources": self.sources,
-                "values": self.values, "values_by_kind": dict(self.values_by_kind),
-                "estimate_share": self.estimate_share,
-                "findings": [{"file": f.file, "field": f.field, "severity": f.severity,
-                              "problem": f.problem} for f in self.findings]}
+        return {
+            "ok": self.ok,
+            "entries": dict(self.entries_by_kind),
+            "sources": self.sources,
+            "values": self.values,
+            "values_by_kind": dict(self.values_by_kind),
+            "estimate_share": self.estimate_share,
+            "findings": [
+                {"file": f.file, "field": f.field, "severity": f.severity, "problem": f.problem}
+                for f in self.findings
+            ],
+        }
 
 
 class Notes:
@@ -128,8 +135,10 @@ class Notes:
 
 def printable(text: str) -> str:
     """Return ``text`` on one line, shortened, with whatever a terminal would act on escaped."""
-    safe = "".join(ch if ch.isprintable() else ch.encode("unicode_escape", "surrogatepass").decode()
-                   for ch in text[:_LONGEST])
+    safe = "".join(
+        ch if ch.isprintable() else ch.encode("unicode_escape", "surrogatepass").decode()
+        for ch in text[:_LONGEST]
+    )
     return safe + ("..." if len(text) > _LONGEST else "")
 
 

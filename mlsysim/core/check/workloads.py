@@ -34,8 +34,11 @@ def model_problems(model: Any) -> Iterator[Problem]:
         # looked up (bytes_per_sample) and experts that are skipped (parameters_active) are not.
         ratio = model.flops_per_sample.base / (active.base if active is not None else total)
         if ratio < 1.9:
-            yield Problem("flops_per_sample", f"{ratio:.3g} FLOP a parameter; a sample that passes through "
-                          "every weight takes at least 2 (a multiply-add counts as two)")
+            yield Problem(
+                "flops_per_sample",
+                f"{ratio:.3g} FLOP a parameter; a sample that passes through "
+                "every weight takes at least 2 (a multiply-add counts as two)",
+            )
 
 
 def _sizes(a: Any) -> Iterator[Problem]:
@@ -43,13 +46,18 @@ def _sizes(a: Any) -> Iterator[Problem]:
         value = getattr(a, name)
         return value.base if value is not None else 0.0
 
-    for small, large in (("kv_heads", "heads"), ("experts_active", "experts"), ("dense_layers", "layers"),
-                         ("window", "context")):
+    for small, large in (
+        ("kv_heads", "heads"),
+        ("experts_active", "experts"),
+        ("dense_layers", "layers"),
+        ("window", "context"),
+    ):
         if size(large) and size(small) > size(large):
             yield Problem(f"architecture.{small}", f"{size(small):g} is more than {large}, {size(large):g}")
     if size("kv_heads") and size("heads") % size("kv_heads"):
-        yield Problem("architecture.kv_heads",
-                      f"{size('heads'):g} heads do not divide over {size('kv_heads'):g}")
+        yield Problem(
+            "architecture.kv_heads", f"{size('heads'):g} heads do not divide over {size('kv_heads'):g}"
+        )
     if a.experts is not None and (a.experts_active is None or a.expert_ffn is None):
         yield Problem("architecture.experts", "a mixture of experts needs experts_active and expert_ffn")
 
@@ -72,52 +80,47 @@ def _transformer(model: Any) -> Iterator[Problem]:
     least = most - embedding_params(layers) - head_params(layers)
     stated = model.parameters_active.base
     if not (1 - COUNT_TOLERANCE) * least <= stated <= (1 + COUNT_TOLERANCE) * most:
-        yield Problem("parameters_active", f"{stated:.4g}, but layers and widths make {least:.4g} without "
-                      f"and {most:.4g} with embeddings")
-
-
-def mamba_params(a: Any) -> float:
-    """Return the parameters of a selective state-space model [param].
-
-    A layer projects in to twice the inner width, convolves, projects to step size, B and C, projects
-    the step size back, holds A and D, projects out, and has one norm (Gu and Dao 2023, section 3.4).
-    """
-    hidden, state, conv, rank = a.hidden.base, a.state.base, a.conv.base, a.dt_rank.base
-    inner = a.expand.base * hidden
-    layer = (hidden * 2.0 * inner + inner * (conv + 1.0) + inner * (rank + 2.0 * state)
-             + inner * (rank + 1.0) + inner * (state + 1.0) + inner * hidden + hidden)
-    table: float = a.vocab.base * hidden * (1.0 if a.tied_embeddings else 2.0)
-    total: float = a.layers.base * layer + table + hidden
-    return total
+        yield Problem(
+            "parameters_active",
+            f"{stated:.4g}, but layers and widths make {least:.4g} without and {most:.4g} with embeddings",
+        )
 
 
 def _mamba(model: Any) -> Iterator[Problem]:
+    from mlsysim.models.lower import state_space
+    from mlsysim.physics.statespace import total_params
+
     a = model.architecture
     needs = ("layers", "hidden", "state", "expand", "conv", "dt_rank", "vocab")
     missing = [name for name in needs if a is None or getattr(a, name) is None]
     if missing:
         yield Problem(f"architecture.{missing[0]}", "a mamba model needs it")
     else:
-        yield from _count(model, mamba_params(a))
+        yield from _count(model, total_params(state_space(a, model.name)))
 
 
 def _count(model: Any, computed: float) -> Iterator[Problem]:
     stated = model.parameters.base
     if not abs(stated / computed - 1.0) <= COUNT_TOLERANCE:
-        yield Problem("parameters", f"{stated:.5g} stated, but layers and widths make {computed:.5g} "
-                      f"({100 * (stated / computed - 1):+.1f}%)")
+        yield Problem(
+            "parameters",
+            f"{stated:.5g} stated, but layers and widths make {computed:.5g} "
+            f"({100 * (stated / computed - 1):+.1f}%)",
+        )
 
 
 def region_problems(region: Any, library: Library) -> Iterator[Problem]:
     """Yield a carbon intensity without its method, and values that should be those of another region."""
     intensity = region.carbon_intensity
     if intensity is not None and intensity.method not in METHODS:
-        yield Problem("carbon_intensity",
-                      f"method is one of {', '.join(METHODS)}; they differ by tens of percent")
+        yield Problem(
+            "carbon_intensity", f"method is one of {', '.join(METHODS)}; they differ by tens of percent"
+        )
     for name, value in region.values().items():
         if value.kind != "derived" or len(value.inputs) != 1:
             continue
         other = getattr(library.find("infra", value.inputs[0]), name, None)
         if other is not None and abs(value.base - other.base) > 1e-6 * abs(other.base):
-            yield Problem(name, f"derived from {value.inputs[0]}, whose value is {other.value:g} "
-                          f"{other.unit}")
+            yield Problem(
+                name, f"derived from {value.inputs[0]}, whose value is {other.value:g} {other.unit}"
+            )
