@@ -126,6 +126,38 @@ class Bounds:
         return self._pairs[key](values)
 
 
+    def pair(self, e: Expr, a: Choice, b: Choice) -> Floats:
+        """Return for each pair of cells a number that ``e`` cannot be below with both.
+
+        Incompatible pairs are infinite.
+        """
+        low = np.where(self._compatible(a, b), e.constant, np.inf)
+        for choice, axis in ((a, 1), (b, 0)):
+            if choice in e.tables:
+                low += np.expand_dims(e.tables[choice], axis)
+        for amount, factor in e.amounts.items():
+            low += min(factor * amount.low, factor * amount.high)
+        rest: list[Product] = []
+        for p in e.products:
+            ends = {p.left.choice if isinstance(p.left, Table) else None, p.right.choice}
+            if ends == {a, b} and isinstance(p.left, Table):
+                x, y = (p.left, p.right) if p.left.choice is a else (p.right, p.left)
+                low += x.values[:, None] * y.values[None, :]
+            else:
+                rest.append(p)
+        others = [c for c in self.problem.choices if c is not a and c is not b]
+        tables = {c: v for c, v in e.tables.items() if c in others}
+        if rest or tables:
+            left = Expr(tables=tables, products=tuple(rest))
+            low += np.maximum(self.of(left, a)[:, None], self.of(left, b)[None, :])
+        for m in e.maxima:
+            if m.factor >= 0:
+                low += m.factor * np.maximum.reduce([self.pair(x, a, b) for x in m.args])
+            else:
+                low += m.factor * max(x.bounds()[1] for x in m.args)
+        return low
+
+
 def _class_minimum(problem: Problem, a: Choice, b: Choice) -> Callable[[Floats], Floats]:
     between = exclusions_between(problem, a, b)
     columns_a, columns_b = [codes(a, b)[0]], [codes(a, b)[1]]
@@ -166,6 +198,8 @@ def reduce(problem: Problem, *, prune: bool = True) -> Reduced:
         if incumbent is not None:
             limits.append((current.objective, incumbent[0] + SLACK * abs(incumbent[0])))
         keep = [_kept(bounds, c, limits) for c in current.choices]
+        if incumbent is not None and all(k.all() for k in keep):
+            keep = _kept_in_pairs(bounds, limits)
         if any(not k.any() for k in keep):
             return Reduced(current, cells, incumbent, infeasible=incumbent is None)
         if not all(k.all() for k in keep):
@@ -185,6 +219,22 @@ def _kept(bounds: Bounds, choice: Choice, limits: list[tuple[Expr, float]]) -> n
     keep = np.ones(choice.size, dtype=bool)
     for e, limit in limits:
         keep &= bounds.of(e, choice) <= limit
+    return keep
+
+
+def _kept_in_pairs(bounds: Bounds, limits: list[tuple[Expr, float]]) -> list[np.ndarray]:
+    """Return the cells that have, in each other choice, a cell with which every limit may hold."""
+    choices = bounds.problem.choices
+    keep = [np.ones(c.size, dtype=bool) for c in choices]
+    for i, a in enumerate(choices):
+        for j, b in enumerate(choices[i + 1 :], start=i + 1):
+            if a.size * b.size > MAX_PAIRS:
+                continue
+            together = np.ones((a.size, b.size), dtype=bool)
+            for e, limit in limits:
+                together &= bounds.pair(e, a, b) <= limit
+            keep[i] &= together.any(axis=1)
+            keep[j] &= together.any(axis=0)
     return keep
 
 

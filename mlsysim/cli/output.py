@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from mlsysim.core.errors import MlsysimError
+
+LONGEST = 600  # characters of a part of a message
+
+
+class OutputError(MlsysimError):
+    """The result cannot be written, e.g. to a full disk."""
+
+    code = "no_output"
 
 
 class Output(StrEnum):
@@ -31,6 +40,7 @@ OUTPUT = Annotated[
         "--output",
         help="Form of the result; may stand before or after the command.",
         show_default="text",
+        case_sensitive=False,
     ),
 ]
 
@@ -49,11 +59,43 @@ def emit(
 ) -> None:
     """Print the result once, in the form asked for."""
     if output is Output.json:
-        sys.stdout.write(json.dumps(finite(document()), indent=2, ensure_ascii=False) + "\n")
+        write_json(document())
     elif output is Output.markdown:
-        sys.stdout.write(markdown() + "\n")
+        write(markdown() + "\n")
     else:
-        sys.stdout.write(text() + "\n")
+        write(text() + "\n")
+
+
+def write_json(document: Any) -> None:
+    """Print one JSON document, in ASCII so that no locale can spoil it."""
+    write(json.dumps(finite(document), indent=2) + "\n")
+
+
+def write(text: str, to: Literal["stdout", "stderr"] = "stdout") -> None:
+    """Print text, with escapes for characters that the stream cannot show.
+
+    A reader that has had enough, as in ``mlsysim zoo hardware | head``, is no error.
+
+    Raises:
+        OutputError: the text cannot be written.
+    """
+    stream = getattr(sys, to)
+    if stream is None:  # closed by the caller: mlsysim ... >&-
+        return
+    encoding = stream.encoding or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        _discard(stream)
+    except OSError as error:
+        _discard(stream)
+        raise OutputError(f"the result cannot be written: {error.strerror}", where=to) from error
+
+
+def _discard(stream: Any) -> None:
+    """Send what a stream still holds nowhere, or Python complains at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def finite(value: Any) -> Any:
@@ -69,39 +111,53 @@ def finite(value: Any) -> Any:
 
 def emit_error(error: MlsysimError, output: Output) -> None:
     """Print an error: a JSON document on stdout, or a message on stderr."""
-    if output is Output.json:
-        document = {
-            "schema_version": "1.0",
-            "status": "error",
-            "error": {
-                "code": error.code,
-                "where": error.where or None,
-                "problem": error.problem,
-                "hint": error.hint or None,
-            },
-        }
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    else:
-        sys.stderr.write(f"mlsysim: {error}\n" if not error.where else f"{error}\n")
+    if output is Output.json and not isinstance(error, OutputError):
+        write_json(
+            {
+                "schema_version": "1.0",
+                "status": "error",
+                "error": {
+                    "code": error.code,
+                    "where": error.where or None,
+                    "problem": error.problem,
+                    "hint": error.hint or None,
+                },
+            }
+        )
+        return
+    from mlsysim.core.text import wrap
+
+    lines = wrap(f"{_plain(error.where or 'mlsysim')}: {_plain(error.problem)}")
+    lines += wrap(_plain(error.hint), "  ") if error.hint else []
+    with suppress(OutputError):
+        write("\n".join(lines) + "\n", "stderr")
+
+
+def _plain(text: str) -> str:
+    """Return text without what could steer a terminal, and cut short in the middle if endless."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
 
 
 @contextmanager
 def progress(what: str) -> Iterator[None]:
     """Say on stderr what takes more than a second, and how long it has taken."""
     done = threading.Event()
+    tty = sys.stderr is not None and sys.stderr.isatty()
 
     def report() -> None:
-        seconds, tty = 1, sys.stderr.isatty()
+        seconds = 1
         if done.wait(1.0):
             return
-        while True:
-            sys.stderr.write(f"\r{what}: {seconds} s" if tty else f"{what} ...\n")
-            sys.stderr.flush()
-            if done.wait(1.0 if tty else 30.0):
-                break
-            seconds += 1
-        if tty:
-            sys.stderr.write("\r" + " " * (len(what) + 12) + "\r")
+        with suppress(OutputError):
+            while True:
+                write(f"\r{what}: {seconds} s" if tty else f"{what} ...\n", "stderr")
+                if done.wait(1.0 if tty else 30.0):
+                    break
+                seconds += 1
+            if tty:
+                write("\r" + " " * (len(what) + 12) + "\r", "stderr")
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
+
+from mlsysim.cli.output import write_json
 
 
 def register(app: typer.Typer) -> None:
@@ -20,5 +21,5 @@ def schema(
     """Print the JSON Schema of the plan file, or of the results."""
     from mlsysim.core.schemas import plan_schema, result_schema
 
-    typer.echo(json.dumps(result_schema() if result else plan_schema(), indent=2))
+    write_json(result_schema() if result else plan_schema())
     return 0

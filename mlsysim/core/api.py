@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, evaluate
 from mlsysim.core.layout import Layout
+from mlsysim.core.records import Entry
 from mlsysim.core.resolve import Scenario, Settings, resolve
 from mlsysim.hardware import CATALOG as HARDWARE
 from mlsysim.hardware import Hardware
@@ -20,8 +22,16 @@ from mlsysim.models import Model
 
 if TYPE_CHECKING:
     from mlsysim.core.plan import Plan
+    from mlsysim.core.registry import Catalog
+    from mlsysim.core.yamlfile import Document
 
+T = TypeVar("T")
+E = TypeVar("E", bound=Entry)
 PlanLike: TypeAlias = "str | Path | dict[str, Any] | Plan"
+
+
+# The plan file that was read last, for the places of errors found after reading it.
+_document: ContextVar[Document | None] = ContextVar("document", default=None)
 
 
 @contextmanager
@@ -30,12 +40,17 @@ def placing(plan: PlanLike) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if isinstance(plan, str | Path) and error.where and not error.where.startswith(str(plan)):
-            from mlsysim.core import yamlfile
-
-            document = yamlfile.load(yamlfile.read_text(Path(plan)), str(plan))
-            error.where = document.where(tuple(error.where.split(".")))
+        document = _document.get()
+        keys = tuple(int(k) if k.isdigit() else k for k in error.where.split("."))
+        if document and document.name and document.name == str(plan) and keys[0] in _plan_keys():
+            error.where = document.where(keys)
         raise
+
+
+def _plan_keys() -> set[str]:
+    from mlsysim.core.plan import Plan
+
+    return set(Plan.model_fields)
 
 
 def scenario(plan: PlanLike) -> Scenario:
@@ -51,7 +66,9 @@ def scenario(plan: PlanLike) -> Scenario:
     from mlsysim.core.resolve import settings_of
 
     with placing(plan):
-        return resolve(settings_of(*load(plan)))
+        parsed, document = load(plan)
+        _document.set(document)
+        return resolve(settings_of(parsed, document))
 
 
 def evaluate_plan(plan: PlanLike) -> Evaluation:
@@ -100,25 +117,45 @@ class SystemEvaluator:
         Raises:
             InputError: a name, number or combination is wrong.
         """
+        if phase not in ("training", "inference"):
+            raise InputError(f"{phase!r} is not allowed here", where="phase", hint="training or inference")
+        hardware = _entry("hardware", hardware_obj, HARDWARE, Hardware)
+        if precision is not None:
+            _named("precision", precision, hardware.rate)
         settings = Settings(
-            model=MODELS.get(model_obj) if isinstance(model_obj, str) else model_obj,
-            hardware=HARDWARE.get(hardware_obj) if isinstance(hardware_obj, str) else hardware_obj,
+            model=_entry("model", model_obj, MODELS, Model),
+            hardware=hardware,
             name=scenario_name,
             phase=phase,
             batch=_whole("batch_size", batch_size),
-            seq_len=None if seq_len is None else _whole("seq_len", seq_len),
+            seq_len=None if seq_len is None else _whole("seq_len", seq_len, 100_000_000),
             precision=precision,
             efficiency=_efficiency(efficiency),
-            accelerators=_whole("accelerators", accelerators),
-            region=INFRA.get(region) if isinstance(region, str) else region,
+            accelerators=_whole("accelerators", accelerators, 10_000_000),
+            region=None if region is None else _entry("region", region, INFRA, Region),
         )
         return evaluate(resolve(settings), layout)
 
 
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000_000:
+def _named(where: str, name: object, call: Callable[[str], T]) -> T:
+    """Look a name up, saying which argument it is if that fails."""
+    if not isinstance(name, str):
+        raise InputError(f"{name!r} is not allowed here", where=where, hint="give a name of the zoo")
+    try:
+        return call(name)
+    except InputError as error:
+        error.at(where)
+        raise
+
+
+def _entry(where: str, given: object, catalog: Catalog[E], kind: type[E]) -> E:
+    return given if isinstance(given, kind) else _named(where, given, catalog.get)
+
+
+def _whole(name: str, value: object, most: int = 1_000_000_000) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise InputError(
-            f"{value!r} is not allowed here", where=name, hint="give a whole number from 1 to 1,000,000,000"
+            f"{value!r} is not allowed here", where=name, hint=f"give a whole number from 1 to {most:,}"
         )
     return value
 
