@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from mlsysim.cli import eval as eval_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
 from mlsysim.cli import zoo as zoo_command
-from mlsysim.cli.output import OUTPUT, Output, emit_error
+from mlsysim.cli.output import OUTPUT, Output, OutputError, emit_error, write
 from mlsysim.core.errors import InputError, MlsysimError, SolverLimitError
 
 EPILOG = (
@@ -38,7 +37,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from mlsysim import __version__
 
-        typer.echo(f"mlsysim {__version__}")
+        write(f"mlsysim {__version__}\n")
         raise Exit(0)
 
 
@@ -68,29 +67,28 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app(list(arguments), standalone_mode=False, prog_name="mlsysim")
     except TyperException as error:  # a usage error: Click's own code 2 would mean the physics
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        if not message:  # no command given: the help is already printed
+        if isinstance(error, NoArgsIsHelpError):
+            with suppress(OutputError):
+                write(error.format_message() + "\n", "stderr")
             return 1
-        emit_error(InputError(message, hint=f"see: {_help_for(arguments)}"), _asked(arguments))
-        return 1
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        return _failed(InputError(message, hint=f"see: {_help_for(arguments)}"), arguments)
     except Exit as stop:
         return int(stop.exit_code)
-    except Abort:
-        sys.stderr.write("interrupted\n")
+    except (Abort, KeyboardInterrupt):
+        write("interrupted\n", "stderr")
         return 130
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return 130
-    except SolverLimitError as error:
-        emit_error(error, _asked(arguments))
-        return 4
     except MlsysimError as error:
-        emit_error(error, _asked(arguments))
-        return 1
-    except BrokenPipeError:  # e.g. mlsysim zoo hardware | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _failed(error, arguments)
+    except OSError as error:  # from Click's own writing, e.g. of the help to a full disk
+        return _failed(OutputError(f"the help cannot be written: {error.strerror}"), arguments)
     return result if isinstance(result, int) else 0
+
+
+def _failed(error: MlsysimError, arguments: Sequence[str]) -> int:
+    with suppress(OutputError):
+        emit_error(error, _asked(arguments))
+    return 4 if isinstance(error, SolverLimitError) else 1
 
 
 def _asked(arguments: Sequence[str]) -> Output:

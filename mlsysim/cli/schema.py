@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlsysim.cli.output import write_json
+from mlsysim.cli.output import OUTPUT, write_json
 
 
 def register(app: typer.Typer) -> None:
@@ -16,9 +16,9 @@ def register(app: typer.Typer) -> None:
 
 def schema(
     result: Annotated[bool, typer.Option("--result", help="The results' schema, not the plan's.")] = False,
-    output: Annotated[str | None, typer.Option("-o", "--output", hidden=True)] = None,
+    output: OUTPUT = None,
 ) -> int:
-    """Print the JSON Schema of the plan file, or of the results."""
+    """Print the JSON Schema of the plan file, or of the results; always as JSON."""
     from mlsysim.core.schemas import plan_schema, result_schema
 
     write_json(result_schema() if result else plan_schema())

@@ -40,7 +40,7 @@ def evaluation(e: Evaluation, level: int = 2) -> str:
                     w.status,
                     text.amount(w.demand, w.unit),
                     text.amount(w.supply, w.unit),
-                    "" if w.headroom is None else f"{w.headroom:.0%}",
+                    text.headroom(w.headroom),
                 )
                 for w in e.walls
                 if w.wall.modelled

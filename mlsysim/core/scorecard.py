@@ -105,7 +105,7 @@ def walls_table(walls: tuple[Reading, ...]) -> list[str]:
         if w.status == "n/a" and not w.wall.modelled:
             continue
         used = None if w.headroom is None else 1.0 - w.headroom
-        room = "" if w.headroom is None else f"{w.headroom:.0%}"
+        room = text.headroom(w.headroom)
         rows.append(
             [
                 str(w.wall.number),

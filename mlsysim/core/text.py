@@ -72,6 +72,14 @@ def bar(share: float | None, cells: int = 10) -> str:
     return f"[{'#' * full}{'-' * (cells - full)}]"
 
 
+def headroom(share: float | None) -> str:
+    """Return what is left of a supply: ``24%``, or ``13 x over`` where the demand is far beyond."""
+    if share is None:
+        return ""
+    over = 1.0 - share
+    return f"{share:.0%}" if over < 10 else f"{over:.0f} x" if over < 1000 else f"{over:.0e} x"
+
+
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), gap: int = 2
 ) -> list[str]:

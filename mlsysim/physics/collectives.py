@@ -1,9 +1,17 @@
 """Time of collectives by the alpha-beta model.
 
 ``alpha`` is the latency of a hop, ``beta`` the reciprocal of the achieved bandwidth per
-accelerator and direction. Ring costs after Patarasuk and Yuan 2009: an all-gather or
-reduce-scatter over ``n`` ranks moves ``(n-1)/n`` of the result through each rank in ``n-1`` hops,
-an all-reduce is one of each.
+accelerator and direction, ``n`` the ranks and ``L = ceil(log2 n)``. Each collective has the
+algorithms that libraries choose from, and a function that takes the best of them:
+
+- rings, optimal for large messages: an all-gather or reduce-scatter moves ``(n-1)/n`` of the whole
+  through each rank in ``n-1`` hops, an all-reduce is one of each (Patarasuk and Yuan 2009);
+- recursive doubling, the fewest hops for small messages (Thakur 2005, sections 4.1 and 4.5);
+- two binary trees, each rank inner in one and a leaf of the other: few hops at full bandwidth
+  (Sanders 2009);
+- two levels, inside the scale-up domain and across domains (Cho 2019, BlueConnect).
+
+Links are full duplex, ranks do not contend, reducing costs no time. Sizes in byte, times in s.
 """
 
 from __future__ import annotations
@@ -13,6 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlsysim.physics.types import Array
+
+# Largest all-gather that MPICH sends by recursive doubling, on all powers of two (Thakur 2005,
+# section 4.1): its pattern has no neighbours, so that longer messages contend [byte].
+SHORT = 512.0 * 1024.0
 
 
 @dataclass(frozen=True)
@@ -37,19 +49,128 @@ class Network:
     domain: float
 
 
-def gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
+@dataclass(frozen=True)
+class Load:
+    """What one accelerator sends over one tier in a step, as the walls see it.
+
+    Attributes:
+        tier: its name.
+        size: sent per step; a number or a table [byte].
+        bandwidth: achieved, per direction [byte/s].
+    """
+
+    tier: str
+    size: Array
+    bandwidth: float
+
+
+def rounds(ranks: Array) -> Array:
+    """Return in how many rounds of doubling a message reaches all ranks: ``ceil(log2 n)``."""
+    return np.ceil(np.log2(ranks))
+
+
+def gather_bytes(size: Array, ranks: Array) -> Array:
+    """Return what a rank sends in an all-gather or reduce-scatter of ``size`` bytes [byte].
+
+    No algorithm sends less on every rank (Patarasuk 2009, section 3). The same in an all-to-all
+    where each rank has ``size`` bytes for all ranks together.
+    """
+    return size * ((ranks - 1.0) / ranks)
+
+
+def all_reduce_bytes(size: Array, ranks: Array) -> Array:
+    """Return what a rank sends in a bandwidth-optimal all-reduce of ``size`` bytes [byte]."""
+    return 2.0 * gather_bytes(size, ranks)
+
+
+def ring_gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the time of a ring all-gather or reduce-scatter whose whole is ``size`` bytes [s]."""
     return (ranks - 1.0) * (size / (ranks * tier.bandwidth) + tier.latency)
 
 
-def all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
+def recursive_gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the time of an all-gather by doubling or a reduce-scatter by halving [s].
+
+    ``L alpha + (n-1)/n size beta`` (Thakur 2005, sections 4.1 and 4.2).
+    """
+    return rounds(ranks) * tier.latency + (ranks - 1.0) * (size / (ranks * tier.bandwidth))
+
+
+def gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the best time of an all-gather or reduce-scatter whose whole is ``size`` bytes [s].
+
+    By recursive doubling up to :data:`SHORT` bytes, round the ring beyond.
+    """
+    ring = ring_gather_time(size, ranks, tier)
+    # a message that takes as long as SHORT bytes is short: the comparison keeps the unit of time
+    short = size / tier.bandwidth <= _like(SHORT, size) / tier.bandwidth
+    return np.where(short, np.minimum(ring, recursive_gather_time(size, ranks, tier)), ring)
+
+
+def _like(number: float, size: Array) -> Array:
+    """Return a number of bytes in the unit of ``size``, if it has one."""
+    units = getattr(size, "units", None)
+    return number if units is None else number * units
+
+
+def ring_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the time of a ring all-reduce of ``size`` bytes [s]."""
-    return 2.0 * gather_time(size, ranks, tier)
+    return 2.0 * ring_gather_time(size, ranks, tier)
+
+
+def recursive_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the time of an all-reduce that exchanges the whole in each round [s].
+
+    ``L (alpha + size beta)`` (Thakur 2005, section 4.5).
+    """
+    return rounds(ranks) * (tier.latency + size / tier.bandwidth)
+
+
+def tree_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the time of an all-reduce up and down two binary trees [s].
+
+    Half of the data goes through each tree; a rank sends ``2 size`` in all, as an inner rank of
+    one tree and a leaf of the other (Sanders 2009, section 3). Cut into ``k`` pieces, it takes
+    ``(k + 2L - 1)(alpha + 2 size beta / k)``; here ``k`` is the best, and at least 1.
+    """
+    hops = np.maximum(2.0 * rounds(ranks) - 1.0, 0.0)
+    bulk = 2.0 * (size / tier.bandwidth)
+    wait = hops * tier.latency
+    whole = (hops + 1.0) * (tier.latency + bulk)
+    pieces = bulk + wait + 2.0 * np.sqrt(bulk * wait)
+    time = np.where(hops * bulk >= tier.latency, pieces, whole)
+    return np.where(np.asarray(ranks) > 1, time, 0.0 * time)
+
+
+def all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the best time of an all-reduce of ``size`` bytes within one tier [s]."""
+    return np.minimum(
+        np.minimum(ring_all_reduce_time(size, ranks, tier), tree_all_reduce_time(size, ranks, tier)),
+        recursive_all_reduce_time(size, ranks, tier),
+    )
+
+
+def pairwise_all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the time of an all-to-all that sends straight to each peer in turn [s].
+
+    ``(n-1)(alpha + size beta / n)`` (Thakur 2005, section 4.3).
+    """
+    return (ranks - 1.0) * (size / (ranks * tier.bandwidth) + tier.latency)
+
+
+def recursive_all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the time of an all-to-all in which half of the data is passed on in each round [s].
+
+    ``L (alpha + size beta / 2)`` (Bruck 1997; Thakur 2005, section 4.3).
+    """
+    return rounds(ranks) * (tier.latency + size / (2.0 * tier.bandwidth))
 
 
 def all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
-    """Return the time in which each rank sends ``size`` bytes, spread evenly over all ranks [s]."""
-    return (ranks - 1.0) * (size / (ranks * tier.bandwidth) + tier.latency)
+    """Return the best time in which each rank sends ``size`` bytes, spread evenly over all [s]."""
+    return np.minimum(
+        pairwise_all_to_all_time(size, ranks, tier), recursive_all_to_all_time(size, ranks, tier)
+    )
 
 
 def send_time(size: Array, tier: Tier) -> Array:
@@ -75,7 +196,7 @@ def local_ranks(ranks: Array, stride: Array, network: Network) -> Array:
 def hierarchical_gather_time(size: Array, ranks: Array, stride: Array, network: Network) -> Array:
     """Return the best time of an all-gather or reduce-scatter over a strided group [s].
 
-    Either one ring over the slowest tier that it crosses, or two levels: within the domain on the
+    Either flat over the slowest tier that it crosses, or two levels: within the domain on the
     whole, across domains on each rank's share (Cho 2019, BlueConnect).
     """
     local = local_ranks(ranks, stride, network)
@@ -85,3 +206,40 @@ def hierarchical_gather_time(size: Array, ranks: Array, stride: Array, network: 
         ranks * stride, network, gather_time(size, ranks, network.up), gather_time(size, ranks, network.out)
     )
     return np.minimum(flat, two_level)
+
+
+def hierarchical_all_reduce_time(size: Array, ranks: Array, stride: Array, network: Network) -> Array:
+    """Return the best time of an all-reduce over a strided group [s].
+
+    Either flat over the slowest tier that it crosses, or scattered within the domain, reduced
+    across domains on each rank's share, and gathered within the domain (Cho 2019).
+    """
+    local = local_ranks(ranks, stride, network)
+    across = ranks / local
+    two_level = 2.0 * gather_time(size, local, network.up) + all_reduce_time(
+        size / local, across, network.out
+    )
+    flat = by_extent(
+        ranks * stride,
+        network,
+        all_reduce_time(size, ranks, network.up),
+        all_reduce_time(size, ranks, network.out),
+    )
+    return np.minimum(flat, two_level)
+
+
+def hierarchical_all_to_all_time(size: Array, ranks: Array, stride: Array, network: Network) -> Array:
+    """Return the best time of an all-to-all over a strided group [s].
+
+    Either straight to each peer, on both tiers at once; or in two levels: collected within the
+    domain for the ranks that take it on, then sent across domains (Rajbhandari 2022, section 5.2).
+    """
+    local = local_ranks(ranks, stride, network)
+    across = ranks / local
+    part = size / ranks
+    inside = (local - 1.0) * (part / network.up.bandwidth + network.up.latency)
+    outside = (ranks - local) * (part / network.out.bandwidth + network.out.latency)
+    straight = np.maximum(inside, outside)
+    two_level = all_to_all_time(size, local, network.up) + all_to_all_time(size, across, network.out)
+    whole = by_extent(ranks * stride, network, all_to_all_time(size, ranks, network.up), straight)
+    return np.minimum(whole, two_level)

@@ -1,4 +1,4 @@
-"""One inference step on one accelerator: compute-bound or bandwidth-bound (Pope 2023)."""
+"""One inference pass of a model: compute-bound or bandwidth-bound (Pope 2023)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlsysim.physics import roofline
+from mlsysim.physics import collectives as net
+from mlsysim.physics import kvcache, roofline
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.types import Array
 
 
 @dataclass(frozen=True)
+class Load:
+    """What the sequences of a pass ask of the model. The loads of a mixed batch add up.
+
+    Attributes:
+        tokens: that go through the matrices.
+        scored: pairs of a token and a key that it attends to.
+        read: cached tokens whose keys and values are read.
+        held: cached tokens in memory after the pass.
+        outputs: tokens that go through the output projection.
+        kept: tokens whose logits are kept.
+    """
+
+    tokens: Array
+    scored: Array
+    read: Array
+    held: Array
+    outputs: Array
+    kept: Array
+
+    def __add__(self, other: Load) -> Load:
+        return Load(
+            tokens=self.tokens + other.tokens,
+            scored=self.scored + other.scored,
+            read=self.read + other.read,
+            held=self.held + other.held,
+            outputs=self.outputs + other.outputs,
+            kept=self.kept + other.kept,
+        )
+
+
+@dataclass(frozen=True)
 class Pass:
-    """One forward pass for a batch on one accelerator [s, FLOP, byte].
+    """One forward pass for a batch, on each of its accelerators [s, FLOP, byte].
 
     Attributes:
         matmul: time of the matrix work at its achieved rate.
@@ -21,6 +53,7 @@ class Pass:
         time: the pass; operators overlap neither more nor less than the roofline says.
         flops: operations done.
         weights, cache, activations: memory held.
+        exposed: time of collectives.
     """
 
     matmul: Array
@@ -30,51 +63,133 @@ class Pass:
     weights: Array
     cache: Array
     activations: Array
+    exposed: Array = 0.0
 
 
-def decode_step(
-    m: tf.Transformer, chip: roofline.Chip, *, batch: Array, context: Array, width: float
+def decode_load(m: tf.Transformer, batch: Array, context: Array, queries: Array = 1.0) -> Load:
+    """Return the load of adding ``queries`` tokens to each of ``batch`` sequences.
+
+    The KV cache of every sequence is read once (Pope 2023, section 2). A model without a causal
+    mask (an encoder) makes one pass over ``context`` tokens and keeps no cache.
+
+    Args:
+        m: the model.
+        batch: sequences.
+        context: tokens that each sequence already has.
+        queries: tokens worked on at once: more than one where guesses are verified.
+    """
+    reach = context + 0.5 * (queries - 1.0)
+    span = np.minimum(reach, m.window) if m.window else reach
+    tokens = batch * (queries if m.causal else context)
+    cached = 1.0 if m.causal else 0.0
+    return Load(
+        tokens=tokens,
+        scored=tokens * span,
+        read=cached * batch * (np.minimum(context, m.window) if m.window else context),
+        held=cached * batch * context,
+        outputs=tokens,
+        kept=batch * queries,
+    )
+
+
+def prefill_load(m: tf.Transformer, batch: Array, prompt: Array, cached: Array = 0.0) -> Load:
+    """Return the load of reading ``prompt`` tokens of each of ``batch`` sequences.
+
+    Only the last token's logits are needed. With ``cached`` tokens already there, as for the later
+    chunks of a prompt, the cache is read once (Agrawal 2024, section 4).
+    """
+
+    def scored_up_to(length: Array) -> Array:
+        return length * tf.attended(m, np.maximum(length, 1.0))
+
+    return Load(
+        tokens=batch * prompt,
+        scored=batch * (scored_up_to(cached + prompt) - scored_up_to(cached)),
+        read=batch * (np.minimum(cached, m.window) if m.window else cached),
+        held=batch * (cached + prompt),
+        outputs=batch + 0.0 * prompt,
+        kept=batch + 0.0 * prompt,
+    )
+
+
+def tensor_traffic(
+    m: tf.Transformer, tokens: Array, tp: Array, network: net.Network, width: float
+) -> Array:
+    """Return the time of one layer's all-reduces over ``tp`` accelerators, forward [s].
+
+    One after each attention block and one after the MLP (Shoeybi 2019, section 3); where both run
+    in parallel, one for the layer (Pope 2023, section 3.4).
+    """
+    blocks = 1.0 if m.norms < 2.0 else 1.0 + m.attention_blocks
+    size = tokens * m.hidden * width
+    return blocks * net.by_extent(
+        tp, network, net.all_reduce_time(size, tp, network.up), net.all_reduce_time(size, tp, network.out)
+    )
+
+
+def forward(
+    m: tf.Transformer,
+    chip: roofline.Chip,
+    load: Load,
+    *,
+    width: float,
+    tp: Array = 1.0,
+    network: net.Network | None = None,
 ) -> Pass:
-    """Return the pass that adds one token to each of ``batch`` sequences.
+    """Return one forward pass over ``tp`` accelerators that share each layer's matrices.
 
-    Weights are read once for the batch, the KV cache of every sequence once (Pope 2023,
-    section 3). A model without a causal mask (an encoder) makes one pass over ``context`` tokens.
+    Weights are read once for the batch (Pope 2023, section 2).
 
     Args:
         m: the model.
         chip: the accelerator.
-        batch: sequences.
-        context: tokens that each sequence already has.
-        width: bytes of a weight and of a cached element.
+        load: what the batch asks for.
+        width: bytes of a weight, of a cached and of an exchanged element.
+        tp: tensor-parallel size.
+        network: of the accelerators; collectives take no time where it is None.
     """
-    tokens = batch * (1.0 if m.causal else context)
-    span = np.minimum(context, m.window) if m.window else context
-    products = [p._replace(count=p.count * m.layers) for p in tf.layer_matmuls(m, tokens, 1.0, 1.0)]
+    products = [p._replace(count=p.count * m.layers) for p in tf.layer_matmuls(m, load.tokens, tp, 1.0)]
     if m.experts:  # only the experts that some token of the batch chose are read
-        products = [_routed(m, p, tokens) for p in products]
-    products.append(tf.Matmul(tokens, m.hidden, m.vocab))
-    attention = m.layers * tf.attention_flops(m, tokens, span)
-    cache = batch * context * tf.kv_bytes_per_token(m, width) * (1.0 if m.causal else 0.0)
-    read = cache * (span / context)
-    weights = tf.total_params(m) * width
-    matmul = sum(_compute(p, chip) for p in products) + roofline.compute_time(attention, chip)
-    moved = sum(width * p.count * p.inner * p.columns for p in products) + read
-    stream = roofline.stream_time(moved, chip)
-    time = sum(roofline.matmul_time(p, chip, width) for p in products) + np.maximum(
-        roofline.compute_time(attention, chip), roofline.stream_time(read, chip)
-    )
-    flops = sum(2.0 * p.rows * p.inner * p.columns * p.count for p in products) + attention
+        products = [_routed(m, p, load.tokens) for p in products]
+    products.append(tf.Matmul(load.outputs, m.hidden, m.vocab / tp))
+    attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
+    kv = kvcache.token_bytes(m, width, tp)
+    read = roofline.stream_time(load.read * kv, chip)
+    scores = roofline.compute_time(attention, chip)
+    moved = sum(width * p.count * p.inner * p.columns for p in products)
+    exposed = 0.0 * read
+    if network is not None:
+        exposed = exposed + m.layers * tensor_traffic(m, load.tokens, tp, network, width)
+    time = sum(roofline.matmul_time(p, chip, width) for p in products) + np.maximum(scores, read) + exposed
     widest = max(m.qk_width + 2.0 * m.kv_width, (2.0 if m.gated else 1.0) * m.ffn)
-    activations = tokens * (2.0 * m.hidden + widest) * width + batch * m.vocab * 4.0
     return Pass(
-        matmul=matmul,
-        stream=stream,
+        matmul=sum(_compute(p, chip) for p in products) + scores,
+        stream=roofline.stream_time(moved, chip) + read,
         time=time,
-        flops=flops,
-        weights=weights,
-        cache=cache,
-        activations=activations,
+        flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in products) + attention,
+        weights=tf.total_params(m) * width / tp,
+        cache=load.held * kv,
+        activations=load.tokens * (2.0 * m.hidden + widest / tp) * width + load.kept * m.vocab / tp * 4.0,
+        exposed=exposed,
     )
+
+
+def decode_step(
+    m: tf.Transformer,
+    chip: roofline.Chip,
+    *,
+    batch: Array,
+    context: Array,
+    width: float,
+    queries: Array = 1.0,
+    tp: Array = 1.0,
+    network: net.Network | None = None,
+) -> Pass:
+    """Return the pass that adds ``queries`` tokens to each of ``batch`` sequences.
+
+    See :func:`decode_load` and :func:`forward`.
+    """
+    return forward(m, chip, decode_load(m, batch, context, queries), width=width, tp=tp, network=network)
 
 
 def _routed(m: tf.Transformer, p: tf.Matmul, tokens: Array) -> tf.Matmul:
