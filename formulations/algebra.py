@@ -349,6 +349,7 @@ class Row:
         tag: what the row stands for, e.g. ``w02`` or ``assert0``; rows of one tag are one reason.
         name: the row in an exported model.
         hard: the physics says so, rather than the plan.
+        size: of the row before cells were taken out of it; 0 where none were.
     """
 
     tag: str
@@ -356,10 +357,13 @@ class Row:
     expr: Expr
     supply: float
     hard: bool = True
+    size: float = 0.0
 
     @property
     def scale(self) -> float:
         """A positive number of the row's size, by which it is divided for the solver."""
+        if self.size:
+            return self.size
         low, high = self.expr.bounds()
         return max(abs(self.supply), abs(low), abs(high)) or 1.0
 

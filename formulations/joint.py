@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -112,23 +113,41 @@ def holds(
     return keep
 
 
-def best(
-    problem: Problem, subset: Cells | None = None, budget: float = float("inf")
-) -> tuple[tuple[float, Cells] | None, int]:
-    """Return the best complete solution by enumeration, and how many were looked at.
+@dataclass(frozen=True)
+class Enumerated:
+    """What enumeration found: the best solution, how many were looked at, and whether all were."""
 
-    Ties go to the first in order of cells. Enumeration ends early once ``budget`` are looked at.
+    objective: float | None
+    cells: Cells
+    seen: int
+    complete: bool
+
+
+def best(
+    problem: Problem,
+    subset: Cells | None = None,
+    budget: float = float("inf"),
+    stop: Callable[[], bool] = lambda: False,
+) -> Enumerated:
+    """Return the best complete solution by enumeration; ties go to the first in order of cells.
+
+    Args:
+        problem: choices only; amounts cannot be enumerated.
+        subset: cells to use of each choice; all where absent.
+        budget: how many solutions to look at, about.
+        stop: asked between batches; enumeration ends early when it says so.
     """
-    found: tuple[float, Cells] | None = None
+    objective: float | None = None
+    cells: Cells = {}
     seen = 0
     for batch in join(problem, subset, chunk=1 << 16):
+        if seen >= budget or stop():
+            return Enumerated(objective, cells, seen, False)
         seen += len(next(iter(batch.values())))
         keep = holds(problem, batch)
         if keep.any():
             values = np.where(keep, problem.objective.at(batch), np.inf)
             i = int(values.argmin())
-            if found is None or values[i] < found[0]:
-                found = float(values[i]), {c: v[i : i + 1] for c, v in batch.items()}
-        if seen >= budget:
-            break
-    return found, seen
+            if objective is None or values[i] < objective:
+                objective, cells = float(values[i]), {c: v[i : i + 1] for c, v in batch.items()}
+    return Enumerated(objective, cells, seen, True)

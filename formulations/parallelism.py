@@ -15,9 +15,9 @@ from formulations.algebra import Choice, Problem
 from formulations.joint import Cells
 from formulations.rows import add_rows
 from mlsysim.core import layout as lay
-from mlsysim.core.evaluation import training_state
 from mlsysim.core.layout import Layout
-from mlsysim.core.resolve import Bound, Scenario
+from mlsysim.core.scenario import Bound, Scenario
+from mlsysim.core.states import training_state
 from mlsysim.physics.training import step
 
 T = TypeVar("T")

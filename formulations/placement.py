@@ -14,7 +14,8 @@ from formulations.algebra import Problem
 from formulations.joint import Cells
 from formulations.rows import add_rows
 from mlsysim.core.evaluation import Evaluation
-from mlsysim.core.resolve import Bound, site_of
+from mlsysim.core.machine import site_of
+from mlsysim.core.scenario import Bound
 from mlsysim.infra import Region
 from mlsysim.physics.operations import Bill, Site, bill, taxed
 

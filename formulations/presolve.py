@@ -25,7 +25,8 @@ from formulations.algebra import (
     corners,
     extent,
 )
-from formulations.joint import Cells, best, codes, exclusions_between
+from formulations.engines.base import Options
+from formulations.joint import Cells, best, codes, compatible, exclusions_between
 
 # Pairs of cells beyond which products are bounded by their ranges, not pair by pair.
 MAX_PAIRS = 1 << 22
@@ -108,11 +109,7 @@ class Bounds:
     def _compatible(self, a: Choice, b: Choice) -> np.ndarray:
         key = id(a), id(b)
         if key not in self._dense:
-            code_a, code_b = codes(a, b)
-            agree = code_a[:, None] == code_b[None, :]
-            for e in exclusions_between(self.problem, a, b):
-                agree &= ~e.bad[e.left_class][:, e.right_class]
-            self._dense[key] = agree
+            self._dense[key] = compatible(self.problem, a, b)
         return self._dense[key]
 
     def _least_table(self, a: Choice, b: Choice, values: Floats) -> Floats:
@@ -124,7 +121,6 @@ class Bounds:
         if key not in self._pairs:
             self._pairs[key] = _class_minimum(self.problem, a, b)
         return self._pairs[key](values)
-
 
     def pair(self, e: Expr, a: Choice, b: Choice) -> Floats:
         """Return for each pair of cells a number that ``e`` cannot be below with both.
@@ -180,26 +176,28 @@ def _class_minimum(problem: Problem, a: Choice, b: Choice) -> Callable[[Floats],
     return least
 
 
-def reduce(problem: Problem, *, prune: bool = True) -> Reduced:
+def reduce(problem: Problem, options: Options | None = None, *, prune: bool = True) -> Reduced:
     """Return a smaller problem with the same optimum.
 
     Args:
         problem: the problem.
+        options: its clock is looked at between reductions; those not made by then are left out.
         prune: also look for a first solution and drop what is worse than it.
     """
+    options = options or Options()
     cells = [np.arange(c.size) for c in problem.choices]
-    current, dropped = problem, True
+    current, dropped = problem, bool(problem.choices)
     incumbent: tuple[float, Cells] | None = None
     tried = -1
-    while dropped:
+    while dropped and not options.expired:
         dropped = False
         bounds = Bounds(current)
         limits = [(row.expr, row.supply + SLACK * row.scale) for row in current.rows]
         if incumbent is not None:
             limits.append((current.objective, incumbent[0] + SLACK * abs(incumbent[0])))
-        keep = [_kept(bounds, c, limits) for c in current.choices]
+        keep = _kept(bounds, limits, options)
         if incumbent is not None and all(k.all() for k in keep):
-            keep = _kept_in_pairs(bounds, limits)
+            keep = _kept_in_pairs(bounds, limits, options)
         if any(not k.any() for k in keep):
             return Reduced(current, cells, incumbent, infeasible=incumbent is None)
         if not all(k.all() for k in keep):
@@ -209,26 +207,32 @@ def reduce(problem: Problem, *, prune: bool = True) -> Reduced:
         size = sum(c.size for c in current.choices)
         if prune and not current.amounts and size != tried:
             tried = size
-            better = first_solution(current, cells, problem)
+            better = first_solution(current, cells, problem, options)
             if better and (incumbent is None or better[0] < incumbent[0]):
                 incumbent, dropped = better, True
     return Reduced(current, cells, incumbent, infeasible=False)
 
 
-def _kept(bounds: Bounds, choice: Choice, limits: list[tuple[Expr, float]]) -> np.ndarray:
-    keep = np.ones(choice.size, dtype=bool)
-    for e, limit in limits:
-        keep &= bounds.of(e, choice) <= limit
+def _kept(bounds: Bounds, limits: list[tuple[Expr, float]], options: Options) -> list[np.ndarray]:
+    """Return the cells of each choice with which every limit may hold."""
+    keep = []
+    for choice in bounds.problem.choices:
+        mask = np.ones(choice.size, dtype=bool)
+        for e, limit in limits:
+            if options.expired:
+                break
+            mask &= bounds.of(e, choice) <= limit
+        keep.append(mask)
     return keep
 
 
-def _kept_in_pairs(bounds: Bounds, limits: list[tuple[Expr, float]]) -> list[np.ndarray]:
+def _kept_in_pairs(bounds: Bounds, limits: list[tuple[Expr, float]], options: Options) -> list[np.ndarray]:
     """Return the cells that have, in each other choice, a cell with which every limit may hold."""
     choices = bounds.problem.choices
     keep = [np.ones(c.size, dtype=bool) for c in choices]
     for i, a in enumerate(choices):
         for j, b in enumerate(choices[i + 1 :], start=i + 1):
-            if a.size * b.size > MAX_PAIRS:
+            if a.size * b.size > MAX_PAIRS or options.expired:
                 continue
             together = np.ones((a.size, b.size), dtype=bool)
             for e, limit in limits:
@@ -238,26 +242,31 @@ def _kept_in_pairs(bounds: Bounds, limits: list[tuple[Expr, float]]) -> list[np.
     return keep
 
 
-def first_solution(problem: Problem, cells: list[Indices], original: Problem) -> tuple[float, Cells] | None:
+def first_solution(
+    problem: Problem, cells: list[Indices], original: Problem, options: Options
+) -> tuple[float, Cells] | None:
     """Return a good solution by enumerating the most promising cells of each choice.
 
     The number of cells taken grows until all are in, or enumerating has cost its budget.
     """
     bounds = Bounds(problem)
     order = [np.argsort(bounds.of(problem.objective, c), kind="stable") for c in problem.choices]
-    take, seen, found = 8, 0, None
-    while True:
+    take, seen = 8, 0
+    value: float | None = None
+    at: Cells = {}
+    while not options.expired:
         subset = {c: np.sort(o[:take]) for c, o in zip(problem.choices, order, strict=True)}
-        better, looked = best(problem, subset, FIRST_BUDGET)
-        found = better if better and (found is None or better[0] < found[0]) else found
-        seen += looked
+        found = best(problem, subset, FIRST_BUDGET, lambda: options.expired)
+        if found.objective is not None and (value is None or found.objective < value):
+            value, at = found.objective, found.cells
+        seen += found.seen
         if take >= max(c.size for c in problem.choices) or seen * 4 > FIRST_BUDGET:
             break
         take *= 4
-    if found is None:
+    if value is None:
         return None
-    return found[0], {
-        o: at[found[1][c]] for c, o, at in zip(problem.choices, original.choices, cells, strict=True)
+    return value, {
+        o: here[at[c]] for c, o, here in zip(problem.choices, original.choices, cells, strict=True)
     }
 
 
@@ -285,7 +294,7 @@ def restrict(problem: Problem, cells: list[Indices]) -> Problem:
         problem.name,
         list(new.values()),
         problem.amounts,
-        [replace(r, expr=expr(r.expr)) for r in problem.rows],
+        [replace(r, expr=expr(r.expr), size=r.scale) for r in problem.rows],
         [
             Exclusion(new[e.left], new[e.right], e.left_class[at[e.left]], e.right_class[at[e.right]], e.bad)
             for e in problem.exclusions

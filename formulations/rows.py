@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from formulations.algebra import Problem
-from mlsysim.core.resolve import Bound
+from mlsysim.core.scenario import Bound
+from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, State
 
@@ -15,7 +16,8 @@ from mlsysim.walls import WALLS, State
 class Comparison:
     """``demand <= supply``, numbers or expressions.
 
-    ``hard`` where the physics says so rather than the plan.
+    ``hard`` where the physics says so rather than the plan. The supply has the slack that ``eval``
+    grants, so that the two give one verdict.
     """
 
     tag: str
@@ -31,17 +33,18 @@ def comparisons(state: State, bounds: tuple[Bound, ...]) -> Iterator[Comparison]
     Rows that hold by construction (the step is as long as they make it) are left out. An assertion
     on a quotient is multiplied out: ``numerator <= limit x denominator``.
     """
+    slack = 1.0 + TOLERANCE
     for wall in WALLS:
         for index, row in enumerate(wall.rows(state)):
             if row.supply is not None and not row.by_construction:
-                yield Comparison(wall.tag, f"{wall.tag}[{index}]", row.demand, row.supply, row.hard)
+                yield Comparison(wall.tag, f"{wall.tag}[{index}]", row.demand, row.supply * slack, row.hard)
     for index, bound in enumerate(bounds):
         numerator, denominator = bound.metric.parts(state)
         tag = f"assert{index}"
         if bound.high is not None:
-            yield Comparison(tag, f"{tag}[max]", numerator, bound.high * denominator, False)
+            yield Comparison(tag, f"{tag}[max]", numerator, bound.high * slack * denominator, False)
         if bound.low is not None:
-            yield Comparison(tag, f"{tag}[min]", bound.low * denominator, numerator, False)
+            yield Comparison(tag, f"{tag}[min]", bound.low * denominator, numerator * slack, False)
 
 
 def add_rows(problem: Problem, state: State, bounds: tuple[Bound, ...]) -> None:

@@ -60,23 +60,23 @@ def solve(problem: Problem, solver: str = "auto", options: Options | None = None
     if not chosen.amounts:  # enumeration stays an independent judge: no reductions
         outcome = chosen.solve(problem, options)
         return Solved(_checked(outcome, problem), problem.space_size, problem.space_size, 0.0)
-    reduced = reduce(problem)
+    reduced = reduce(problem, options)
     spent = time.perf_counter() - begin
     if reduced.infeasible:
         outcome = Outcome("infeasible", "presolve", "", spent)
         return Solved(outcome, problem.space_size, 0.0, spent)
-    left = Options(max(0.01, options.time_limit - spent), options.gap, options.threads, options.seed)
-    outcome = chosen.solve(reduced.problem, left, _start(reduced, problem))
+    outcome = chosen.solve(reduced.problem, options, _start(reduced, problem))
     outcome = _restore(outcome, reduced, problem)
     return Solved(_checked(outcome, problem), problem.space_size, reduced.problem.space_size, spent)
 
 
 def feasible(problem: Problem, solver: str = "auto", options: Options | None = None) -> bool | None:
     """Return whether any solution holds; None if a limit cut the proof short."""
-    reduced = reduce(problem)
+    options = options or Options()
+    reduced = reduce(problem, options)
     if reduced.incumbent is not None or reduced.infeasible:
         return not reduced.infeasible
-    outcome = engine(solver).solve(reduced.problem, options or Options())
+    outcome = engine(solver).solve(reduced.problem, options)
     return {"optimal": True, "feasible": True, "infeasible": False, "unknown": None}[outcome.status]
 
 
@@ -86,7 +86,10 @@ def _start(reduced: Reduced, problem: Problem) -> Cells | None:
         return None
     start: Cells = {}
     for small, big, at in zip(reduced.problem.choices, problem.choices, reduced.cells, strict=True):
-        start[small] = np.searchsorted(at, reduced.incumbent[1][big])
+        here = np.flatnonzero(at == reduced.incumbent[1][big][0])
+        if not len(here):  # rounding cost the incumbent a cell: it is still known, but no start
+            return None
+        start[small] = here
     return start
 
 

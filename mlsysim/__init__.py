@@ -46,6 +46,8 @@ _ZOO = {
     "Systems": "mlsysim.systems",
 }
 
+_PACKAGES = frozenset({"core", "hardware", "infra", "models", "optimize", "physics", "systems", "walls"})
+
 __all__ = [
     "Evaluation",
     "Fabric",
@@ -75,8 +77,8 @@ def __getattr__(name: str) -> Any:
         value: Any = Namespace(import_module(_ZOO[name]).CATALOG)
     elif name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
-    elif name == "optimize":
-        return import_module("mlsysim.optimize")
+    elif name in _PACKAGES:
+        return import_module(f"mlsysim.{name}")
     else:
         raise AttributeError(f"module 'mlsysim' has no attribute {name!r}")
     globals()[name] = value

@@ -6,6 +6,7 @@ path, a mapping or a plan, and return an :class:`Optimization`.
 
 from __future__ import annotations
 
-from mlsysim.core.solver.optimizers import Optimization, parallelism, placement
+from mlsysim.core.solver.optimization import Optimization
+from mlsysim.core.solver.optimizers import parallelism, placement
 
 __all__ = ["Optimization", "parallelism", "placement"]

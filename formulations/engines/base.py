@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -16,7 +17,8 @@ class Options:
     """How to solve.
 
     Attributes:
-        time_limit: in s.
+        time_limit: in s, from the making of the options: one clock for everything that one question
+            needs (presolve, engine, conflict, next best answers).
         gap: relative gap at which an answer counts as optimal.
         threads: of the engine.
         seed: for its random choices.
@@ -26,6 +28,17 @@ class Options:
     gap: float = 1e-9
     threads: int = 1
     seed: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left; never quite 0, so that an engine can still say that it stopped."""
+        return max(1e-2, self.time_limit - (time.monotonic() - self.began))
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() - self.began >= self.time_limit
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Highs(Engine):
         h = highspy.Highs()
         for option, value in {
             "output_flag": False,
-            "time_limit": float(options.time_limit),
+            "time_limit": options.remaining,
             "threads": int(options.threads),
             "random_seed": int(options.seed),
             "mip_rel_gap": float(options.gap),

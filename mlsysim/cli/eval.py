@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,36 @@ import typer
 from mlsysim.cli.output import OUTPUT, chosen, emit
 from mlsysim.core.errors import InputError
 
+EPILOG = """\b
+Examples:
+  mlsysim eval plan.yaml
+  mlsysim eval plan.yaml -o markdown
+  mlsysim eval Llama3_8B H100
+  mlsysim eval Llama3_70B B200 --batch-size 32 --precision fp8 --seq-len 8192
+
+\b
+The smallest plan:
+  version: "1.0"
+  workload: {name: Llama3_70B, batch_size: 4096}
+  hardware: {name: H100, nodes: 64}
+
+All keys: mlsysim schema.  Names: mlsysim zoo models, mlsysim zoo hardware.
+"""
+# What the arguments are called here, by their names in Python.
+ARGUMENTS = {
+    "model": "MODEL",
+    "hardware": "HARDWARE",
+    "batch_size": "--batch-size",
+    "precision": "--precision",
+    "efficiency": "--efficiency",
+    "seq_len": "--seq-len",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        "eval", epilog="Examples:  mlsysim eval plan.yaml   |   mlsysim eval Llama3_8B H100 --batch-size 32"
+        "eval", short_help="Hold a plan, or a model on an accelerator, against every wall.", epilog=EPILOG
     )(evaluate)
 
 
@@ -39,20 +65,36 @@ def evaluate(
 
     form = chosen(context, output)
     if hardware is not None:
-        result = SystemEvaluator.evaluate(
-            "", what, hardware, batch_size, precision, _efficiency(efficiency), seq_len=seq_len
-        )
-    elif what.endswith((".yaml", ".yml", ".json")) or "/" in what or Path(what).exists():
+        try:
+            result = SystemEvaluator.evaluate(
+                "", what, hardware, batch_size, precision, _efficiency(efficiency), seq_len=seq_len
+            )
+        except InputError as error:
+            error.where = ARGUMENTS.get(error.where, error.where)
+            if error.where == "MODEL" and _is_plan(what):
+                error.hint = f"a plan names its hardware itself: mlsysim eval {what}"
+            raise
+    elif _is_plan(what):
         _no_options(context)
         result = evaluate_plan(what)
     else:
         raise InputError(
             f"{what!r} is neither a plan file nor a model with an accelerator",
             where="eval",
-            hint="mlsysim eval plan.yaml, or mlsysim eval MODEL HARDWARE",
+            hint="mlsysim eval plan.yaml, or mlsysim eval MODEL HARDWARE, e.g. mlsysim eval Llama3_8B H100",
         )
     emit(form, result.to_dict, result.scorecard, lambda: _markdown(result))
     return result.exit_code
+
+
+def _is_plan(what: str) -> bool:
+    """Whether an argument means a file."""
+    if what.endswith((".yaml", ".yml", ".json")) or "/" in what or os.sep in what:
+        return True
+    try:
+        return bool(what) and Path(what).exists()
+    except (OSError, ValueError):  # a name too long for a file, or a null byte
+        return False
 
 
 def _no_options(context: typer.Context) -> None:
@@ -68,16 +110,10 @@ def _no_options(context: typer.Context) -> None:
 
 
 def _efficiency(given: str) -> float | str:
-    if given == "auto":
-        return given
     try:
         return float(given)
-    except ValueError:
-        raise InputError(
-            f"{given!r} is not allowed here",
-            where="--efficiency",
-            hint="give 'auto' or a share of the peak above 0 and at most 1",
-        ) from None
+    except ValueError:  # auto, or something to be refused with the other wrong values
+        return given
 
 
 def _markdown(result: Any) -> str:

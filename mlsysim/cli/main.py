@@ -16,10 +16,19 @@ from mlsysim.cli import zoo as zoo_command
 from mlsysim.cli.output import OUTPUT, Output, OutputError, emit_error, write
 from mlsysim.core.errors import InputError, MlsysimError, SolverLimitError
 
-EPILOG = (
-    "Exit codes: 0 holds, 1 bad input, 2 physically infeasible, 3 a limit of the plan is "
-    "violated, 4 the solver stopped without an answer."
-)
+EPILOG = """\b
+Examples:
+  mlsysim eval Llama3_8B H100 --batch-size 32
+  mlsysim eval plan.yaml
+  mlsysim optimize parallelism plan.yaml
+  mlsysim -o json eval plan.yaml | jq .macro.metrics.tco_usd
+
+\b
+Exit codes:
+  0 holds                       3 a limit of the plan is violated
+  1 bad input                   4 the solver stopped without an answer
+  2 physically infeasible
+"""
 
 app = typer.Typer(
     name="mlsysim",
@@ -67,11 +76,11 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app(list(arguments), standalone_mode=False, prog_name="mlsysim")
     except TyperException as error:  # a usage error: Click's own code 2 would mean the physics
-        if isinstance(error, NoArgsIsHelpError):
+        message = error.format_message()
+        if message.startswith("Usage:"):  # no command given: the message is the whole help
             with suppress(OutputError):
-                write(error.format_message() + "\n", "stderr")
+                write(message + "\n", "stderr")
             return 1
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
         return _failed(InputError(message, hint=f"see: {_help_for(arguments)}"), arguments)
     except Exit as stop:
         return int(stop.exit_code)

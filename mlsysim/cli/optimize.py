@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit, progress
+from mlsysim.core.errors import InputError
 
 PLAN = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file (.yaml).")]
 SOLVER = Annotated[str, typer.Option(help="auto, highs or exhaustive.")]
@@ -17,12 +18,45 @@ THREADS = Annotated[int, typer.Option(help="Threads of the solver.")]
 SEED = Annotated[int, typer.Option(help="Seed of the solver.")]
 TOP = Annotated[int, typer.Option(min=1, max=100, help="How many of the best plans to list.")]
 
+# What the arguments are called here, by their names in errors.
+OPTIONS = {
+    "time_limit": "--time-limit",
+    "gap": "--gap",
+    "threads": "--threads",
+    "seed": "--seed",
+    "carbon tax": "--carbon-tax",
+    "region": "--region",
+}
+GROUP = """\b
+Examples:
+  mlsysim optimize parallelism plan.yaml
+  mlsysim optimize placement plan.yaml --carbon-tax 150
+"""
+PARALLELISM = """\b
+Examples:
+  mlsysim optimize parallelism plan.yaml
+  mlsysim optimize parallelism plan.yaml --top 5 --time-limit 20
+  mlsysim -o json optimize parallelism plan.yaml | jq .solution.plan
+
+What the plan's parallelism block fixes stays fixed. If the plan's own limits stand in the way, that is
+proven, the best plan without them is shown, and the exit code is 3.
+"""
+PLACEMENT = """\b
+Examples:
+  mlsysim optimize placement plan.yaml --carbon-tax 150
+  mlsysim optimize placement plan.yaml --region Quebec --region Norway --top 2
+
+Regions: mlsysim zoo infra.
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(
         no_args_is_help=True,
+        short_help="Find the best plan, with a proof of how good it is.",
         rich_markup_mode=None,
+        epilog=GROUP,
         help="Find the best plan within the walls, with a proof of how good it is.",
     )
 
@@ -31,12 +65,9 @@ def register(app: typer.Typer) -> None:
         """Keep the output format for the command that follows."""
         context.obj = output
 
-    group.command("parallelism", epilog="Example:  mlsysim optimize parallelism plan.yaml --top 5")(
-        parallelism
-    )
-    group.command("placement", epilog="Example:  mlsysim optimize placement plan.yaml --carbon-tax 150")(
-        placement
-    )
+    group.command("parallelism", epilog=PARALLELISM)(parallelism)
+    short = "Find the region where a plan costs least, with a carbon tax."
+    group.command("placement", short_help=short, epilog=PLACEMENT)(placement)
     app.add_typer(group, name="optimize")
 
 
@@ -85,7 +116,7 @@ def placement(
         lambda: optimizers.placement(
             plan,
             carbon_tax=carbon_tax,
-            regions=tuple(region or ()),
+            regions=_known(region or ()),
             solver=solver,
             time_limit=time_limit,
             gap=gap,
@@ -96,9 +127,24 @@ def placement(
     )
 
 
+def _known(regions: Sequence[str]) -> tuple[str, ...]:
+    """Return regions by their exact names."""
+    from mlsysim.infra import CATALOG
+
+    try:
+        return tuple(CATALOG.find(name) for name in regions)
+    except InputError as error:
+        error.at("region")
+        raise
+
+
 def _run(form: Output, call: Callable[[], Any]) -> int:
-    with progress("solving"):
-        result = call()
+    try:
+        with progress("solving"):
+            result = call()
+    except InputError as error:
+        error.where = OPTIONS.get(error.where, error.where)
+        raise
     emit(form, result.to_dict, result.scorecard, lambda: _markdown(result))
     return int(result.exit_code)
 

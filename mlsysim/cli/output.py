@@ -16,7 +16,7 @@ import typer
 
 from mlsysim.core.errors import MlsysimError
 
-LONGEST = 600  # characters of a part of a message
+LONGEST = 400  # characters of a part of a message
 
 
 class OutputError(MlsysimError):
@@ -127,7 +127,8 @@ def emit_error(error: MlsysimError, output: Output) -> None:
         return
     from mlsysim.core.text import wrap
 
-    lines = wrap(f"{_plain(error.where or 'mlsysim')}: {_plain(error.problem)}")
+    # one line, however long: programs look for the place in it
+    lines = [f"{_plain(error.where or 'mlsysim')}: {_plain(error.problem)}"]
     lines += wrap(_plain(error.hint), "  ") if error.hint else []
     with suppress(OutputError):
         write("\n".join(lines) + "\n", "stderr")

@@ -8,10 +8,18 @@ import typer
 
 from mlsysim.cli.output import OUTPUT, write_json
 
+EPILOG = """\b
+Examples:
+  mlsysim schema > plan.schema.json
+  mlsysim schema --result > result.schema.json
+
+An editor checks a plan whose first line is  # yaml-language-server: $schema=plan.schema.json
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("schema", epilog="Example:  mlsysim schema > plan.schema.json")(schema)
+    app.command("schema", short_help="Print the JSON Schema of plans or results.", epilog=EPILOG)(schema)
 
 
 def schema(

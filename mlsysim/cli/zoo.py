@@ -8,13 +8,19 @@ import typer
 
 from mlsysim.cli.output import OUTPUT, chosen, emit
 
+EPILOG = """\b
+Examples:
+  mlsysim zoo hardware --sort -memory
+  mlsysim zoo models --filter llama
+  mlsysim zoo hardware H100
+  mlsysim zoo walls
+  mlsysim zoo check my_registry/
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(
-        "zoo",
-        epilog="Examples:  mlsysim zoo hardware   |   mlsysim zoo hardware H100   |   mlsysim zoo walls",
-    )(zoo)
+    app.command("zoo", short_help="Show what the registry holds, with its sources.", epilog=EPILOG)(zoo)
 
 
 def zoo(

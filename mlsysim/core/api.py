@@ -29,7 +29,6 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Entry)
 PlanLike: TypeAlias = "str | Path | dict[str, Any] | Plan"
 
-
 # The plan file that was read last, for the places of errors found after reading it.
 _document: ContextVar[Document | None] = ContextVar("document", default=None)
 
@@ -41,7 +40,7 @@ def placing(plan: PlanLike) -> Iterator[None]:
         yield
     except InputError as error:
         document = _document.get()
-        keys = tuple(int(k) if k.isdigit() else k for k in error.where.split("."))
+        keys = tuple(int(k) if k.isdecimal() else k for k in error.where.split("."))
         if document and document.name and document.name == str(plan) and keys[0] in _plan_keys():
             error.where = document.where(keys)
         raise
@@ -160,7 +159,7 @@ def _whole(name: str, value: object, most: int = 1_000_000_000) -> int:
     return value
 
 
-def _efficiency(value: float | str | None) -> float | None:
+def _efficiency(value: object) -> float | None:
     if value is None or value == "auto":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:

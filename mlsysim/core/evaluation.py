@@ -11,17 +11,14 @@ import numpy as np
 from mlsysim.core import units
 from mlsysim.core.layout import Layout, by_rule, columns_of, layer_of, pipeline_of, shard_of
 from mlsysim.core.metrics import METRICS, Metric
-from mlsysim.core.resolve import Bound, Scenario
-from mlsysim.physics import inference, opaque
-from mlsysim.physics import transformer as tf
-from mlsysim.physics.operations import bill
+from mlsysim.core.plan_out import plan_of
+from mlsysim.core.scenario import Bound, Scenario
+from mlsysim.core.states import inference_state, training_state
+from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.physics.training import Step, step
-from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, Row, State, Wall
 
 SCHEMA_VERSION = "1.0"
-# Demand and supply that agree to this much are equal: the tolerance of the solvers.
-TOLERANCE = 1e-6
 # Headroom below which a wall is said to bind.
 BINDING = 0.05
 
@@ -39,6 +36,7 @@ class Reading:
     unit: str = ""
     note: str = ""
     hard: bool = False
+    by_construction: bool = False
 
     @property
     def headroom(self) -> float | None:
@@ -212,63 +210,6 @@ class Evaluation:
         return plan_of(self.scenario, self.layout)
 
 
-def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
-    """Return a scenario and a layout as a complete plan."""
-    s = scenario.settings
-    workload: Json = {
-        "name": s.model.reference,
-        "batch_size": scenario.batch,
-        "phase": s.phase,
-        "seq_len": scenario.seq_len,
-        "precision": scenario.precision,
-        "efficiency": "auto" if s.efficiency is None else s.efficiency,
-        "attention": "fused" if s.fused_attention else "unfused",
-        "dropout": s.dropout,
-    }
-    if scenario.optimizer:
-        workload["optimizer"] = scenario.optimizer
-    hardware: Json = {"name": s.hardware.reference, "accelerators": scenario.accelerators}
-    if s.node:
-        hardware["node"] = s.node.name
-    ops: Json = {
-        "region": scenario.region.reference,
-        "duration_days": units.from_base(scenario.duration, "day"),
-        "ownership": "rent" if s.rented else "own",
-        "pue": scenario.site.pue,
-    }
-    plan: Json = {"version": "1.0"}
-    if s.name:
-        plan["name"] = s.name
-    plan |= {"workload": workload, "hardware": hardware, "ops": ops}
-    if layout is not None:
-        plan["parallelism"] = layout.to_dict()
-    limits = {
-        name: f"{units.from_base(value, unit):.12g} {unit}"
-        for name, value, unit in (
-            ("budget", s.limits.budget, "USD"),
-            ("carbon", s.limits.carbon, "tCO2e"),
-            ("water", s.limits.water, "L"),
-        )
-        if value is not None
-    }
-    constraints: Json = dict(limits)
-    if s.limits.communication is not None:
-        constraints["communication"] = s.limits.communication
-    if s.bounds:
-        constraints["assert"] = [
-            {"metric": b.metric.name}
-            | {
-                side: units.from_base(x, b.metric.unit)
-                for side, x in (("min", b.low), ("max", b.high))
-                if x is not None
-            }
-            for b in s.bounds
-        ]
-    if constraints:
-        plan["constraints"] = constraints
-    return plan
-
-
 def _read(wall: Wall, state: State, bottleneck: int) -> Reading:
     rows = wall.rows(state)
     if not rows:
@@ -301,87 +242,7 @@ def _reading(wall: Wall, row: Row, bottleneck: int) -> Reading:
         row.unit,
         row.note,
         row.hard,
-    )
-
-
-def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
-    """Return what the walls see of a training step; numbers, or tables of a formulation."""
-    job = s.job
-    assert job is not None
-    if isinstance(job.model, tf.Transformer):
-        tokens = float(s.batch) * s.seq_len
-        forward = tf.forward_flops(job.model, tokens, tf.attended(job.model, float(s.seq_len)))
-    else:
-        tokens = s.batch * job.model.tokens
-        forward = s.batch * job.model.flops
-    return State(
-        phase="training",
-        accelerators=float(s.accelerators),
-        time=result.time,
-        matmul=result.matmul,
-        stream=result.elementwise,
-        exposed=result.exposed,
-        bubble=result.bubble,
-        update=result.update,
-        model_flops=3.0 * float(forward),
-        peak=s.chip.peak,
-        share=s.chip.share,
-        bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
-        memory=result.memory,
-        state=result.state,
-        activations=result.activations,
-        cache=0.0,
-        reserve=s.reserve,
-        capacity=s.capacity,
-        tokens=tokens,
-        samples=float(s.batch),
-        tensor_ranks=tensor_ranks,
-        domain=s.network.domain,
-        bill=bill(s.fleet, s.site, s.duration, s.settings.rented),
-        duration=s.duration,
-        limits=s.settings.limits,
-    )
-
-
-def _inference_state(s: Scenario) -> State:
-    """Return what the walls see of one inference pass on each accelerator."""
-    batch = float(s.batch)
-    model = s.model
-    if model.is_transformer:
-        m = model.transformer
-        result = inference.decode_step(m, s.chip, batch=batch, context=float(s.seq_len), width=s.width)
-        tokens = batch * (1.0 if m.causal else s.seq_len)
-    else:
-        totals = model.operations(float(s.seq_len))
-        result = opaque.single_pass(totals, s.chip, batch=batch, width=s.width)
-        tokens = batch * totals.tokens
-    n = float(s.accelerators)
-    return State(
-        phase="inference",
-        accelerators=n,
-        time=float(result.time),
-        matmul=float(result.matmul),
-        stream=float(result.stream),
-        exposed=0.0,
-        bubble=0.0,
-        update=0.0,
-        model_flops=n * float(result.flops),
-        peak=s.chip.peak,
-        share=s.chip.share,
-        bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
-        memory=float(result.weights + result.cache + result.activations) + s.reserve,
-        state=float(result.weights),
-        activations=float(result.activations),
-        cache=float(result.cache),
-        reserve=s.reserve,
-        capacity=s.capacity,
-        tokens=n * tokens,
-        samples=n * batch,
-        tensor_ranks=1.0,
-        domain=s.network.domain,
-        bill=bill(s.fleet, s.site, s.duration, s.settings.rented),
-        duration=s.duration,
-        limits=s.settings.limits,
+        row.by_construction,
     )
 
 
@@ -393,7 +254,7 @@ def evaluate(s: Scenario, layout: Layout | None = None) -> Evaluation:
         layout: of a training job; by the rule of :func:`mlsysim.core.layout.by_rule` if absent.
     """
     if s.job is None:
-        return Evaluation(s, None, _inference_state(s))
+        return Evaluation(s, None, inference_state(s))
     layout_by = "given" if layout else "rule"
     layout = layout or by_rule(s)
     columns = columns_of(layout)

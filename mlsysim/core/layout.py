@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlsysim.core.errors import InputError
-from mlsysim.core.resolve import Scenario
+from mlsysim.core.scenario import Scenario
 from mlsysim.physics.training import (
     Job,
     LayerPart,
@@ -78,11 +78,13 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many layouts the product of all decisions holds, legal together or not."""
-        decisions: dict[str, int] = {}
-        for columns in (self.layer, self.pipeline, self.shard):
-            for name, column in columns.items():
-                decisions[name] = len(np.unique(column))
+        """How many combinations the decisions have; dp follows from the other degrees."""
+        decisions = {
+            name: len(np.unique(column))
+            for columns in (self.layer, self.pipeline, self.shard)
+            for name, column in columns.items()
+            if name != "dp"
+        }
         return int(np.prod([float(n) for n in decisions.values()]))
 
 
@@ -98,94 +100,134 @@ def space(s: Scenario) -> Space:
     Raises:
         InputError: a fixed value is not legal for this model and fleet.
     """
-    assert s.job is not None
-    fixed = s.settings.fixed
-    n = s.accelerators
-    degrees = divisors(n)
-    m = s.job.model
-    dense = isinstance(m, Transformer)
+    legal = _Legal(s)
+    tp, cp, pp, ep, dp = (legal.pick(name) for name in ("tp", "cp", "pp", "ep", "dp"))
+    layer = _grid(
+        tp=tp,
+        cp=cp,
+        ep=ep,
+        microbatch_size=legal.pick("microbatch_size"),
+        recompute=[RECOMPUTE.index(r) for r in legal.pick("recompute")],
+        sequence_parallel=[False, True],
+    )
+    layer = _keep(layer, (layer["tp"] > 1) | ~layer["sequence_parallel"])
+    if (sequence := legal.fixed.get("sequence_parallel")) is not None:
+        layer = _keep(layer, (layer["tp"] == 1) | (layer["sequence_parallel"] == sequence))
+    pipe = _pipelines(legal.layers, pp, legal.fixed.get("interleave"))
+    return Space(layer, pipe, _shards(legal, tp, cp, pp, ep, dp))
 
-    def pick(name: str, legal: list[Any], why: str) -> list[Any]:
-        if name not in fixed:
+
+class _Legal:
+    """The legal values of each decision of a job, and why they are."""
+
+    def __init__(self, s: Scenario) -> None:
+        assert s.job is not None
+        m = s.job.model
+        self.fixed = s.settings.fixed
+        self.accelerators = n = s.accelerators
+        self.batch = s.batch
+        self.layers = int(s.job.weights.layers)
+        degrees = divisors(n)
+        dense = isinstance(m, Transformer)
+        heads, kv_heads = (int(m.heads), int(m.kv_heads)) if isinstance(m, Transformer) else (1, 1)
+        experts = int(m.experts) if isinstance(m, Transformer) else 0
+        modes = list(RECOMPUTE) if dense and not s.job.fused_attention else ["none", "full"]
+        if self.fixed.get("recompute") == "selective":
+            modes = list(RECOMPUTE)
+        # ranks share KV heads evenly or replicate them, and whole groups lie in a scale-up domain
+        tp = [
+            d
+            for d in degrees
+            if heads % d == 0
+            and (kv_heads % d == 0 or d % kv_heads == 0)
+            and (n <= s.network.domain or d > s.network.domain or s.network.domain % d == 0)
+        ]
+        self.values: dict[str, tuple[list[Any], str]] = {
+            "tp": (
+                tp,
+                f"it must divide {n} accelerators, {heads} heads and a scale-up domain of "
+                f"{s.network.domain:g}, and fit {kv_heads} KV heads"
+                if dense
+                else "this model is replicated, not split",
+            ),
+            "cp": (
+                [d for d in degrees if dense and s.seq_len % d == 0] or [1],
+                f"it must divide {n} accelerators and the sequence of {s.seq_len}",
+            ),
+            "pp": (
+                [d for d in degrees if d <= self.layers],
+                f"it must divide {n} accelerators and be at most {self.layers} layers",
+            ),
+            "ep": (
+                [d for d in divisors(experts or 1) if n % d == 0],
+                f"it must divide {n} accelerators and {experts} experts"
+                if experts
+                else "this model has no experts",
+            ),
+            "dp": (degrees, f"it must divide {n} accelerators"),
+            "microbatch_size": (
+                [d for d in divisors(s.batch) if d <= MAX_MICROBATCH],
+                f"it must divide the batch of {s.batch} and be at most {MAX_MICROBATCH}",
+            ),
+            "recompute": (modes if dense else ["none"], "this model has no layers to recompute"),
+        }
+
+    def pick(self, name: str) -> list[Any]:
+        """Return the legal values of a decision, or the one that the plan fixes."""
+        legal, why = self.values[name]
+        if name not in self.fixed:
             return legal
-        if fixed[name] not in legal:
+        if self.fixed[name] not in legal:
             shown = ", ".join(map(str, legal[:12])) + (", ..." if len(legal) > 12 else "")
             raise InputError(
-                f"{name} {fixed[name]} is not possible: {why}",
+                f"{name} {self.fixed[name]} is not possible: {why}",
                 where=f"parallelism.{name}",
                 hint=f"possible: {shown}",
             )
-        return [fixed[name]]
+        return [self.fixed[name]]
 
-    heads = int(np.gcd(int(m.heads), int(m.kv_heads))) if isinstance(m, Transformer) else 1
-    tp = pick(
-        "tp",
-        [d for d in degrees if heads % d == 0],
-        f"it must divide {n} accelerators and {heads} heads (KV heads)"
-        if dense
-        else "this model is replicated, not split",
-    )
-    cp = pick(
-        "cp",
-        [d for d in degrees if dense and s.seq_len % d == 0] or [1],
-        f"it must divide {n} accelerators and the sequence of {s.seq_len}",
-    )
-    pp = pick(
-        "pp",
-        [d for d in degrees if d <= s.job.weights.layers],
-        f"it must divide {n} accelerators and be at most {s.job.weights.layers:g} layers",
-    )
-    experts = int(m.experts) if isinstance(m, Transformer) else 0
-    ep = pick(
-        "ep",
-        [d for d in divisors(experts or 1) if n % d == 0],
-        f"it must divide {n} accelerators and {experts} experts" if experts else "this model has no experts",
-    )
-    dp = pick("dp", degrees, f"it must divide {n} accelerators")
-    microbatch = pick(
-        "microbatch_size",
-        [d for d in divisors(s.batch) if d <= MAX_MICROBATCH],
-        f"it must divide the batch of {s.batch} and be at most {MAX_MICROBATCH}",
-    )
-    modes = list(RECOMPUTE) if dense and not s.job.fused_attention else ["none", "full"]
-    if fixed.get("recompute") == "selective":
-        modes = list(RECOMPUTE)
-    recompute = [
-        RECOMPUTE.index(r)
-        for r in pick("recompute", modes if dense else ["none"], "this model has no layers to recompute")
-    ]
-    interleave = fixed.get("interleave")
-    sequence = fixed.get("sequence_parallel")
-    layer = _grid(
-        tp=tp, cp=cp, ep=ep, microbatch_size=microbatch, recompute=recompute, sequence_parallel=[False, True]
-    )
-    layer = _keep(layer, (layer["tp"] > 1) | ~layer["sequence_parallel"])
-    if sequence is not None:
-        layer = _keep(layer, (layer["tp"] == 1) | (layer["sequence_parallel"] == sequence))
-    pipe = _pipelines(int(s.job.weights.layers), pp, interleave)
+
+def _shards(
+    legal: _Legal, tp: list[int], cp: list[int], pp: list[int], ep: list[int], dp: list[int]
+) -> Columns:
+    """Return the degrees that multiply to the accelerators, with their ZeRO stages."""
+    n, batch = legal.accelerators, legal.batch
     shard = _grid(tp=tp, cp=cp, pp=pp, ep=ep, zero_stage=[0, 1, 2, 3])
-    dp_of = n / (shard["tp"] * shard["cp"] * shard["pp"])
-    shard["dp"] = np.where(dp_of == np.floor(dp_of), dp_of, 0).astype(np.int64)
-    ok = (shard["dp"] >= 1) & (shard["dp"] % shard["ep"] == 0) & np.isin(shard["dp"], dp)
-    ok &= s.batch % np.maximum(shard["dp"], 1) == 0
-    # with one copy there is nothing to shard: stage 0 stands for all
-    ok &= (shard["dp"] * shard["cp"] > 1) | (shard["zero_stage"] == 0)
-    if (zero := fixed.get("zero_stage")) is not None:
-        ok &= (shard["zero_stage"] == zero) | (shard["dp"] * shard["cp"] == 1)
-    shard = _keep(shard, ok)
-    if not len(shard["tp"]) or not len(pipe["pp"]):
+    ranks = shard["tp"] * shard["cp"] * shard["pp"]
+    shard["dp"] = np.where(n % ranks == 0, n // ranks, 0).astype(np.int64)
+    whole = (shard["dp"] >= 1) & np.isin(shard["dp"], dp)
+    if not whole.any():
         raise InputError(
-            f"a batch of {s.batch} cannot be divided over {n} accelerators",
-            where="workload.batch_size" if "dp" not in fixed else "parallelism",
-            hint="tp x cp x pp x dp must be the accelerators, and dp x microbatch divide the batch; "
-            + _batch_hint(s.batch, n),
+            f"the fixed degrees do not multiply to {n} accelerators",
+            where="parallelism",
+            hint="tp x cp x pp x dp must be the accelerators; leave one of them out",
         )
-    return Space(layer, pipe, shard)
+    divided = whole & (batch % np.maximum(shard["dp"], 1) == 0)
+    if not divided.any():
+        raise InputError(
+            f"a batch of {batch} cannot be divided over {n} accelerators",
+            where="workload.batch_size",
+            hint=f"dp must divide it; possible here: dp {_some(np.unique(shard['dp'][whole]))}; "
+            f"a batch of {-(-batch // n) * n} would do",
+        )
+    ok = divided & (shard["dp"] % shard["ep"] == 0)
+    if not ok.any():
+        raise InputError(
+            f"ep {ep[0]} does not divide the data-parallel ranks",
+            where="parallelism.ep",
+            hint="experts are spread over data-parallel ranks: ep must divide dp",
+        )
+    # with one copy there is nothing to shard: stage 0 stands for all
+    alone = shard["dp"] * shard["cp"] == 1
+    ok &= ~alone | (shard["zero_stage"] == 0)
+    if (zero := legal.fixed.get("zero_stage")) is not None:
+        ok &= alone | (shard["zero_stage"] == zero)
+    return _keep(shard, ok)
 
 
-def _batch_hint(batch: int, n: int) -> str:
-    up = -(-batch // n) * n
-    return f"a batch of {up} would do"
+def _some(values: np.ndarray) -> str:
+    shown = ", ".join(str(v) for v in values[:8])
+    return shown + (", ..." if len(values) > 8 else "")
 
 
 def _pipelines(layers: int, pp: list[int], interleave: int | None) -> Columns:
@@ -200,7 +242,8 @@ def _pipelines(layers: int, pp: list[int], interleave: int | None) -> Columns:
         raise InputError(
             f"interleave {interleave} is not possible",
             where="parallelism.interleave",
-            hint=f"it must divide the {layers} layers over the pipeline stages",
+            hint="it needs a pipeline (pp above 1) whose stages hold equal layers, and must divide the "
+            f"layers of a stage; the model has {layers}",
         )
     table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return {"pp": table[:, 0], "interleave": table[:, 1]}
@@ -330,17 +373,24 @@ def _prefer(column: np.ndarray, value: int) -> np.ndarray:
 
 def _join(layer: Columns, pipe: Columns, shard: Columns) -> Columns:
     """Return all combinations that agree on the decisions that the factors share."""
-    a, b, c = (len(next(iter(x.values()))) for x in (layer, pipe, shard))
-    agree = np.ones((a, b, c), dtype=bool)
-    for name in ("tp", "cp", "ep"):
-        agree &= (layer[name][:, None] == shard[name][None, :])[:, None, :]
-    agree &= (pipe["pp"][:, None] == shard["pp"][None, :])[None, :, :]
-    i, j, k = np.nonzero(agree)
-    return (
-        {n: v[k] for n, v in shard.items()}
-        | {n: v[j] for n, v in pipe.items()}
-        | {n: v[i] for n, v in layer.items()}
-    )
+    joined = _merge(shard, pipe, ("pp",))
+    return _merge(joined, layer, ("tp", "cp", "ep"))
+
+
+def _merge(a: Columns, b: Columns, on: tuple[str, ...]) -> Columns:
+    """Return the rows of two tables joined where they agree on some columns."""
+    key_a, key_b = np.zeros(len(a[on[0]]), dtype=np.int64), np.zeros(len(b[on[0]]), dtype=np.int64)
+    for name in on:
+        both, inverse = np.unique(np.concatenate([a[name], b[name]]), return_inverse=True)
+        key_a = key_a * len(both) + inverse[: len(key_a)]
+        key_b = key_b * len(both) + inverse[len(key_a) :]
+    order = np.argsort(key_b, kind="stable")
+    left = np.searchsorted(key_b[order], key_a, side="left")
+    counts = np.searchsorted(key_b[order], key_a, side="right") - left
+    i = np.repeat(np.arange(len(key_a)), counts)
+    offset = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
+    j = order[np.repeat(left, counts) + offset]
+    return {n: v[i] for n, v in a.items()} | {n: v[j] for n, v in b.items()}
 
 
 def layout_at(c: Columns, index: int) -> Layout:

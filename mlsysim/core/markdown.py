@@ -10,7 +10,7 @@ from mlsysim.core.scorecard import lenses
 
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
-    from mlsysim.core.solver.optimizers import Optimization
+    from mlsysim.core.solver.optimization import Optimization
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

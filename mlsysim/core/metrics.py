@@ -80,7 +80,7 @@ METRICS: dict[str, Metric] = {
             "performance.mfu",
             "1",
             "model operations over what the peak could do",
-            lambda s: (s.model_flops, s.accelerators * s.peak * s.time),
+            lambda s: (s.mfu_flops, s.accelerators * s.peak * s.time),
         ),
         Metric("performance.compute_time", "ms", "matrix work", _of("matmul")),
         Metric("performance.memory_time", "ms", "memory-bound work", _of("stream")),

@@ -175,6 +175,12 @@ class Plan(Block):
     parallelism: Parallelism = Field(default_factory=lambda: Parallelism.model_validate({}))
     constraints: Constraints = Field(default_factory=lambda: Constraints.model_validate({}))
 
+    @model_validator(mode="after")
+    def _layout_of_training(self) -> Plan:
+        if self.workload.phase == "inference" and self.parallelism.model_dump(exclude_none=True):
+            raise ValueError("parallelism is of training: each accelerator of an inference plan runs alone")
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain data, without what was left out."""
         return self.model_dump(by_alias=True, exclude_unset=True)
@@ -247,7 +253,9 @@ def _explain(error: ValidationError, document: Document) -> InputError:
     if kind == "invalid_key":
         keys = first["loc"][:-1]
         hint = _WORDS if isinstance(given, bool) else f"Known here: {', '.join(_keys_at(keys))}."
-        return InputError(f"the key {_shown(given)} is not text", where=document.where(keys) or "plan", hint=hint)
+        return InputError(
+            f"the key {_shown(given)} is not text", where=document.where(keys) or "plan", hint=hint
+        )
     if kind == "missing":
         return InputError(f"{keys[-1]!r} is missing", where=where, hint="the format is in: mlsysim schema")
     # the members of a union complain one by one about the same place

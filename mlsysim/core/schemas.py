@@ -94,7 +94,7 @@ def _solution() -> Json:
                     }
                 )
             ),
-            "limits_dropped": _FLAG,
+            "limits_dropped": _list(_TEXT),
             "notes": _list(_TEXT),
             "engine": _object(
                 {

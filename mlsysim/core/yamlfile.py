@@ -120,7 +120,8 @@ def _check_events(text: str, name: str) -> None:
     texts, lists and mappings.
     """
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+    for event in events:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -136,7 +137,9 @@ def _check_events(text: str, name: str) -> None:
             )
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_TEXT:
             raise InputError(
-                f"a value of {len(event.value):,} characters", where=where, hint=f"at most {MAX_TEXT:,} are read"
+                f"a value of {len(event.value):,} characters",
+                where=where,
+                hint=f"at most {MAX_TEXT:,} are read",
             )
 
 

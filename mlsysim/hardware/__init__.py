@@ -83,7 +83,10 @@ class Price(Record):
 
 @dataclass(frozen=True, repr=False)
 class Hardware(Entry):
-    """An accelerator: rates, memory, links, power and price."""
+    """An accelerator: rates, memory, links, power and price.
+
+    ``setting`` is where it is used; the folder says it if the entry does not.
+    """
 
     vendor: str = text(required=True)
     scope: str = text(choices=("chip", "module", "board", "wafer", "rack"))
@@ -99,6 +102,7 @@ class Hardware(Entry):
     price: Price | None = part(Price)
     embodied_carbon: Value | None = number("kgCO2e")
     node: str = text()
+    setting: str = text(choices=("cloud", "workstation", "edge", "mobile", "tiny"))
 
     def rate(self, precision: str) -> Value:
         """Return the dense peak rate in FLOP/s for a number format.
@@ -118,7 +122,17 @@ class Hardware(Entry):
     @property
     def in_server(self) -> bool:
         """Whether it stands in a server or workstation, under a GPU or TPU runtime."""
-        return self.group not in ("edge", "mobile", "tiny")
+        return (self.setting or self.group) not in ("edge", "mobile", "tiny")
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether it is a microcontroller: no operating system, weights in flash where it has some."""
+        return (self.setting or self.group) == "tiny"
+
+    @property
+    def is_whole_system(self) -> bool:
+        """Whether the entry is a rack or a wafer: many parts counted as one device."""
+        return self.scope in ("rack", "wafer")
 
     @property
     def usual_precision(self) -> str:

@@ -6,7 +6,7 @@ algorithms that libraries choose from, and a function that takes the best of the
 
 - rings, optimal for large messages: an all-gather or reduce-scatter moves ``(n-1)/n`` of the whole
   through each rank in ``n-1`` hops, an all-reduce is one of each (Patarasuk and Yuan 2009);
-- recursive doubling, the fewest hops for small messages (Thakur 2005, sections 4.1 and 4.5);
+- recursive doubling, the fewest hops for small messages (Thakur 2005, section 4);
 - two binary trees, each rank inner in one and a leaf of the other: few hops at full bandwidth
   (Sanders 2009);
 - two levels, inside the scale-up domain and across domains (Cho 2019, BlueConnect).
@@ -23,7 +23,7 @@ import numpy as np
 from mlsysim.physics.types import Array
 
 # Largest all-gather that MPICH sends by recursive doubling, on all powers of two (Thakur 2005,
-# section 4.1): its pattern has no neighbours, so that longer messages contend [byte].
+# section 4): its pattern has no neighbours, so that longer messages contend [byte].
 SHORT = 512.0 * 1024.0
 
 
@@ -91,7 +91,7 @@ def ring_gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
 def recursive_gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the time of an all-gather by doubling or a reduce-scatter by halving [s].
 
-    ``L alpha + (n-1)/n size beta`` (Thakur 2005, sections 4.1 and 4.2).
+    ``L alpha + (n-1)/n size beta`` (Thakur 2005, section 4).
     """
     return rounds(ranks) * tier.latency + (ranks - 1.0) * (size / (ranks * tier.bandwidth))
 
@@ -102,15 +102,8 @@ def gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
     By recursive doubling up to :data:`SHORT` bytes, round the ring beyond.
     """
     ring = ring_gather_time(size, ranks, tier)
-    # a message that takes as long as SHORT bytes is short: the comparison keeps the unit of time
-    short = size / tier.bandwidth <= _like(SHORT, size) / tier.bandwidth
-    return np.where(short, np.minimum(ring, recursive_gather_time(size, ranks, tier)), ring)
-
-
-def _like(number: float, size: Array) -> Array:
-    """Return a number of bytes in the unit of ``size``, if it has one."""
-    units = getattr(size, "units", None)
-    return number if units is None else number * units
+    doubling = np.minimum(ring, recursive_gather_time(size, ranks, tier))
+    return np.where(np.asarray(size) <= SHORT, doubling, ring)
 
 
 def ring_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
@@ -121,7 +114,7 @@ def ring_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
 def recursive_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the time of an all-reduce that exchanges the whole in each round [s].
 
-    ``L (alpha + size beta)`` (Thakur 2005, section 4.5).
+    ``L (alpha + size beta)`` (Thakur 2005, section 4).
     """
     return rounds(ranks) * (tier.latency + size / tier.bandwidth)
 
@@ -130,7 +123,7 @@ def tree_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the time of an all-reduce up and down two binary trees [s].
 
     Half of the data goes through each tree; a rank sends ``2 size`` in all, as an inner rank of
-    one tree and a leaf of the other (Sanders 2009, section 3). Cut into ``k`` pieces, it takes
+    one tree and a leaf of the other (Sanders 2009). Cut into ``k`` pieces, it takes
     ``(k + 2L - 1)(alpha + 2 size beta / k)``; here ``k`` is the best, and at least 1.
     """
     hops = np.maximum(2.0 * rounds(ranks) - 1.0, 0.0)
@@ -153,7 +146,7 @@ def all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
 def pairwise_all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the time of an all-to-all that sends straight to each peer in turn [s].
 
-    ``(n-1)(alpha + size beta / n)`` (Thakur 2005, section 4.3).
+    ``(n-1)(alpha + size beta / n)`` (Thakur 2005, section 4).
     """
     return (ranks - 1.0) * (size / (ranks * tier.bandwidth) + tier.latency)
 
@@ -161,7 +154,7 @@ def pairwise_all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
 def recursive_all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the time of an all-to-all in which half of the data is passed on in each round [s].
 
-    ``L (alpha + size beta / 2)`` (Bruck 1997; Thakur 2005, section 4.3).
+    ``L (alpha + size beta / 2)`` (Bruck 1997; Thakur 2005, section 4).
     """
     return rounds(ranks) * (tier.latency + size / (2.0 * tier.bandwidth))
 
@@ -232,7 +225,7 @@ def hierarchical_all_to_all_time(size: Array, ranks: Array, stride: Array, netwo
     """Return the best time of an all-to-all over a strided group [s].
 
     Either straight to each peer, on both tiers at once; or in two levels: collected within the
-    domain for the ranks that take it on, then sent across domains (Rajbhandari 2022, section 5.2).
+    domain for the ranks that take it on, then sent across domains (Rajbhandari 2022).
     """
     local = local_ranks(ranks, stride, network)
     across = ranks / local

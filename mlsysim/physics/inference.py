@@ -112,9 +112,7 @@ def prefill_load(m: tf.Transformer, batch: Array, prompt: Array, cached: Array =
     )
 
 
-def tensor_traffic(
-    m: tf.Transformer, tokens: Array, tp: Array, network: net.Network, width: float
-) -> Array:
+def tensor_traffic(m: tf.Transformer, tokens: Array, tp: Array, network: net.Network, width: float) -> Array:
     """Return the time of one layer's all-reduces over ``tp`` accelerators, forward [s].
 
     One after each attention block and one after the MLP (Shoeybi 2019, section 3); where both run

@@ -7,7 +7,6 @@ it holds on average is therefore weighted by how long it stays: long answers cou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -134,6 +133,8 @@ def demand_blocks(b: Batching, preempted: float | None = None) -> Array:
     mean = b.requests * blocks_per_request(b) + shared_blocks(b)
     if preempted is None or not b.paged:
         return mean
+    from statistics import NormalDist  # slow to import, and few plans ask for it
+
     quantile = NormalDist().inv_cdf(1.0 - preempted)
     return mean + quantile * np.sqrt(b.requests) * held_deviation(b.lengths) / b.block
 

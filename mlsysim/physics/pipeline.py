@@ -30,6 +30,15 @@ def in_flight_layers(layers: float, pp: Array, interleave: Array) -> Array:
     return layers_per_stage(layers, pp) * pp * more
 
 
+def last_in_flight_layers(layers: float, pp: Array, interleave: Array) -> Array:
+    """Return for how many layers the last stage holds activations at its fullest.
+
+    One microbatch of its layers; when interleaved, ``(v - 1) p + 1`` microbatches of a chunk, which
+    is the warm-up of the schedule (Narayanan 2021, section 2.2.2).
+    """
+    return layers_per_stage(layers, pp) * ((interleave - 1.0) * pp + 1.0) / interleave
+
+
 def sends(pp: Array, interleave: Array) -> Array:
     """Return the activation and gradient sends of a stage per microbatch and stage, pipelined.
 

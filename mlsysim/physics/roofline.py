@@ -55,17 +55,19 @@ def tile_share(p: Matmul, chip: Chip) -> Array:
     return share * tiles / (np.ceil(tiles / chip.units) * chip.units)
 
 
+def matmul_compute(p: Matmul, chip: Chip) -> Array:
+    """Return the time of a group of matrix products at the achieved rate, padding included [s]."""
+    flops = 2.0 * p.rows * p.inner * p.columns * p.count
+    return flops / (chip.peak * chip.share * tile_share(p, chip))
+
+
 def matmul_time(p: Matmul, chip: Chip, width_bytes: float) -> Array:
     """Return the time of a group of matrix products [s].
 
     The longer of operations at the achieved rate and operands at the achieved bandwidth.
     """
-    flops = 2.0 * p.rows * p.inner * p.columns * p.count
     moved = width_bytes * p.count * (p.rows * p.inner + p.inner * p.columns + p.rows * p.columns)
-    # Few tiles still split along the inner dimension, so a product never uses less than a
-    # tile_share of what one full wave would.
-    compute = flops / (chip.peak * chip.share * tile_share(p, chip))
-    return np.maximum(compute, stream_time(moved, chip)) + chip.launch * np.ceil(p.count)
+    return np.maximum(matmul_compute(p, chip), stream_time(moved, chip)) + chip.launch * np.ceil(p.count)
 
 
 def compute_time(flops: Array, chip: Chip) -> Array:

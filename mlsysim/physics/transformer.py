@@ -170,6 +170,29 @@ def attention_flops(m: Transformer, tokens: Array, span: Array) -> Array:
     return m.attention_blocks * 2.0 * tokens * span * (m.qk_width + m.v_width)
 
 
+def kv_share(m: Transformer, tp: Array) -> Array:
+    """Return the share of keys and values that a tensor-parallel rank holds.
+
+    Beyond one KV head a rank, heads are replicated (Pope 2023, section 3.3). Latent attention has a
+    key and a value for every query head.
+    """
+    return 1.0 / tp if m.kv_rank else np.maximum(1.0 / tp, 1.0 / m.kv_heads)
+
+
+def kv_params(m: Transformer) -> float:
+    """Return the parameters of one layer's key and value projections [param]."""
+    return 0.0 if m.kv_rank else m.attention_blocks * 2.0 * m.hidden * m.kv_width
+
+
+def all_reduces(m: Transformer) -> float:
+    """Return how often a layer's pass sums over its tensor-parallel ranks.
+
+    Once after attention and once after the MLP (Shoeybi 2019, section 3); a parallel block sums both
+    at once (Chowdhery 2022, section 2).
+    """
+    return m.attention_blocks if m.norms < 2.0 else 1.0 + m.attention_blocks
+
+
 def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[Matmul]:
     """Return the matrix products of an average layer on one rank, forward.
 
@@ -191,7 +214,8 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
         else:
             products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n))
     else:
-        products = [Matmul(tokens, m.hidden, (m.qk_width + 2.0 * m.kv_width) / tp, n)]
+        columns = m.qk_width / tp + 2.0 * m.kv_width * kv_share(m, tp)
+        products = [Matmul(tokens, m.hidden, columns, n)]
     products.append(Matmul(tokens, m.v_width / tp, m.hidden, n))
     if m.moe_share < 1.0:
         products += _mlp(m, tokens, m.ffn / tp, 1.0 - m.moe_share)
@@ -235,7 +259,7 @@ def elementwise_bytes(
     """
     shared = np.where(sequence_parallel, tp, 1.0)
     norms = 3.0 * (m.norms + m.attention_blocks - 1.0) * m.hidden / shared
-    rope = 2.0 * m.attention_blocks * (m.qk_width + m.kv_width) / tp
+    rope = 2.0 * m.attention_blocks * (m.qk_width / tp + m.kv_width * kv_share(m, tp))
     per_inner = (3.0 if m.gated else 2.0) / tp
     inner = (1.0 - m.moe_share) * m.ffn + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn
     # an expert layer also gathers its token copies and scatters them back
@@ -281,15 +305,12 @@ def activation_bytes(
     shared = np.where(sequence_parallel, tp, 1.0)
     masks = 2.0 if dropout else 0.0
     outside = (m.norms + 1.0 + n) * m.hidden * width_bytes + masks * m.hidden
-    heads = (
-        (m.qk_width + m.kv_width + 2.0 * m.v_width)
-        if m.kv_rank
-        else (m.qk_width + 2.0 * m.kv_width + m.v_width)
-    )
+    values = m.v_width if m.kv_rank else m.kv_width
+    heads = (m.qk_width + m.v_width) / tp + (m.kv_width + values) * kv_share(m, tp)
     per_inner = 3.0 if m.gated else 2.0
     inner = (1.0 - m.moe_share) * m.ffn + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn
     copies = m.moe_share * m.experts_active * m.hidden
-    kept = tokens * (outside / shared + width_bytes * (n * heads + per_inner * inner + copies) / tp)
+    kept = tokens * (outside / shared + width_bytes * (n * heads + (per_inner * inner + copies) / tp))
     # softmax output, its mask, and the dropped-out scores: 2 + 1 + 2 bytes in the paper
     scores = n * (2.0 * width_bytes + 1.0 if dropout else width_bytes) * m.heads * seq_len * tokens / tp
     stored_scores = 0.0 * scores if fused_attention else np.where(recompute == 0, scores, 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlsysim.core.errors import unknown
 from mlsysim.core.provenance import Value
 from mlsysim.core.records import Entry, number, text
 from mlsysim.core.registry import Catalog
@@ -67,14 +68,24 @@ CATALOG: Catalog[Entry] = Catalog(
 
 
 def node(name: str) -> Node:
-    """Return a server by name."""
+    """Return a server by name.
+
+    Raises:
+        UnknownNameError: naming the nearest servers.
+    """
     entry = CATALOG.get(name)
-    assert isinstance(entry, Node), f"{entry.name} is no server"
+    if not isinstance(entry, Node):
+        raise unknown("server", name, CATALOG.names("nodes"), "mlsysim zoo systems --filter nodes")
     return entry
 
 
 def fabric(name: str) -> Fabric:
-    """Return a fabric by name."""
+    """Return a fabric by name.
+
+    Raises:
+        UnknownNameError: naming the nearest fabrics.
+    """
     entry = CATALOG.get(name)
-    assert isinstance(entry, Fabric), f"{entry.name} is no fabric"
+    if not isinstance(entry, Fabric):
+        raise unknown("fabric", name, CATALOG.names("fabrics"), "mlsysim zoo systems --filter fabrics")
     return entry

@@ -43,6 +43,9 @@ class State:
         memory: held by the fullest accelerator; ``state``, ``activations``, ``cache`` and
             ``reserve`` are its parts.
         capacity: of one accelerator.
+        weights, flash: of a microcontroller that keeps its weights in flash; None elsewhere.
+        mfu_flops: operations by the convention of published MFU figures, which counts attention over
+            the whole sequence (Chowdhery 2022, appendix B).
         tokens, samples: of one step, over all accelerators; tokens is 0 where there are none.
         tensor_ranks: accelerators that share each layer's matrices.
         domain: accelerators of one scale-up domain.
@@ -75,6 +78,9 @@ class State:
     bill: Bill
     duration: float
     limits: Limits
+    mfu_flops: float
+    weights: Array | None = None
+    flash: float | None = None
 
 
 @dataclass(frozen=True)

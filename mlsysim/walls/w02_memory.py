@@ -20,7 +20,11 @@ class Memory(Wall):
 
     def rows(self, s: State) -> tuple[Row, ...]:
         """Compare capacity on the fullest accelerator, and traffic over the step."""
+        flash = ()
+        if s.flash is not None:
+            flash = (Row(s.weights, s.flash, "GiB", "weights in flash", hard=True),)
         return (
+            *flash,
             Row(s.memory, s.capacity, "GiB", "held on the fullest accelerator", hard=True),
             Row(
                 (s.stream + s.update) * s.bandwidth,

@@ -14,8 +14,15 @@ from mlsysim.physics import transformer as tf
 from mlsysim.physics.operations import Bill, Fleet, Site, bill, model_flops_utilization, taxed
 
 HOUR, DAY, YEAR, KWH = 3600.0, 86400.0, 31_557_600.0, 3.6e6
-FLEET = Fleet(units=8.0, power=1000.0, price=30_000.0, rent=3.0 / HOUR, embodied=150.0, lifetime=5 * YEAR,
-              upkeep=0.02 / YEAR)
+FLEET = Fleet(
+    units=8.0,
+    power=1000.0,
+    price=30_000.0,
+    rent=3.0 / HOUR,
+    embodied=150.0,
+    lifetime=5 * YEAR,
+    upkeep=0.02 / YEAR,
+)
 SITE = Site(price=0.10 / KWH, carbon_intensity=0.4 / KWH, pue=1.25, wue=0.5 / KWH, grid_water=3.0 / KWH)
 
 
@@ -31,8 +38,15 @@ def energy_bill(kwh: float, **site: float) -> Bill:
 
 def test_bloom():
     """Luccioni 2022: 1,082,990 GPU-hours at 400 W are 433,196 kWh and, at 57 g/kWh, 24.69 t."""
-    fleet = Fleet(units=1.0, power=400.0, price=0.0, rent=0.0, embodied=150.0 + 2500.0 / 8,
-                  lifetime=0.85 * 6 * YEAR, upkeep=0.0)
+    fleet = Fleet(
+        units=1.0,
+        power=400.0,
+        price=0.0,
+        rent=0.0,
+        embodied=150.0 + 2500.0 / 8,
+        lifetime=0.85 * 6 * YEAR,
+        upkeep=0.0,
+    )
     run = bill(fleet, Site(0.0, 0.057 / KWH, 1.0, 0.0, 0.0), 1_082_990 * HOUR, rented=False)
     assert run.energy / KWH == pytest.approx(433_196, rel=1e-9)
     assert round(run.operational_carbon / 1e3, 2) == 24.69
@@ -41,8 +55,9 @@ def test_bloom():
     assert run.carbon == run.operational_carbon + run.embodied_carbon
 
 
-@pytest.mark.parametrize(("megawatt_hours", "kg_a_kwh", "tonnes"), [
-    (1287, 0.429, 552.1), (85.7, 0.545, 46.7)])  # GPT-3 and T5, Patterson 2021, table 4
+@pytest.mark.parametrize(
+    ("megawatt_hours", "kg_a_kwh", "tonnes"), [(1287, 0.429, 552.1), (85.7, 0.545, 46.7)]
+)  # GPT-3 and T5, Patterson 2021, table 4
 def test_gross_carbon_of_patterson(megawatt_hours, kg_a_kwh, tonnes):
     carbon = energy_bill(1e3 * megawatt_hours, carbon_intensity=kg_a_kwh / KWH).carbon
     assert round(carbon / 1e3, 1) == tonnes
@@ -129,12 +144,21 @@ def test_no_time_takes_nothing_but_the_purchase():
 
 
 def test_arrays_over_regions_agree_with_scalars():
-    regions = Site(price=np.array([1e-8, 3e-8]), carbon_intensity=np.array([1e-9, 1e-7]),
-                   pue=np.array([1.1, 1.5]), wue=np.array([0.0, 1e-7]), grid_water=np.array([1e-6, 0.0]))
+    regions = Site(
+        price=np.array([1e-8, 3e-8]),
+        carbon_intensity=np.array([1e-9, 1e-7]),
+        pue=np.array([1.1, 1.5]),
+        wue=np.array([0.0, 1e-7]),
+        grid_water=np.array([1e-6, 0.0]),
+    )
     many = bill(FLEET, regions, DAY, rented=False)
     for i in range(2):
-        here = Site(*(float(getattr(regions, f)[i]) for f in
-                      ("price", "carbon_intensity", "pue", "wue", "grid_water")))
+        here = Site(
+            *(
+                float(getattr(regions, f)[i])
+                for f in ("price", "carbon_intensity", "pue", "wue", "grid_water")
+            )
+        )
         one = bill(FLEET, here, DAY, rented=False)
         for name in ("carbon", "water", "tco", "energy", "embodied_carbon", "capital"):
             assert getattr(many, name)[i] == getattr(one, name), name
@@ -143,16 +167,24 @@ def test_arrays_over_regions_agree_with_scalars():
 # -- utilization ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "batch", "accelerators", "seconds", "percent"), [
-    # Korthikanti 2022, table 5: iteration time and MFU on A100 of 312 TFLOP/s
-    ("22B", 4, 8, 1.10, 41.5), ("175B", 64, 64, 13.75, 51.4), ("530B", 280, 280, 37.83, 56.0),
-    ("1T", 512, 512, 71.49, 56.3)])
+@pytest.mark.parametrize(
+    ("name", "batch", "accelerators", "seconds", "percent"),
+    [
+        # Korthikanti 2022, table 5: iteration time and MFU on A100 of 312 TFLOP/s
+        ("22B", 4, 8, 1.10, 41.5),
+        ("175B", 64, 64, 13.75, 51.4),
+        ("530B", 280, 280, 37.83, 56.0),
+        ("1T", 512, 512, 71.49, 56.3),
+    ],
+)
 def test_utilization_of_korthikanti(name, batch, accelerators, seconds, percent):
     """The seconds are printed to a hundredth: 41.5 must lie between 1.095 s and 1.105 s."""
     model, _ = KORTHIKANTI[name]
     flops = 3.0 * tf.forward_flops(model, batch * 2048.0, 2048.0)
-    low, high = (100 * model_flops_utilization(flops, t, float(accelerators), 312e12)
-                 for t in (seconds + 0.005, seconds - 0.005))
+    low, high = (
+        100 * model_flops_utilization(flops, t, float(accelerators), 312e12)
+        for t in (seconds + 0.005, seconds - 0.005)
+    )
     assert low - 0.05 <= percent <= high + 0.05
 
 
@@ -161,8 +193,17 @@ def test_utilization_of_palm():
 
     46.2% with attention, 45.7% without: 6N + 12 L H Q T operations a token.
     """
-    palm = tf.Transformer(layers=118.0, hidden=18432.0, ffn=73728.0, heads=48.0, kv_heads=1.0, head_dim=256.0,
-                          vocab=256_000.0, tied=True, norm_width=0.0)
+    palm = tf.Transformer(
+        layers=118.0,
+        hidden=18432.0,
+        ffn=73728.0,
+        heads=48.0,
+        kv_heads=1.0,
+        head_dim=256.0,
+        vocab=256_000.0,
+        tied=True,
+        norm_width=0.0,
+    )
     attention = 3.0 * (tf.forward_flops(palm, 1.0, 2048.0) - tf.forward_flops(palm, 1.0, 0.0))
     assert attention == pytest.approx(12 * 118 * 48 * 256 * 2048, rel=1e-9)
     for span, percent in ((2048.0, 46.2), (0.0, 45.7)):

@@ -34,8 +34,9 @@ def test_ridge():
     assert round(roofline.ridge(h100)) == 295
 
 
-@pytest.mark.parametrize(("columns", "printed", "bound"),
-                         [(128.0, 124.1, "memory"), (8192.0, 2730.7, "math")])
+@pytest.mark.parametrize(
+    ("columns", "printed", "bound"), [(128.0, 124.1, "memory"), (8192.0, 2730.7, "math")]
+)
 def test_intensity_of_the_guide(columns, printed, bound):
     """Section 2 of the guide: 8192 x 128 x 8192 is memory-limited on a V100, 8192^3 is not."""
     p = Matmul(8192.0, 8192.0, columns)
@@ -69,8 +70,9 @@ def tiled(rows: float, columns: float, units: float = 0.0) -> float:
 def test_tile_quantization_of_the_guide():
     """256 x 256 fills four 128 x 128 tiles; 256 x 257 takes six, half as much again, for 0.39% more."""
     assert tiled(256.0, 256.0) == 1.0
-    even, odd = (roofline.matmul_time(Matmul(256.0, 1024.0, n), replace(TILED, units=0.0), 2.0)
-                 for n in (256.0, 257.0))
+    even, odd = (
+        roofline.matmul_time(Matmul(256.0, 1024.0, n), replace(TILED, units=0.0), 2.0) for n in (256.0, 257.0)
+    )
     assert odd / even == pytest.approx(1.5, rel=1e-12)
     assert tiled(256.0, 257.0) == pytest.approx(256 * 257 / (6 * 128 * 128), rel=1e-12)
 
@@ -129,17 +131,22 @@ def test_quantization_never_speeds_up(rows, inner, columns):
 def test_a_better_chip_is_never_slower(rows, inner, columns, factor):
     p = Matmul(float(rows), float(inner), float(columns))
     base = roofline.matmul_time(p, H100, 2.0)
-    for better in (replace(H100, peak=factor * H100.peak), replace(H100, bandwidth=factor * H100.bandwidth),
-                   replace(H100, launch=H100.launch / factor)):
+    for better in (
+        replace(H100, peak=factor * H100.peak),
+        replace(H100, bandwidth=factor * H100.bandwidth),
+        replace(H100, launch=H100.launch / factor),
+    ):
         assert roofline.matmul_time(p, better, 2.0) <= base * (1 + 1e-12)
 
 
 @given(rows=sizes, inner=sizes, columns=sizes, more=st.integers(0, 500))
 def test_a_larger_product_never_takes_less_time(rows, inner, columns, more):
     base = roofline.matmul_time(Matmul(float(rows), float(inner), float(columns)), H100, 2.0)
-    for p in (Matmul(float(rows + more), float(inner), float(columns)),
-              Matmul(float(rows), float(inner + more), float(columns)),
-              Matmul(float(rows), float(inner), float(columns + more))):
+    for p in (
+        Matmul(float(rows + more), float(inner), float(columns)),
+        Matmul(float(rows), float(inner + more), float(columns)),
+        Matmul(float(rows), float(inner), float(columns + more)),
+    ):
         assert roofline.matmul_time(p, H100, 2.0) >= base * (1 - 1e-12)
 
 
@@ -147,6 +154,8 @@ def test_arrays_agree_with_scalars():
     rows, columns = np.array([1.0, 100.0, 4096.0, 130.0]), np.array([7.0, 128.0, 14336.0, 40_000.0])
     count = np.array([1.0, 2.0, 1.0, 0.5])
     many = roofline.matmul_time(Matmul(rows, 512.0, columns, count), H100, 2.0)
-    one = [float(roofline.matmul_time(Matmul(r, 512.0, c, n), H100, 2.0))
-           for r, c, n in zip(rows, columns, count, strict=True)]
+    one = [
+        float(roofline.matmul_time(Matmul(r, 512.0, c, n), H100, 2.0))
+        for r, c, n in zip(rows, columns, count, strict=True)
+    ]
     assert many.tolist() == one

@@ -24,19 +24,36 @@ from physics_cases import (
 
 from mlsysim.physics import transformer as tf
 
-ZOO = {"gpt": gpt(24.0, 2304.0, 24.0), "llama": LLAMA3_8B, "mixtral": MIXTRAL_8X7B, "deepseek": DEEPSEEK_V3,
-       "window": replace(LLAMA3_8B, window=4096.0), "encoder": gpt(24.0, 1024.0, 16.0, causal=False)}
+ZOO = {
+    "gpt": gpt(24.0, 2304.0, 24.0),
+    "llama": LLAMA3_8B,
+    "mixtral": MIXTRAL_8X7B,
+    "deepseek": DEEPSEEK_V3,
+    "window": replace(LLAMA3_8B, window=4096.0),
+    "encoder": gpt(24.0, 1024.0, 16.0, causal=False),
+}
 NONE, SELECTIVE, FULL = range(3)
 
 
 # -- parameters ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("billions", "hidden", "layers", "heads"), [
-    # Narayanan 2021, table 1
-    (1.7, 2304, 24, 24), (3.6, 3072, 30, 32), (7.5, 4096, 36, 32), (18.4, 6144, 40, 48),
-    (39.1, 8192, 48, 64), (76.1, 10240, 60, 80), (145.6, 12288, 80, 96), (310.1, 16384, 96, 128),
-    (529.6, 20480, 105, 128), (1008.0, 25600, 128, 160)])
+@pytest.mark.parametrize(
+    ("billions", "hidden", "layers", "heads"),
+    [
+        # Narayanan 2021, table 1
+        (1.7, 2304, 24, 24),
+        (3.6, 3072, 30, 32),
+        (7.5, 4096, 36, 32),
+        (18.4, 6144, 40, 48),
+        (39.1, 8192, 48, 64),
+        (76.1, 10240, 60, 80),
+        (145.6, 12288, 80, 96),
+        (310.1, 16384, 96, 128),
+        (529.6, 20480, 105, 128),
+        (1008.0, 25600, 128, 160),
+    ],
+)
 def test_megatron_models_have_the_printed_parameters(billions, hidden, layers, heads):
     params = tf.total_params(gpt(float(layers), float(hidden), float(heads)))
     assert round(params / 1e9, 1) == billions
@@ -46,10 +63,18 @@ def test_megatron_models_have_the_printed_parameters(billions, hidden, layers, h
     assert params == equation + 2 * hidden
 
 
-@pytest.mark.parametrize(("model", "count"), [
-    # parameters of the released checkpoints
-    (LLAMA2_7B, 6_738_415_616), (LLAMA3_8B, 8_030_261_248), (LLAMA3_70B, 70_553_706_496),
-    (LLAMA3_405B, 405_853_388_800), (MIXTRAL_8X7B, 46_702_792_704), (QWEN25_72B, 72_706_203_648)])
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [
+        # parameters of the released checkpoints
+        (LLAMA2_7B, 6_738_415_616),
+        (LLAMA3_8B, 8_030_261_248),
+        (LLAMA3_70B, 70_553_706_496),
+        (LLAMA3_405B, 405_853_388_800),
+        (MIXTRAL_8X7B, 46_702_792_704),
+        (QWEN25_72B, 72_706_203_648),
+    ],
+)
 def test_released_checkpoints_have_their_parameters(model, count):
     assert tf.total_params(model) == count
 
@@ -60,12 +85,23 @@ def test_gpt3_has_the_printed_parameters():
     assert round(tf.total_params(gpt3) / 1e6, -2) == 174_600
 
 
-@pytest.mark.parametrize(("printed", "layers", "hidden", "heads"),
-                         [(8.63, 32, 4096, 16), (62.50, 64, 8192, 32), (540.35, 118, 18432, 48)])
+@pytest.mark.parametrize(
+    ("printed", "layers", "hidden", "heads"),
+    [(8.63, 32, 4096, 16), (62.50, 64, 8192, 32), (540.35, 118, 18432, 48)],
+)
 def test_palm_models_have_the_printed_parameters(printed, layers, hidden, heads):
     """Chowdhery 2022, table 1: SwiGLU of 4h, one KV head, heads of 256; matrices only."""
-    palm = tf.Transformer(layers=float(layers), hidden=float(hidden), ffn=4.0 * hidden, heads=float(heads),
-                          kv_heads=1.0, head_dim=256.0, vocab=256_000.0, tied=True, norm_width=0.0)
+    palm = tf.Transformer(
+        layers=float(layers),
+        hidden=float(hidden),
+        ffn=4.0 * hidden,
+        heads=float(heads),
+        kv_heads=1.0,
+        head_dim=256.0,
+        vocab=256_000.0,
+        tied=True,
+        norm_width=0.0,
+    )
     # q and output 2 x h x 256 a, key and value 2 x h x 256, gated MLP 3 x h x 4h, embedding once
     by_hand = layers * hidden * (512 * heads + 512 + 12 * hidden) + 256_000 * hidden
     assert tf.total_params(palm) == by_hand
@@ -85,10 +121,9 @@ def test_deepseek_v3_has_671b_and_activates_37b():
     """DeepSeek-AI 2024 (V3), section 4.2: 671B, 37B for each token (input embedding apart)."""
     total = tf.total_params(DEEPSEEK_V3)
     # by hand: latent attention of a layer with the norms of its latents
-    attention = (7168 * 1536 + 1536 + 1536 * 128 * 192 + 7168 * 576 + 512 + 512 * 128 * 256
-                 + 128 * 128 * 7168)
+    attention = 7168 * 1536 + 1536 + 1536 * 128 * 192 + 7168 * 576 + 512 + 512 * 128 * 256 + 128 * 128 * 7168
     expert = 3 * 7168 * 2048
-    layers = (61 * (attention + 2 * 7168) + 3 * 3 * 7168 * 18432 + 58 * (257 * expert + 7168 * 256))
+    layers = 61 * (attention + 2 * 7168) + 3 * 3 * 7168 * 18432 + 58 * (257 * expert + 7168 * 256)
     assert total == layers + 2 * 129280 * 7168 + 7168
     assert round(total / 1e9) == 671
     assert round((tf.active_params(DEEPSEEK_V3) - tf.embedding_params(DEEPSEEK_V3)) / 1e9) == 37
@@ -113,7 +148,7 @@ def test_all_experts_active_is_all_parameters():
 def test_latent_attention_without_query_compression(ranks, heads):
     """Without q_rank, queries come straight from the hidden state (V2 Lite)."""
     lite = replace(DEEPSEEK_V3, q_rank=0.0, kv_rank=float(ranks), heads=heads)
-    by_hand = (7168 * heads * 192 + 7168 * (ranks + 64) + ranks + ranks * heads * 256 + heads * 128 * 7168)
+    by_hand = 7168 * heads * 192 + 7168 * (ranks + 64) + ranks + ranks * heads * 256 + heads * 128 * 7168
     assert tf.attention_params(lite) == by_hand
 
 
@@ -145,9 +180,13 @@ def test_two_operations_a_matrix_parameter_and_token():
     assert tf.forward_flops(LLAMA3_8B, 1.0, 0.0) == 2 * matrices
 
 
-@pytest.mark.parametrize(("model", "tokens", "printed"), [
-    (gpt(96.0, 12288.0, 96.0, vocab=50257.0), 300e9, "3.14e+23"),  # Brown 2020, table D.1
-    (LLAMA3_405B, 15.6e12, "3.8e+25")])  # Llama team 2024, section 1
+@pytest.mark.parametrize(
+    ("model", "tokens", "printed"),
+    [
+        (gpt(96.0, 12288.0, 96.0, vocab=50257.0), 300e9, "3.14e+23"),  # Brown 2020, table D.1
+        (LLAMA3_405B, 15.6e12, "3.8e+25"),
+    ],
+)  # Llama team 2024, section 1
 def test_training_operations_of_published_runs(model, tokens, printed):
     digits = len(printed.split("e")[0]) - 2
     assert f"{3.0 * tf.forward_flops(model, tokens, 0.0):.{digits}e}" == printed
@@ -197,8 +236,12 @@ def test_a_window_never_attends_to_more(length, window):
 @pytest.mark.parametrize("tp", [2.0, 4.0, 8.0])
 def test_tensor_parallel_ranks_share_the_work(name, tp):
     def work(ranks: float) -> float:
-        return sum(p.rows * p.inner * p.columns * p.count
-                   for p in tf.layer_matmuls(ZOO[name], 64.0, ranks, 1.0) if p.columns != ZOO[name].experts)
+        return sum(
+            p.rows * p.inner * p.columns * p.count
+            for p in tf.layer_matmuls(ZOO[name], 64.0, ranks, 1.0)
+            if p.columns != ZOO[name].experts
+        )
+
     assert tp * work(tp) == pytest.approx(work(1.0), rel=1e-12)
 
 
@@ -221,6 +264,23 @@ def test_operations_are_linear_in_tokens_and_span(tokens, span, name):
     assert one - tf.forward_flops(model, 1.0, 0.0) == pytest.approx(slope * span, rel=1e-6, abs=1e-3 * one)
 
 
+@pytest.mark.parametrize(
+    ("model", "tp", "share"),
+    [
+        (LLAMA3_8B, 8, 1 / 8),
+        (LLAMA3_8B, 16, 1 / 8),
+        (replace(LLAMA3_8B, kv_heads=1.0), 8, 1.0),
+        (DEEPSEEK_V3, 128, 1 / 128),
+    ],
+)
+def test_kv_heads_are_replicated_beyond_one_a_rank(model, tp, share):
+    """Pope 2023, section 3.3: a single shared head is on every rank."""
+    assert tf.kv_share(model, float(tp)) == share
+    if not model.kv_rank:
+        qkv = tf.layer_matmuls(model, 1.0, float(tp), 1.0)[0]
+        assert qkv.columns == model.heads * 128 / tp + 2 * model.kv_heads * 128 * share
+
+
 def test_memory_bound_operators_of_a_layer_by_hand():
     """GPT layer in 16 bits: two norms with residuals (read 2, write 1 of h), the activation (read and
     write 4h); positions counted as one read and one write of queries and keys (2 x 2h)."""
@@ -238,8 +298,11 @@ def test_memory_bound_operators_of_a_layer_by_hand():
 
 def activations(model: tf.Transformer, batch: float, t: float, sequence: bool, mode: int) -> float:
     """A layer as the paper has it: dropout, scores stored, s 2048, 16 bits."""
-    return float(tf.activation_bytes(model, batch * 2048.0, 2048.0, t, sequence, mode, fused_attention=False,
-                                     dropout=True))
+    return float(
+        tf.activation_bytes(
+            model, batch * 2048.0, 2048.0, t, sequence, mode, fused_attention=False, dropout=True
+        )
+    )
 
 
 @pytest.mark.parametrize("name", KORTHIKANTI)
@@ -247,9 +310,14 @@ def test_activations_of_table_2(name):
     model, batch = KORTHIKANTI[name]
     s, b, h, a, t = 2048, batch, model.hidden, model.heads, 8
     sbh, scores = s * b * h, 5 * a * s / h
-    table = {(1, False, NONE): sbh * (34 + scores), (t, False, NONE): sbh * (10 + 24 / t + scores / t),
-             (t, True, NONE): sbh * (34 / t + scores / t), (t, False, SELECTIVE): sbh * (10 + 24 / t),
-             (t, True, SELECTIVE): sbh * 34 / t, (t, False, FULL): 2 * sbh}
+    table = {
+        (1, False, NONE): sbh * (34 + scores),
+        (t, False, NONE): sbh * (10 + 24 / t + scores / t),
+        (t, True, NONE): sbh * (34 / t + scores / t),
+        (t, False, SELECTIVE): sbh * (10 + 24 / t),
+        (t, True, SELECTIVE): sbh * 34 / t,
+        (t, False, FULL): 2 * sbh,
+    }
     for (ranks, sequence, mode), printed in table.items():
         assert activations(model, b, float(ranks), sequence, mode) == pytest.approx(printed, rel=1e-12)
 
@@ -275,10 +343,17 @@ def test_both_techniques_save_five_times(name, times):
     assert both / activations(model, batch, 8.0, False, FULL) == 2.125
 
 
-@pytest.mark.parametrize(("name", "gigabytes"), [
-    # sbhL / 8 x (34 + 5as/h) by hand: sbh of 50,331,648, 25,165,824, 41,943,040 and 52,428,800
-    # times 48 x 140.667, 96 x 114, 105 x 98 and 128 x 98, over 8
-    ("22B", 42.480), ("175B", 34.427), ("530B", 53.949), ("1T", 82.208)])
+@pytest.mark.parametrize(
+    ("name", "gigabytes"),
+    [
+        # sbhL / 8 x (34 + 5as/h) by hand: sbh of 50,331,648, 25,165,824, 41,943,040 and 52,428,800
+        # times 48 x 140.667, 96 x 114, 105 x 98 and 128 x 98, over 8
+        ("22B", 42.480),
+        ("175B", 34.427),
+        ("530B", 53.949),
+        ("1T", 82.208),
+    ],
+)
 def test_activations_of_the_first_stage(name, gigabytes):
     """Section 4.2.3: the first stage keeps as many as the whole model, whatever the stages."""
     model, batch = KORTHIKANTI[name]
@@ -315,13 +390,23 @@ def test_grouped_queries_and_gates_by_hand():
 
 
 @settings(max_examples=200)
-@given(name=st.sampled_from(sorted(ZOO)), tokens=st.sampled_from([1.0, 100.0, 8192.0]),
-       seq_len=st.sampled_from([1.0, 512.0, 65536.0]), tp=st.sampled_from([1.0, 2.0, 4.0, 8.0]),
-       sequence=st.booleans(), fused=st.booleans(), dropout=st.booleans())
+@given(
+    name=st.sampled_from(sorted(ZOO)),
+    tokens=st.sampled_from([1.0, 100.0, 8192.0]),
+    seq_len=st.sampled_from([1.0, 512.0, 65536.0]),
+    tp=st.sampled_from([1.0, 2.0, 4.0, 8.0]),
+    sequence=st.booleans(),
+    fused=st.booleans(),
+    dropout=st.booleans(),
+)
 def test_recomputation_and_splitting_never_keep_more(name, tokens, seq_len, tp, sequence, fused, dropout):
     def kept(mode: int, ranks: float = tp, split: bool = sequence) -> float:
-        return float(tf.activation_bytes(ZOO[name], tokens, seq_len, ranks, split, mode,
-                                         fused_attention=fused, dropout=dropout))
+        return float(
+            tf.activation_bytes(
+                ZOO[name], tokens, seq_len, ranks, split, mode, fused_attention=fused, dropout=dropout
+            )
+        )
+
     assert 0 < kept(FULL) <= kept(SELECTIVE) <= kept(NONE)
     for mode in (NONE, SELECTIVE, FULL):
         assert kept(mode, 2.0 * tp) <= kept(mode)
@@ -334,21 +419,30 @@ def test_arrays_agree_with_scalars():
     sequence = np.array([False, True, True, False])
     mode = np.array([0, 1, 2, 0])
     for name, model in ZOO.items():
-        many = tf.activation_bytes(model, 4096.0, 2048.0, tp, sequence, mode, fused_attention=False,
-                                   dropout=True)
-        one = [float(tf.activation_bytes(model, 4096.0, 2048.0, *p, fused_attention=False, dropout=True))
-               for p in zip(tp, sequence, mode, strict=True)]
+        many = tf.activation_bytes(
+            model, 4096.0, 2048.0, tp, sequence, mode, fused_attention=False, dropout=True
+        )
+        one = [
+            float(tf.activation_bytes(model, 4096.0, 2048.0, *p, fused_attention=False, dropout=True))
+            for p in zip(tp, sequence, mode, strict=True)
+        ]
         assert many.tolist() == one, name
 
 
 # -- cache ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("model", "size"), [
-    (LLAMA2_7B, 512 * 1024),  # half a MiB a token: 2 x 32 layers x 4096 x 2 bytes
-    (LLAMA3_8B, 128 * 1024),
-    # DeepSeek-AI 2025, "Insights into DeepSeek-V3", table 1: 70.272, 327.680 and 516.096 KB
-    (DEEPSEEK_V3, 70_272), (QWEN25_72B, 327_680), (LLAMA3_405B, 516_096)])
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [
+        (LLAMA2_7B, 512 * 1024),  # half a MiB a token: 2 x 32 layers x 4096 x 2 bytes
+        (LLAMA3_8B, 128 * 1024),
+        # DeepSeek-AI 2025, "Insights into DeepSeek-V3", table 1: 70.272, 327.680 and 516.096 KB
+        (DEEPSEEK_V3, 70_272),
+        (QWEN25_72B, 327_680),
+        (LLAMA3_405B, 516_096),
+    ],
+)
 def test_cache_of_a_token_in_16_bits(model, size):
     assert tf.kv_bytes_per_token(model, 2.0) == size
 
@@ -360,8 +454,9 @@ def test_latent_cache_is_nine_halves_of_a_head():
 
 def test_cache_of_a_multihead_palm():
     """Pope 2023, section 1: 3 TB at batch 512 and context 2048 (48 heads of 128, 118 layers)."""
-    palm = tf.Transformer(layers=118.0, hidden=18432.0, ffn=73728.0, heads=48.0, kv_heads=48.0,
-                          head_dim=128.0, vocab=256_000.0)
+    palm = tf.Transformer(
+        layers=118.0, hidden=18432.0, ffn=73728.0, heads=48.0, kv_heads=48.0, head_dim=128.0, vocab=256_000.0
+    )
     assert round(512 * 2048 * tf.kv_bytes_per_token(palm, 2.0) / 1e12) == 3
     # one shared head needs 48 times less
     assert tf.kv_bytes_per_token(palm, 2.0) == 48 * tf.kv_bytes_per_token(replace(palm, kv_heads=1.0), 2.0)

@@ -8,7 +8,8 @@ from mlsysim.core import text, units
 
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
-    from mlsysim.core.solver.optimizers import Conflict, Optimization
+    from mlsysim.core.solver.optimization import Optimization
+    from mlsysim.core.solver.search import Conflict
 
 _ROWS = (
     ("step time", "performance.latency", "ms"),
@@ -19,6 +20,9 @@ _ROWS = (
     ("carbon", "macro.carbon_tco2e", "tCO2e"),
     ("water", "macro.water_l", "L"),
 )
+
+
+_ENGINES = {"highs": "HiGHS", "exhaustive": "enumeration"}
 
 
 def render(o: Optimization) -> str:
@@ -111,19 +115,23 @@ def _dropped(o: Optimization) -> str:
     if not o.dropped:
         return ""
     names = "; ".join(f"{c.name} ({needs(c)})" for c in o.conflict) or "the plan's limits"
-    together = " together" if len(o.conflict) > 1 else ""
+    together = " together" if len(o.conflict) > len(o.dropped) else ""
+    given_up = "it" if len(o.dropped) == 1 else "them"
     return (
         f"No plan keeps every limit: {names} cannot hold{together} (proven). "
-        "This is the best plan without the plan's own limits."
+        f"This is the best plan without {given_up}."
     )
 
 
 def _because(o: Optimization) -> str:
-    binding = [w for w in o.evaluation.walls if w.status == "binding"]
-    if not binding or o.problem_name != "parallelism":
+    if o.problem_name != "parallelism":
         return ""
+    binding = [w for w in o.evaluation.walls if w.status == "binding" and not w.by_construction]
     words = [f"{w.wall.name} ({1 - (w.headroom or 0):.0%})" for w in binding]
-    return f"Because: {' and '.join(words)} bind{'s' if len(words) == 1 else ''}."
+    time = f"the time goes to {o.evaluation.bottleneck}"
+    if not words:
+        return f"Because: {time}."
+    return f"Because: {' and '.join(words)} bind{'s' if len(words) == 1 else ''}; {time}."
 
 
 def _proof(o: Optimization) -> str:
@@ -138,9 +146,9 @@ def _proof(o: Optimization) -> str:
     seconds = out.seconds + o.solved.presolve_seconds
     return (
         f"Proof: {value}, bound {bound}, gap {gap}; "
-        f"{o.space_size:,.0f} {'layouts' if o.problem_name == 'parallelism' else 'regions'}, "
-        f"{out.variables} variables and {out.rows} rows after presolve; "
-        f"{out.engine} {out.version}, {seconds:.2f} s; confirmed by eval."
+        f"{o.space_size:,.0f} {'combinations' if o.problem_name == 'parallelism' else 'regions'}, "
+        f"of which presolve leaves {o.solved.left:,.0f} ({out.variables} variables, {out.rows} rows); "
+        f"{_ENGINES.get(out.engine, out.engine)} {out.version}, {seconds:.2f} s; confirmed by eval."
     )
 
 

@@ -1,0 +1,174 @@
+"""The machine in numbers: accelerator, network, site and fleet, with defaults where nothing is known."""
+
+from __future__ import annotations
+
+import math
+
+from mlsysim.core.errors import InputError
+from mlsysim.core.provenance import Value
+from mlsysim.core.scenario import Assumptions, Settings
+from mlsysim.infra import CATALOG as INFRA
+from mlsysim.infra import Region
+from mlsysim.physics.collectives import Network, Tier
+from mlsysim.physics.operations import Fleet, Site
+from mlsysim.physics.roofline import Chip
+from mlsysim.systems import Fabric, Node, fabric
+
+
+def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
+    """Return the accelerator at a precision; a user's efficiency stands for all kernel effects."""
+    hardware = s.hardware
+    peak = hardware.rate(precision).base
+    if hardware.memory.bandwidth is None:
+        take.choose("memory bandwidth", "unlimited", "not published: memory time is not counted")
+    bandwidth = hardware.memory.bandwidth.base if hardware.memory.bandwidth else math.inf
+    bandwidth_share = take.take("bandwidth_share")
+    if s.efficiency is not None:
+        return Chip(peak, s.efficiency, bandwidth, bandwidth_share)
+    return Chip(
+        peak,
+        take.take("matmul_share"),
+        bandwidth,
+        bandwidth_share,
+        units=hardware.compute_units.base if hardware.compute_units else 0.0,
+        tile=take.take("matmul_tile") if hardware.in_server and not hardware.is_whole_system else 0.0,
+        launch=take.take("launch_overhead", "s") if not hardware.is_tiny else 0.0,
+    )
+
+
+def network_of(server: Node | None, count: int, take: Assumptions) -> Network:
+    """Return the network that joins ``count`` accelerators.
+
+    Raises:
+        InputError: there is none.
+    """
+    alone = Tier(math.inf, 0.0)
+    if count == 1 or server is None:
+        if count > 1:
+            raise InputError(
+                "this accelerator has no known server, so no network to join several",
+                where="hardware",
+                hint="set hardware.node, or run on one accelerator",
+            )
+        return Network(alone, alone, 1.0)
+    per_node = server.accelerators.base
+    domain = server.scale_up_domain.base if server.scale_up_domain else per_node
+    up = _tier(fabric(server.scale_up), 1.0, take) if server.scale_up else None
+    out = None
+    if server.scale_out:
+        links = server.scale_out_links.base if server.scale_out_links else 1.0
+        out = _tier(fabric(server.scale_out), links / per_node, take)
+    if count > domain and out is None:
+        raise InputError(
+            f"{server.name} has no network between servers, and {count} accelerators "
+            f"are more than the {domain:g} that it joins",
+            where="hardware",
+        )
+    up = up or out
+    if up is None:
+        raise InputError(f"{server.name} has no network", where="hardware")
+    return Network(up, out or up, domain if server.scale_up else 1.0)
+
+
+def _tier(f: Fabric, links: float, take: Assumptions) -> Tier:
+    """Return a fabric as one accelerator sees it."""
+    share = f.achieved_share
+    latency = f.latency
+    achieved = share.base if share else take.take("achieved_share_scale_out")
+    hop = latency.base if latency else take.take("network_latency_scale_out", "s")
+    if share:
+        take.note(f"{f.name} achieved share", share)
+    if latency:
+        take.note(f"{f.name} latency", latency)
+    return Tier(f.bandwidth.base * achieved * (links if f.per == "link" else 1.0), hop)
+
+
+def region_of(s: Settings, take: Assumptions) -> tuple[Region, Site]:
+    """Return the plan's region, or the default one, and its site."""
+    region = s.region
+    if region is None:
+        region = INFRA.get("US_Avg")
+        take.choose("region", region.name, "the plan names no region")
+    return region, site_of(region, s.pue, take)
+
+
+def site_of(region: Region, pue: float | None = None, take: Assumptions | None = None) -> Site:
+    """Return a region in numbers, with the registry's defaults where it has none of its own."""
+    take = take or Assumptions()
+
+    def own(value: Value | None, name: str, default: str, unit: str) -> float:
+        if value is None:
+            return take.take(default, unit)
+        take.note(name, value)
+        return value.base
+
+    if region.carbon_intensity is None:
+        raise InputError(f"{region.name} has no carbon intensity", where="ops.region")
+    take.note("carbon_intensity", region.carbon_intensity)
+    return Site(
+        price=own(region.electricity_price(), "electricity_price", "electricity_price", "USD/J"),
+        carbon_intensity=region.carbon_intensity.base,
+        pue=pue if pue is not None else own(region.pue, "pue", "pue", "1"),
+        wue=own(region.wue, "wue", "wue", "L/J"),
+        grid_water=take.take("grid_water", "L/J"),
+    )
+
+
+def fleet_of(s: Settings, server: Node | None, count: int, take: Assumptions) -> Fleet:
+    """Return what one accelerator takes, with its share of the server around it."""
+    hardware = s.hardware
+    in_server = hardware.in_server and not hardware.is_whole_system
+    per_node = server.accelerators.base if server else 1.0
+
+    def unknown(name: str) -> float:
+        take.choose(name, "unknown", "not published: counted as 0")
+        return 0.0
+
+    tdp = hardware.power.tdp if hardware.power else None
+    if server and server.power:
+        take.note("server power", server.power)
+        power = server.power.base / per_node * take.take("server_power_share")
+    elif tdp is None:
+        power = unknown("power")
+    else:
+        take.note("power", tdp)
+        power = tdp.base
+        if in_server:
+            power *= take.take("host_power_share") * take.take("server_power_share")
+
+    purchase = hardware.price.purchase if hardware.price else None
+    if server and server.price:
+        take.note("server price", server.price)
+        price = server.price.base / per_node
+    elif purchase is None:
+        price = unknown("purchase price")
+    else:
+        take.note("purchase price", purchase)
+        price = purchase.base * (take.take("server_price_ratio") if in_server else 1.0)
+
+    made = hardware.embodied_carbon
+    if server and server.embodied_carbon:
+        take.note("server embodied carbon", server.embodied_carbon)
+        embodied = server.embodied_carbon.base / per_node
+    elif made is None:
+        embodied = unknown("embodied carbon")
+    else:
+        take.note("embodied carbon", made)
+        embodied = made.base + (take.take("server_embodied", "kgCO2e") if in_server else 0.0)
+
+    rent = hardware.price.rent if hardware.price else None
+    if rent is None and s.rented:
+        raise InputError(
+            f"no rent is known for {hardware.name}", where="ops.ownership", hint="use ownership: own"
+        )
+    if rent is not None and s.rented:
+        take.note("rent", rent)
+    return Fleet(
+        units=float(count),
+        power=power,
+        price=price,
+        rent=rent.base if rent else 0.0,
+        embodied=embodied,
+        lifetime=take.take("server_life", "s"),
+        upkeep=take.take("upkeep", "1/s"),
+    )

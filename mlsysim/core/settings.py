@@ -1,0 +1,87 @@
+"""From a parsed plan to settings: names looked up, units stripped, each error with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlsysim.core import units
+from mlsysim.core.errors import InputError, MlsysimError
+from mlsysim.core.metrics import Metric, find
+from mlsysim.core.scenario import Bound, Settings
+from mlsysim.hardware.own import resolve_hardware
+from mlsysim.infra.own import resolve_region
+from mlsysim.models.own import resolve_model
+from mlsysim.systems import node
+from mlsysim.walls import Limits
+
+if TYPE_CHECKING:
+    from mlsysim.core.plan import Assertion, Plan
+    from mlsysim.core.yamlfile import Document
+
+
+def settings_of(plan: Plan, document: Document) -> Settings:
+    """Return a plan's settings with every name looked up.
+
+    Raises:
+        InputError: an unknown name, a bad unit, with its place in the file.
+    """
+
+    def lookup(key: tuple[str, ...], call: Any, *args: Any) -> Any:
+        try:
+            return call(*args)
+        except MlsysimError as error:
+            raise error.at(document.where(key)) from error
+
+    folder = Path(document.name).parent if document.name else Path()
+    w, h, o, c = plan.workload, plan.hardware, plan.ops, plan.constraints
+    hardware = lookup(("hardware", "name"), resolve_hardware, h.name, folder)
+    bounds = tuple(_bound(a, i, lookup, document) for i, a in enumerate(c.asserts))
+    limits = Limits(
+        budget=None if c.budget is None else lookup(("constraints", "budget"), units.parse, c.budget, "USD"),
+        carbon=None
+        if c.carbon is None
+        else lookup(("constraints", "carbon"), units.parse, c.carbon, "tCO2e"),
+        water=None if c.water is None else lookup(("constraints", "water"), units.parse, c.water, "L"),
+        communication=c.communication,
+    )
+    settings = Settings(
+        name=plan.name or "",
+        model=lookup(("workload", "name"), resolve_model, w.name, folder),
+        hardware=hardware,
+        phase=w.phase,
+        batch=w.batch_size,
+        seq_len=w.seq_len,
+        precision=w.precision,
+        efficiency=None if w.efficiency == "auto" else w.efficiency,
+        optimizer=w.optimizer,
+        fused_attention=w.attention == "fused",
+        dropout=w.dropout,
+        node=lookup(("hardware", "node"), node, h.node) if h.node else None,
+        nodes=h.nodes,
+        accelerators=h.accelerators,
+        region=lookup(("ops", "region"), resolve_region, o.region, folder) if o.region else None,
+        duration=None if o.duration_days is None else o.duration_days * units.factor("day")[0],
+        rented=o.ownership == "rent",
+        pue=o.pue,
+        fixed=plan.parallelism.model_dump(exclude_none=True),
+        bounds=bounds,
+        limits=limits,
+    )
+    if w.precision is not None:
+        lookup(("workload", "precision"), hardware.rate, w.precision)
+    return settings
+
+
+def _bound(a: Assertion, index: int, lookup: Any, document: Document) -> Bound:
+    key = ("constraints", "assert", index)
+    metric: Metric = lookup((*key, "metric"), find, a.metric)
+
+    def limit(side: str) -> float | None:
+        given = getattr(a, side)
+        return None if given is None else lookup((*key, side), units.parse, given, metric.unit)
+
+    low, high = limit("min"), limit("max")
+    if low is not None and high is not None and low > high:
+        raise InputError("min is above max", where=document.where(key))
+    return Bound(metric, low, high, document.where(key))

@@ -1,0 +1,116 @@
+"""What an optimizer returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlsysim.core import units
+from mlsysim.core.evaluation import Evaluation, Json
+from mlsysim.core.solver.search import Conflict
+
+if TYPE_CHECKING:
+    from formulations.solve import Solved
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What was made least, in base units."""
+
+    name: str
+    title: str
+    unit: str
+    value: float | None
+    bound: float | None
+    gap: float | None
+
+    def to_dict(self) -> Json:
+        """Return the objective in its unit."""
+
+        def shown(x: float | None) -> float | None:
+            return None if x is None else units.from_base(x, self.unit)
+
+        return {
+            "name": self.name,
+            "value": shown(self.value),
+            "unit": self.unit,
+            "bound": shown(self.bound),
+            "gap": self.gap,
+        }
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """A proven answer.
+
+    Attributes:
+        problem_name: ``parallelism`` or ``placement``.
+        evaluation: of the answer; of the plan as given where there is none.
+        before: the plan as given (``eval``).
+        status: ``optimal``, ``feasible`` or ``infeasible``.
+        decided: the decisions of the answer.
+        dropped: tags of the plan's own limits that had to be given up for it.
+        conflict: what cannot hold together, if anything.
+        alternatives: the next best answers, best first.
+    """
+
+    problem_name: str
+    evaluation: Evaluation
+    before: Evaluation | None
+    status: str
+    objective: Objective
+    decided: Json
+    solved: Solved
+    dropped: tuple[str, ...] = ()
+    conflict: tuple[Conflict, ...] = ()
+    alternatives: tuple[Json, ...] = ()
+    space_size: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 holds, 2 physically infeasible, 3 a limit of the plan is violated."""
+        return 2 if self.status == "infeasible" else self.evaluation.exit_code
+
+    @property
+    def plan(self) -> Json:
+        """The answer as a complete plan."""
+        return self.evaluation.plan()
+
+    def to_dict(self) -> Json:
+        """Return the JSON document of ``optimize``: that of ``eval`` with a ``solution``."""
+        document = self.evaluation.to_dict()
+        o = self.solved.outcome
+        if self.status == "infeasible":
+            document["status"] = "fail"
+        document["solution"] = {
+            "problem": self.problem_name,
+            "status": self.status,
+            "objective": self.objective.to_dict(),
+            "plan": self.decided,
+            "binding_walls": []
+            if self.status == "infeasible"
+            else [w.wall.number for w in self.evaluation.walls if w.status in ("binding", "fail")],
+            "alternatives": list(self.alternatives),
+            "conflict": [c.to_dict() for c in self.conflict],
+            "limits_dropped": list(self.dropped),
+            "notes": list(self.notes),
+            "engine": {
+                "name": o.engine,
+                "version": o.version,
+                "seconds": o.seconds + self.solved.presolve_seconds,
+                "variables": o.variables,
+                "rows": o.rows,
+                "nodes": o.nodes,
+                "space_size": self.space_size or self.solved.space_size,
+                "after_presolve": self.solved.left,
+                "verified_by": "eval" if self.decided else None,
+            },
+        }
+        return document
+
+    def scorecard(self) -> str:
+        """Return the answer beside the plan as given, then its scorecard."""
+        from mlsysim.core.solver.report import render
+
+        return render(self)

@@ -1,0 +1,199 @@
+"""Solve, explain what cannot hold, and check the answer with the engine that did not find it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlsysim.core import units
+from mlsysim.core.errors import MismatchError, SolverLimitError
+from mlsysim.core.evaluation import Evaluation, Json
+from mlsysim.core.scenario import Bound, Scenario
+from mlsysim.core.tolerance import TOLERANCE
+from mlsysim.walls import State
+
+if TYPE_CHECKING:
+    from formulations.algebra import Problem
+    from formulations.engines.base import Options
+    from formulations.solve import Solved
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Something that cannot hold together with the rest of its conflict."""
+
+    tag: str
+    wall: int | None
+    name: str
+    limit: str
+    least: float | None = None
+    supply: float | None = None
+    unit: str = ""
+
+    def to_dict(self) -> Json:
+        """Return the member for JSON; ``least`` is what it takes if only the others hold too."""
+        return {
+            "tag": self.tag,
+            "wall": self.wall,
+            "name": self.name,
+            "limit": self.limit,
+            "least": self.least,
+            "supply": self.supply,
+            "unit": self.unit or None,
+        }
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found; ``dropped`` are the tags of the plan's wishes that had to be given up."""
+
+    evaluation: Evaluation | None
+    solved: Solved
+    dropped: tuple[str, ...]
+    conflict: tuple[Conflict, ...]
+    others: tuple[Evaluation, ...]
+
+
+@dataclass
+class Search:
+    """Solve, give up the plan's wishes where they alone stand in the way, verify, look for more.
+
+    Attributes:
+        problem: what to solve.
+        solver, options: with what.
+        scenario, state: of the plan as given, for the words of a conflict.
+        decode: from cells to the evaluated answer.
+        value: the objective of an evaluated answer, by the engine that did not find it.
+    """
+
+    problem: Problem
+    solver: str
+    options: Options
+    scenario: Scenario
+    state: State
+    decode: Callable[[Any], Evaluation]
+    value: Callable[[Evaluation], float]
+
+    def run(self, top: int) -> Found:
+        """Return the best answer; of the plan's wishes, those in the way are given up step by step.
+
+        Raises:
+            SolverLimitError: the solver stopped at its limit without an answer.
+        """
+        from formulations.infeasible import conflict, soft, without
+        from formulations.solve import solve
+
+        problem = self.problem
+        clash: tuple[Conflict, ...] = ()
+        dropped: list[str] = []
+        solved = solve(problem, self.solver, self.options)
+        while solved.outcome.status == "infeasible":
+            tags = conflict(problem, self.solver, self.options)
+            clash += tuple(self._member(problem, tag, set(tags)) for tag in tags)
+            wishes = soft(problem) & set(tags)
+            if not wishes:
+                return Found(None, solved, tuple(dropped), clash, ())
+            dropped += sorted(wishes)
+            problem = without(problem, wishes)
+            solved = solve(problem, self.solver, self.options)
+        if solved.outcome.status == "unknown":
+            raise SolverLimitError(
+                f"{solved.outcome.engine} found no plan within {self.options.time_limit:g} s",
+                hint="raise the time limit",
+            )
+        best = self._verified(problem, solved)
+        return Found(best, solved, tuple(dropped), clash, self._more(problem, solved, top))
+
+    def _more(self, problem: Problem, first: Solved, top: int) -> tuple[Evaluation, ...]:
+        """Return the next best plans, each by forbidding those before it."""
+        from formulations.solve import solve
+
+        others: list[Evaluation] = []
+        last = first
+        while len(others) + 1 < top:
+            problem = problem.forbidding(last.outcome.cells)
+            last = solve(problem, self.solver, self.options)
+            if last.outcome.status not in ("optimal", "feasible"):
+                break
+            others.append(self._verified(problem, last))
+        return tuple(others)
+
+    def _verified(self, problem: Problem, solved: Solved) -> Evaluation:
+        """Decode, evaluate, and hold the two against each other."""
+        from formulations.rows import comparisons
+
+        o = solved.outcome
+        e = self.decode(o.cells)
+        assert o.objective is not None
+        _agree("objective", o.objective, self.value(e), o.engine)
+        rows = {r.name: r for r in problem.rows}
+        for c in comparisons(e.state, e.scenario.settings.bounds):
+            row = rows.get(c.name)
+            if row is None:
+                continue
+            slack = row.supply - float(row.expr.at(o.cells, o.amounts)[0])
+            size = max(abs(float(c.demand)), abs(float(c.supply)), 1e-30)
+            if abs(slack - (float(c.supply) - float(c.demand))) > TOLERANCE * size:
+                _agree(c.name, float(c.supply) - slack, float(c.demand), o.engine)
+        return e
+
+    def _member(self, problem: Problem, tag: str, tags: set[str]) -> Conflict:
+        """Return a member of a conflict with the least that it takes."""
+        from formulations.infeasible import excess
+        from mlsysim.walls import WALLS
+
+        over = excess(problem, tag, tags, self.options)
+        wall = next((w for w in WALLS if w.tag == tag), None)
+        if wall is None:
+            return _wish(self.scenario.settings.bounds, tag, over, self.state)
+        limited = [
+            r for r in wall.rows(self.state) if isinstance(r.supply, int | float) and not r.by_construction
+        ]
+        if over is None or len(limited) != 1:
+            return Conflict(tag, wall.number, wall.name, wall.equation)
+        row = limited[0]
+        supply = float(row.supply)  # type: ignore[arg-type]
+        return Conflict(
+            tag,
+            wall.number,
+            wall.name,
+            row.note,
+            units.from_base(supply + over, row.unit),
+            units.from_base(supply, row.unit),
+            row.unit,
+        )
+
+
+def _wish(bounds: tuple[Bound, ...], tag: str, over: float | None, state: State) -> Conflict:
+    """Return an assertion as a member of a conflict."""
+    bound = bounds[int(tag.removeprefix("assert"))]
+    m = bound.metric
+    sides = [
+        f"{word} {units.from_base(x, m.unit):g} {m.unit}".removesuffix(" 1")
+        for x, word in ((bound.low, "at least"), (bound.high, "at most"))
+        if x is not None
+    ]
+    limit = ", ".join(sides)
+    quotient = m.parts(state)[1] != 1.0
+    if over is None or bound.high is None or bound.low is not None or quotient:
+        return Conflict(tag, None, m.name, limit)
+    return Conflict(
+        tag,
+        None,
+        m.name,
+        limit,
+        units.from_base(bound.high + over, m.unit),
+        units.from_base(bound.high, m.unit),
+        m.unit,
+    )
+
+
+def _agree(what: str, theirs: float, ours: float, engine: str) -> None:
+    if not np.isclose(theirs, ours, rtol=TOLERANCE, atol=0.0):
+        raise MismatchError(
+            f"{what}: {engine} says {theirs:.9g}, eval says {ours:.9g}",
+            hint="this is a defect of mlsysim: please report the plan",
+        )

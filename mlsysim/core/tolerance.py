@@ -1,0 +1,4 @@
+"""How nearly equal is equal, for engine and solver alike."""
+
+# Demand and supply that agree to this much are equal, and so are a solver's value and eval's.
+TOLERANCE = 1e-6

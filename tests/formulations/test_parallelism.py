@@ -1,0 +1,446 @@
+"""The optimum of a training job against enumeration of every layout with ``eval``."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import random_problems as rp
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import mlsysim
+import mlsysim.optimize
+from formulations.infeasible import without
+from formulations.parallelism import formulate
+from formulations.solve import solve
+from mlsysim.core import layout as lay
+from mlsysim.core.api import scenario
+from mlsysim.core.errors import InputError
+from mlsysim.core.evaluation import Evaluation, evaluate
+
+RELATIVE = 1e-6
+LENSES = ("feasibility", "performance", "macro")
+# legal values of the factors are few enough to list with itertools, layouts to evaluate one by one
+MOST_COMBINATIONS = 60_000
+MOST_LAYOUTS = 260
+
+MODELS = ("Llama3_8B", "GPT2", "Llama3_2_1B", "Mixtral_8x7B", "DeepSeek_V2", "Qwen3_30B_A3B", "ResNet50",
+          "BERT_Base", "BERT_Large", "ViT_B16", "Mamba_370M", "DLRM")
+# accelerator, and how many of them to draw from
+FLEETS = (("A100", (1, 2, 4, 8)), ("H100", (1, 2, 4, 8, 16)), ("B200", (1, 4, 8)), ("GB200", (1, 2, 4)),
+          ("TPUv5p", (1, 2, 4, 8)), ("MI300X", (1, 3, 8)), ("V100", (2, 4, 6)), ("L4", (1, 2, 4)),
+          ("H200", (2, 5, 8)))
+
+
+@dataclass(frozen=True)
+class Brute:
+    """Every legal layout of a plan, evaluated."""
+
+    evaluations: tuple[Evaluation, ...]
+
+    def within(self, keep=lambda e: True) -> list[Evaluation]:
+        """Return what the physics allows and ``keep`` accepts, fastest first."""
+        found = [e for e in self.evaluations if e.feasible and keep(e)]
+        return sorted(found, key=lambda e: float(e.state.time))
+
+
+def legal_layouts(s) -> list[lay.Layout]:
+    """List every layout: the product of the factors' values, cut by the rules that join them.
+
+    Empty if there are too many to go through.
+    """
+    legal = lay.space(s)
+    parts = []
+    for columns in (legal.layer, legal.pipeline, legal.shard):
+        names = list(columns)
+        parts.append([dict(zip(names, row, strict=True)) for row in zip(
+            *(columns[n].tolist() for n in names), strict=True)])
+    if np.prod([len(p) for p in parts]) > MOST_COMBINATIONS:
+        return []
+    rows = []
+    for layer, pipe, shard in itertools.product(*parts):
+        if all(layer[n] == shard[n] for n in ("tp", "cp", "ep")) and pipe["pp"] == shard["pp"]:
+            rows.append({**shard, **pipe, **layer})
+    columns = {n: np.array([r[n] for r in rows]) for n in rows[0]} if rows else {}
+    keep = lay.legal_together(columns, s.batch, s.accelerators) if rows else []
+    return [lay.layout_at(columns, i) for i in np.flatnonzero(keep)]
+
+
+def brute(plan) -> Brute:
+    try:
+        s = scenario(plan)
+        layouts = legal_layouts(s)
+    except InputError:
+        assume(False)
+    assume(0 < len(layouts) <= MOST_LAYOUTS)
+    return Brute(tuple(evaluate(s, x) for x in layouts))
+
+
+def plan_of(model, hardware, accelerators, batch, *, fixed=None, limits=None, asserts=(), **workload):
+    plan = {"version": "1.0", "workload": {"name": model, "batch_size": batch, **workload},
+            "hardware": {"name": hardware, "accelerators": accelerators}}
+    constraints = dict(limits or {})
+    if asserts:
+        constraints["assert"] = list(asserts)
+    if constraints:
+        plan["constraints"] = constraints
+    if fixed:
+        plan["parallelism"] = fixed
+    return plan
+
+
+def numbers(e: Evaluation) -> dict[str, float]:
+    document = e.to_dict()
+    return {f"{lens}.{name}": x for lens in LENSES for name, x in document[lens]["metrics"].items()
+            if not isinstance(x, str)}
+
+
+def check(result, expected: list[Evaluation], physically: list[Evaluation], most_distant=RELATIVE):
+    """Hold an answer against enumeration within the limits, and without them."""
+    if not physically:
+        assert (result.status, result.exit_code) == ("infeasible", 2)
+        assert not result.decided
+        assert not result.dropped
+        assert result.conflict
+        assert result.to_dict()["status"] == "fail"
+        return
+    best = expected or physically
+    assert result.status == "optimal"
+    assert result.objective.value == pytest.approx(float(best[0].state.time), rel=most_distant)
+    assert result.objective.bound <= result.objective.value * (1 + RELATIVE)
+    assert result.objective.gap <= RELATIVE
+    assert result.evaluation.feasible
+    # the decoded plan is worth what the solver said
+    assert float(result.evaluation.state.time) == pytest.approx(result.objective.value, rel=RELATIVE)
+    assert result.dropped == (not expected)
+    assert result.exit_code == (0 if expected else 3)
+    assert bool(result.conflict) == (not expected)
+    again = mlsysim.evaluate_plan(result.plan)
+    assert again.layout == result.evaluation.layout
+    assert again.exit_code == result.exit_code
+    ours, theirs = numbers(again), numbers(result.evaluation)
+    assert ours.keys() == theirs.keys()
+    for name, x in ours.items():
+        assert x == pytest.approx(theirs[name], rel=1e-9, abs=0.0), name
+
+
+@st.composite
+def plans(draw):
+    """Draw a plan small enough to enumerate."""
+    model = draw(st.sampled_from(MODELS))
+    hardware, counts = draw(st.sampled_from(FLEETS))
+    count = draw(st.sampled_from(counts))
+    workload = {}
+    if draw(st.booleans()):
+        workload["seq_len"] = draw(st.sampled_from([128, 500, 1024, 4096]))
+    if draw(st.integers(0, 3)) == 0:
+        workload["attention"] = "unfused"
+    if draw(st.integers(0, 3)) == 0:
+        workload["precision"] = draw(st.sampled_from(["fp16", "fp8", "fp32"]))
+    if draw(st.integers(0, 4)) == 0:
+        workload["optimizer"] = "sgd"
+    fixed = {}
+    for name, values in (("tp", [1, 2]), ("cp", [1]), ("pp", [1, 2]), ("zero_stage", [0, 1, 2, 3]),
+                         ("microbatch_size", [1, 2]), ("recompute", ["none", "full", "selective"]),
+                         ("interleave", [1]), ("sequence_parallel", [True, False]), ("ep", [1, 2])):
+        if draw(st.integers(0, 2)) == 0:
+            fixed[name] = draw(st.sampled_from(values))
+    batch = count * draw(st.sampled_from([1, 2, 4, 6, 8]))
+    return plan_of(model, hardware, count, batch, fixed=fixed, **workload)
+
+
+LIMITS = {
+    "latency": ("performance.latency", "max"),
+    "slower": ("performance.latency", "min"),
+    "mfu": ("performance.mfu", "min"),
+    "idle": ("performance.mfu", "max"),
+    "throughput": ("performance.throughput", "max"),
+    "faster": ("performance.throughput", "min"),
+    "memory": ("feasibility.memory_share", "max"),
+    "full": ("feasibility.memory", "min"),
+    "traffic": ("performance.communication_time", "max"),
+    "traffic share": ("performance.communication_share", "max"),
+    "bubble": ("performance.bubble_time", "max"),
+    "activations": ("feasibility.activations", "max"),
+    "price of tokens": ("macro.usd_per_million_tokens", "max"),
+}
+
+
+def between(values: list[float], at: int) -> float | None:
+    """Return a number clear of every value: well between two neighbours, or beyond an end."""
+    ordered = sorted(set(values))
+    ends = [(ordered[0] * 0.7, ordered[0]), *itertools.pairwise(ordered), (ordered[-1], ordered[-1] * 1.4)]
+    clear = [(a, b) for a, b in ends if b > 0 and b - a > 2e-2 * b]
+    if not clear:
+        return None
+    a, b = clear[at % len(clear)]
+    return (a + b) / 2
+
+
+# what the property test has met, so that it cannot pass on nothing
+SEEN: Counter[str] = Counter()
+
+
+@rp.examples(70)
+@given(plans(), st.lists(st.tuples(st.sampled_from(sorted(LIMITS)), st.integers(0, 30)),
+                         min_size=1, max_size=2, unique_by=lambda x: LIMITS[x[0]][0]),
+       st.sampled_from([None, None, None, None, None, 2.0, 0.5]))
+def test_the_optimum_equals_enumeration(plan, wishes, budget):
+    everything = brute(plan)
+    physically = everything.within()
+    asserts, limits, tests = [], {}, []
+    for name, at in wishes:
+        metric, side = LIMITS[name]
+        level = between([e.metric(metric) for e in physically or everything.evaluations], at)
+        if level is None:
+            continue
+        asserts.append({"metric": metric, side: level})
+        tests.append((metric, side, level))
+    if budget is not None:
+        cost = everything.evaluations[0].metric("macro.tco_usd")
+        limits["budget"] = cost * budget
+        tests.append(("macro.tco_usd", "max", cost * budget))
+    if asserts or limits:
+        plan = {**plan, "constraints": {**limits, **({"assert": asserts} if asserts else {})}}
+
+    def keeps(e):
+        return all(e.metric(m) <= x if side == "max" else e.metric(m) >= x for m, side, x in tests)
+
+    expected = everything.within(keeps)
+    for solver in ("auto", "exhaustive"):
+        check(mlsysim.optimize.parallelism(plan, solver=solver), expected, physically)
+    SEEN["cases"] += 1
+    SEEN["limited"] += bool(expected) and len(expected) < len(physically)
+    SEEN["violated"] += bool(physically) and not expected
+    SEEN["infeasible"] += not physically
+
+
+def test_the_property_test_met_enough():
+    if not SEEN:
+        pytest.skip("the property test did not run")
+    assert SEEN["cases"] >= 30
+    assert SEEN["limited"] >= 3
+    assert SEEN["violated"] >= 2
+    assert SEEN["infeasible"] >= 1
+
+
+# -- named cases ----------------------------------------------------------------------------------
+
+NAMED = {
+    "dense": plan_of("Llama3_8B", "H100", 8, 16, seq_len=2048, fixed={"cp": 1, "interleave": 1}),
+    "experts": plan_of("Mixtral_8x7B", "MI300X", 8, 8, seq_len=1024,
+                       fixed={"cp": 1, "interleave": 1, "zero_stage": 1}),
+    "latent attention": plan_of("DeepSeek_V2", "B200", 32, 32, seq_len=1024,
+                                fixed={"cp": 1, "zero_stage": 1, "interleave": 1, "recompute": "full",
+                                       "microbatch_size": 1, "sequence_parallel": True}),
+    "convolutions": plan_of("ResNet50", "V100", 4, 256),
+    "encoder": plan_of("BERT_Large", "A100", 4, 16, seq_len=512, fixed={"cp": 1}),
+    "rack": plan_of("Llama3_8B", "GB200", 8, 16, fixed={"zero_stage": 1, "recompute": "none", "cp": 1}),
+    "torus": plan_of("GPT2", "TPUv5p", 4, 16, seq_len=1024, fixed={"recompute": "none"}),
+    "small cards": plan_of("Llama3_2_1B", "L4", 4, 8, seq_len=1024, fixed={"cp": 1}),
+    "unfused": plan_of("GPT2", "A100", 2, 8, seq_len=1024, attention="unfused", fixed={"cp": 1}),
+}
+
+
+def enumerated(plan) -> Brute:
+    s = scenario(plan)
+    return Brute(tuple(evaluate(s, x) for x in legal_layouts(s)))
+
+
+@pytest.mark.parametrize("name", list(NAMED))
+def test_named_cases(name):
+    everything = enumerated(NAMED[name])
+    assert len(everything.evaluations) > 3
+    physically = everything.within()
+    assert physically
+    for solver in ("auto", "exhaustive"):
+        check(mlsysim.optimize.parallelism(NAMED[name], solver=solver), physically, physically)
+
+
+@pytest.mark.parametrize("name", ["dense", "experts", "convolutions", "unfused"])
+def test_a_communication_limit_is_the_wall(name):
+    everything = enumerated(NAMED[name])
+    physically = everything.within()
+    share = between([e.metric("performance.communication_share") for e in physically], 1)
+    plan = {**NAMED[name], "constraints": {"communication": share}}
+    expected = everything.within(lambda e: e.metric("performance.communication_share") <= share)
+    result = mlsysim.optimize.parallelism(plan)
+    check(result, expected, physically)
+    if not expected:
+        assert 14 in [c.wall for c in result.conflict]
+
+
+@pytest.mark.parametrize("name", ["dense", "experts", "small cards"])
+def test_the_five_best_in_order(name):
+    plan = NAMED[name]
+    physically = enumerated(plan).within()
+    assert len(physically) > 5
+    result = mlsysim.optimize.parallelism(plan, top=5)
+    layouts = [result.evaluation.layout.to_dict()] + [
+        {k: v for k, v in a.items() if k not in ("objective", "unit")} for a in result.alternatives]
+    assert len(layouts) == 5
+    assert len({tuple(x.items()) for x in layouts}) == 5
+    times = [float(result.evaluation.state.time) * 1e3, *(a["objective"] for a in result.alternatives)]
+    assert {a["unit"] for a in result.alternatives} == {"ms"}
+    assert times == sorted(times)
+    assert times == pytest.approx([float(e.state.time) * 1e3 for e in physically[:5]], rel=RELATIVE)
+    s = scenario(plan)
+    for layout, time in zip(layouts, times, strict=True):
+        assert float(evaluate(s, lay.Layout(**layout)).state.time) * 1e3 == pytest.approx(time, rel=1e-9)
+
+
+def test_more_than_there_are_gives_what_there_is():
+    plan = plan_of("ResNet50", "V100", 1, 4)
+    layouts = enumerated(plan).within()
+    result = mlsysim.optimize.parallelism(plan, top=20)
+    assert 1 < len(layouts) < 20
+    assert len(result.alternatives) == len(layouts) - 1
+
+
+@pytest.mark.parametrize("name", list(NAMED))
+def test_fixing_the_answer_gives_it_back(name):
+    free = mlsysim.optimize.parallelism(NAMED[name])
+    layout = free.evaluation.layout
+    fixed = mlsysim.optimize.parallelism({**NAMED[name], "parallelism": layout.to_dict()})
+    assert fixed.evaluation.layout == layout
+    assert fixed.objective.value == pytest.approx(free.objective.value, rel=RELATIVE)
+    for field in ("tp", "zero_stage", "microbatch_size", "recompute"):
+        given_one = mlsysim.optimize.parallelism(
+            {**NAMED[name], "parallelism": {field: getattr(layout, field)}})
+        assert getattr(given_one.evaluation.layout, field) == getattr(layout, field)
+
+
+def test_the_rule_is_never_better_than_the_optimum():
+    for plan in NAMED.values():
+        result = mlsysim.optimize.parallelism(plan)
+        before = result.before
+        assert not before.feasible or float(before.state.time) >= result.objective.value * (1 - RELATIVE)
+
+
+# -- what cannot hold -----------------------------------------------------------------------------
+
+def minimal(plan, tags: list[str]) -> None:
+    """Check by enumeration that the tags cannot hold together, and any all but one can."""
+    s = scenario(plan)
+    problem = formulate(s, s.settings.bounds).problem
+    all_tags = {r.tag for r in problem.rows}
+    assert set(tags) <= all_tags
+    rest = all_tags - set(tags)
+    assert solve(without(problem, rest), "exhaustive").outcome.status == "infeasible"
+    for tag in tags:
+        assert solve(without(problem, rest | {tag}), "exhaustive").outcome.status == "optimal"
+
+
+@pytest.mark.parametrize(("model", "hardware", "count", "batch"), [
+    ("Llama3_405B", "L4", 8, 8), ("Llama3_70B", "V100", 1, 4), ("DeepSeek_V3", "A100", 8, 8),
+    ("GPT3", "T4", 4, 4)])
+def test_nothing_fits(model, hardware, count, batch):
+    plan = plan_of(model, hardware, count, batch, fixed={"cp": 1})
+    for solver in ("auto", "exhaustive"):
+        result = mlsysim.optimize.parallelism(plan, solver=solver)
+        check(result, [], [])
+        assert result.objective.value is None
+        assert result.alternatives == ()
+        tags = [c.tag for c in result.conflict]
+        minimal(plan, tags)
+        assert 2 in [c.wall for c in result.conflict]
+    # a fleet that is big enough for the same job has a plan
+    assert mlsysim.optimize.parallelism(plan_of(model, "B300", 64, 64)).status == "optimal"
+
+
+def test_no_plan_takes_a_step_in_50_ms():
+    plan = {"version": "1.0", "workload": {"name": "Llama3_70B", "batch_size": 4096},
+            "hardware": {"name": "H100", "nodes": 64}, "ops": {"region": "Quebec", "duration_days": 14.0},
+            "constraints": {"assert": [{"metric": "performance.latency", "max": 50.0}]}}
+    result = mlsysim.optimize.parallelism(plan)
+    free = mlsysim.optimize.parallelism({k: v for k, v in plan.items() if k != "constraints"})
+    assert (result.status, result.dropped, result.exit_code) == ("optimal", True, 3)
+    assert result.objective.value == pytest.approx(free.objective.value, rel=RELATIVE)
+    document = result.to_dict()
+    assert document["status"] == "sla_violation"
+    assert document["solution"]["limits_dropped"] is True
+    (violated,) = document["assertions"]
+    assert violated["ok"] is False
+    assert violated["value"] > 50.0
+    assert "assert0" in [c.tag for c in result.conflict]
+
+
+def test_two_assertions_that_contradict_each_other_are_the_conflict():
+    best = mlsysim.optimize.parallelism(NAMED["dense"]).evaluation.metric("performance.latency")
+    plan = {**NAMED["dense"], "constraints": {"assert": [
+        {"metric": "performance.latency", "max": 3 * best}, {"metric": "feasibility.memory", "max": "1 TB"},
+        {"metric": "performance.latency", "min": 4 * best}]}}
+    result = mlsysim.optimize.parallelism(plan)
+    assert [c.tag for c in result.conflict] == ["assert0", "assert2"]
+    assert [c.wall for c in result.conflict] == [None, None]
+    assert result.exit_code == 3
+    assert result.evaluation.metric("performance.latency") == pytest.approx(best, rel=RELATIVE)
+    minimal(plan, [c.tag for c in result.conflict])
+
+
+@rp.examples(25)
+@given(st.sampled_from(["dense", "experts", "convolutions", "small cards", "unfused"]),
+       st.lists(st.tuples(st.sampled_from(sorted(LIMITS)), st.sampled_from([0.3, 0.6, 0.95, 1.05, 1.7])),
+                min_size=1, max_size=3))
+def test_conflicts_are_minimal(name, wishes):
+    best = mlsysim.optimize.parallelism(NAMED[name]).evaluation
+    asserts = []
+    for wish, factor in wishes:
+        metric, side = LIMITS[wish]
+        level = best.metric(metric) * (factor if side == "max" else 1.0 / factor)
+        assume(level > 0.0)
+        asserts.append({"metric": metric, side: level})
+    plan = {**NAMED[name], "constraints": {"assert": asserts}}
+    result = mlsysim.optimize.parallelism(plan)
+    assert result.status == "optimal"
+    if result.dropped:
+        minimal(plan, [c.tag for c in result.conflict])
+        assert result.exit_code == 3
+        assert result.objective.value == pytest.approx(float(best.state.time), rel=RELATIVE)
+    else:
+        assert not result.conflict
+        assert result.exit_code == 0
+        assert result.evaluation.status == "pass"
+
+
+def test_a_budget_below_the_cost_is_a_conflict_of_its_own():
+    result = mlsysim.optimize.parallelism({**NAMED["dense"], "constraints": {"budget": "1 USD"}})
+    assert [(c.tag, c.wall) for c in result.conflict] == [("w17", 17)]
+    assert (result.status, result.dropped, result.exit_code) == ("optimal", True, 3)
+
+
+def test_an_inference_plan_has_no_layout():
+    plan = plan_of("Llama3_8B", "H100", 1, 4)
+    plan["workload"]["phase"] = "inference"
+    with pytest.raises(InputError, match="training"):
+        mlsysim.optimize.parallelism(plan)
+
+
+@pytest.mark.parametrize("option", [{"time_limit": 0.0}, {"gap": -1.0}, {"threads": 0}, {"seed": True},
+                                    {"solver": "simplex"}, {"time_limit": float("nan")}])
+def test_options_are_checked(option):
+    with pytest.raises(InputError):
+        mlsysim.optimize.parallelism(NAMED["convolutions"], **option)
+
+
+def test_space_size_counts_the_decisions():
+    plan = NAMED["convolutions"]
+    result = mlsysim.optimize.parallelism(plan)
+    legal = lay.space(scenario(plan))
+    decisions = {n: set(c.tolist()) for part in (legal.layer, legal.pipeline, legal.shard)
+                 for n, c in part.items()}
+    assert result.space_size == np.prod([len(v) for v in decisions.values()])
+    assert result.to_dict()["solution"]["engine"]["verified_by"] == "eval"
+
+
+def test_without_a_solution_nothing_is_said_to_be_verified():
+    result = mlsysim.optimize.parallelism(plan_of("Llama3_70B", "V100", 1, 4))
+    solution = result.to_dict()["solution"]
+    assert solution["engine"]["verified_by"] is None
+    assert solution["plan"] == {}
+    assert solution["binding_walls"] == []
+    assert solution["objective"]["value"] is None
