@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlsysim.core.errors import unknown
-from mlsysim.physics.operations import Bill
+from mlsysim.physics.operations import Bill, model_flops_utilization
 from mlsysim.physics.types import Array
 from mlsysim.walls.base import State
 
@@ -80,7 +80,7 @@ METRICS: dict[str, Metric] = {
             "performance.mfu",
             "1",
             "model operations over what the peak could do",
-            lambda s: (s.mfu_flops, s.accelerators * s.peak * s.time),
+            lambda s: (model_flops_utilization(s.mfu_flops, 1.0, s.accelerators, s.peak), s.time),
         ),
         Metric("performance.compute_time", "ms", "matrix work", _of("matmul")),
         Metric("performance.memory_time", "ms", "memory-bound work", _of("stream")),

@@ -5,66 +5,37 @@ Parsing is pure. Names are text here; :mod:`mlsysim.core.resolve` looks them up.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from mlsysim.core import yamlfile
 from mlsysim.core.errors import InputError, nearest
+from mlsysim.core.plan_blocks import (
+    CheckpointBlock,
+    DataBlock,
+    FairnessBlock,
+    FidelityBlock,
+    NetworkBlock,
+    PrivacyBlock,
+    QueueBlock,
+    ReasoningBlock,
+    ReliabilityBlock,
+    ServingBlock,
+    StreamingBlock,
+    TenancyBlock,
+    limit_fields,
+)
+from mlsysim.core.plan_types import Block, Degree, Name, Quantity, one_line
 from mlsysim.core.yamlfile import Document
-
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Degree = Annotated[int, Field(ge=1, le=10_000_000)]
-MAX_QUANTITY = 1e30
-
-
-def _leading_number(text: str) -> float | None:
-    """Return the number that a quantity such as ``5 MUSD`` starts with."""
-    number = re.match(r"\s*([-+]?[0-9._]+(?:e[-+]?[0-9]+)?)", text, re.IGNORECASE)
-    try:
-        return float(number[1].replace("_", "")) if number else None
-    except ValueError:  # e.g. 1.2.3
-        return None
-
-
-def _not_negative(text: str) -> str:
-    """Refuse text whose number is negative or huge; :mod:`mlsysim.core.units` reads the rest."""
-    number = _leading_number(text)
-    if number is not None and not 0 <= number <= MAX_QUANTITY:
-        raise ValueError(f"should be from 0 to {MAX_QUANTITY:g}")
-    return text
-
-
-def _above_zero(text: str) -> str:
-    """Refuse text whose number is zero."""
-    if _leading_number(text) == 0:
-        raise ValueError("should be greater than 0")
-    return text
-
-
-def _one_line(text: str) -> str:
-    """Refuse text that would break a table or steer a terminal."""
-    if not text.isprintable():
-        raise ValueError("should be one line without control characters")
-    return text
-
-
-Quantity = (
-    Annotated[float, Field(ge=0, le=MAX_QUANTITY)]
-    | Annotated[str, Field(max_length=60), AfterValidator(_not_negative)]
-)
-Cap = (
-    Annotated[float, Field(gt=0, le=MAX_QUANTITY)]
-    | Annotated[str, Field(max_length=60), AfterValidator(_not_negative), AfterValidator(_above_zero)]
-)
-
-
-class Block(BaseModel):
-    """Base of all blocks: unknown keys are errors, types are strict, numbers are finite."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Workload(Block):
@@ -85,6 +56,10 @@ class Workload(Block):
     optimizer: Literal["adam", "sgd"] | None = None
     attention: Literal["fused", "unfused"] = Field(
         "fused", description="fused kernels (FlashAttention) never store the scores"
+    )
+    training_tokens: Quantity | None = Field(None, description="tokens of the whole training run [token]")
+    scaling_fit: Literal["besiroglu_2024", "hoffmann_2022"] = Field(
+        "besiroglu_2024", description="coefficients of the scaling law"
     )
     dropout: bool = Field(False, description="keep dropout masks")
 
@@ -148,16 +123,15 @@ class Assertion(Block):
         return self
 
 
-class Constraints(Block):
-    """Limits of the plan."""
+class _Constraints(Block):
+    """Limits of the plan, on metrics and on walls."""
 
     asserts: list[Assertion] = Field(default_factory=list, alias="assert", max_length=100)
-    budget: Cap | None = Field(None, description="wall 17: most that the run may cost [USD]")
-    carbon: Cap | None = Field(None, description="wall 18: most CO2e of the run [tCO2e]")
-    water: Cap | None = Field(None, description="wall 18: most water of the run [L]")
-    communication: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="wall 14: largest share of the step in exposed communication"
-    )
+
+
+Constraints: type[_Constraints] = create_model(
+    "Constraints", __base__=_Constraints, __doc__=_Constraints.__doc__, **limit_fields()
+)
 
 
 class Plan(Block):
@@ -166,14 +140,28 @@ class Plan(Block):
     model_config = ConfigDict(title="mlsysim plan")
 
     version: Literal["1.0"] = Field(description="version of the plan format")
-    name: Annotated[str, Field(max_length=200), AfterValidator(_one_line)] | None = Field(
+    name: Annotated[str, Field(max_length=200), AfterValidator(one_line)] | None = Field(
         None, description="title of the scorecard"
     )
     workload: Workload
     hardware: HardwareBlock
     ops: Ops = Field(default_factory=lambda: Ops.model_validate({}))
     parallelism: Parallelism = Field(default_factory=lambda: Parallelism.model_validate({}))
-    constraints: Constraints = Field(default_factory=lambda: Constraints.model_validate({}))
+    constraints: Constraints = Field(  # type: ignore[valid-type]
+        default_factory=lambda: Constraints.model_validate({})
+    )
+    data: DataBlock | None = None
+    network: NetworkBlock | None = None
+    reliability: ReliabilityBlock | None = None
+    checkpoint: CheckpointBlock | None = None
+    fidelity: FidelityBlock | None = None
+    privacy: PrivacyBlock | None = None
+    fairness: FairnessBlock | None = None
+    serving: ServingBlock | None = None
+    queue: QueueBlock | None = None
+    reasoning: ReasoningBlock | None = None
+    tenancy: TenancyBlock | None = None
+    streaming: StreamingBlock | None = None
 
     @model_validator(mode="after")
     def _layout_of_training(self) -> Plan:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from mlsysim.core import units
 from mlsysim.core.layout import Layout
 from mlsysim.core.scenario import Scenario
+from mlsysim.walls import Limits
 
 Json = dict[str, Any]
 
@@ -24,6 +26,8 @@ def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
         "attention": "fused" if s.fused_attention else "unfused",
         "dropout": s.dropout,
     }
+    if s.tokens is not None:
+        workload["training_tokens"] = s.tokens
     if scenario.optimizer:
         workload["optimizer"] = scenario.optimizer
     hardware: Json = {"name": s.hardware.reference, "accelerators": scenario.accelerators}
@@ -41,18 +45,15 @@ def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
     plan |= {"workload": workload, "hardware": hardware, "ops": ops}
     if layout is not None:
         plan["parallelism"] = layout.to_dict()
-    limits = {
-        name: f"{units.from_base(value, unit):.12g} {unit}"
-        for name, value, unit in (
-            ("budget", s.limits.budget, "USD"),
-            ("carbon", s.limits.carbon, "tCO2e"),
-            ("water", s.limits.water, "L"),
-        )
-        if value is not None
-    }
-    constraints: Json = dict(limits)
-    if s.limits.communication is not None:
-        constraints["communication"] = s.limits.communication
+    for name, block in s.given.items():
+        plan[name] = block
+    constraints: Json = {}
+    for f in fields(Limits):
+        value = getattr(s.limits, f.name)
+        if value is not None:
+            unit = f.metadata["unit"]
+            number = units.from_base(value, unit)
+            constraints[f.name] = number if unit == "1" else f"{number:.12g} {unit}"
     if s.bounds:
         constraints["assert"] = [
             {"metric": b.metric.name}

@@ -33,6 +33,11 @@ def flag(default: bool = False) -> Any:
     return field(default=default, metadata={"flag": True})
 
 
+def mapping(*, required: bool = False) -> Any:
+    """Declare a field that holds plain data under keys, kept as it stands in the file."""
+    return field(default=None, metadata={"mapping": True, "required": required})
+
+
 def part(cls: type, *, required: bool = False) -> Any:
     """Declare a field that holds another record."""
     return field(default=None, metadata={"part": cls, "required": required})
@@ -173,6 +178,10 @@ def _field(f: Any, item: object, where: str) -> Any:
         return Value.parse(item, meta["number"], where)
     if "part" in meta:
         return read(meta["part"], item, where)
+    if "mapping" in meta:
+        if not isinstance(item, dict):
+            raise RegistryError(f"{item!r} is not a mapping", where=where)
+        return item
     if "flag" in meta:
         if not isinstance(item, bool):
             raise RegistryError(f"{item!r} is not true or false", where=where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlsysim.core import own
+from mlsysim.core import inference_run, own, promises, training_run
 from mlsysim.core.errors import InputError
 from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, site_of
 from mlsysim.core.scenario import Assumption, Assumptions, Bound, Scenario, Settings
@@ -61,11 +61,16 @@ def resolve(s: Settings) -> Scenario:
         state=_state_bytes(width, optimizer, take),
         optimizer=optimizer,
         job=None,
+        extras={},
         assumptions=(),
     )
     if s.phase == "training":
         scenario = replace(scenario, job=_job(scenario, take))
-    return replace(scenario, assumptions=tuple(take.taken))
+        fields = training_run.extras(scenario, server, take)
+    else:
+        fields = inference_run.extras(scenario, server, take)
+    fields |= promises.extras(scenario, take)
+    return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
 
 
 def _precision(s: Settings, take: Assumptions) -> str:

@@ -42,7 +42,11 @@ class Bound:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user set, entries looked up and units stripped; None where the plan is silent."""
+    """What the user set, entries looked up and units stripped; None where the plan is silent.
+
+    ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
+    written.
+    """
 
     model: Model
     hardware: Hardware
@@ -65,6 +69,10 @@ class Settings:
     fixed: dict[str, Any] = field(default_factory=dict)
     bounds: tuple[Bound, ...] = ()
     limits: Limits = Limits()
+    tokens: float | None = None
+    scaling_fit: str = "besiroglu_2024"
+    blocks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,8 @@ class Scenario:
         job: the training job; None for inference.
         chip, network, site, fleet: see :mod:`mlsysim.physics`.
         width: bytes of a weight or activation.
+        extras: what single walls look at, and does not depend on the layout: fields of
+            :class:`mlsysim.walls.State`.
         assumptions: what was filled in, with its source.
     """
 
@@ -96,6 +106,7 @@ class Scenario:
     state: StateBytes
     optimizer: str
     job: Job | None
+    extras: dict[str, Any]
     assumptions: tuple[Assumption, ...]
 
     @property

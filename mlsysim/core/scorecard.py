@@ -63,11 +63,8 @@ def render(e: Evaluation) -> str:
     if s.settings.name:
         head = f"{s.settings.name}: {head}"
     holds = f"holds: {'yes' if e.status == 'pass' else 'NO'}"
-    lines = [
-        f"{head}  {holds}"
-        if len(head) + len(holds) > text.WIDTH - 2
-        else head + holds.rjust(text.WIDTH - len(head))
-    ]
+    fits = len(head) + len(holds) <= text.WIDTH - 2
+    lines = [head + holds.rjust(text.WIDTH - len(head))] if fits else text.wrap(f"{head}  {holds}")
     if e.layout:
         source = {(True, False): "by rule", (True, True): "plan, rest by rule"}.get(
             (e.layout_by == "rule", bool(s.settings.fixed)), "optimized"
@@ -99,28 +96,28 @@ def _hanging(head: str, body: str) -> list[str]:
 
 
 def walls_table(walls: tuple[Reading, ...]) -> list[str]:
-    """Return the walls that the engine models as a table; the others in one line below."""
+    """Return the walls that apply as a table, and below it why the others do not."""
     rows = []
+    absent: dict[str, list[str]] = {}
     for w in walls:
-        if w.status == "n/a" and not w.wall.modelled:
+        if w.status == "n/a":
+            absent.setdefault(w.note, []).append(f"{w.wall.number} {w.wall.name}")
             continue
         used = None if w.headroom is None else 1.0 - w.headroom
-        room = text.headroom(w.headroom)
         rows.append(
             [
                 str(w.wall.number),
                 w.wall.name,
-                text.amount(w.demand, w.unit) if w.demand is not None else w.note,
+                text.amount(w.demand, w.unit),
                 text.amount(w.supply, w.unit),
                 w.status.upper() if w.status == "fail" else w.status,
-                f"{text.bar(used)} {room}".strip(),
+                f"{text.bar(used)} {text.headroom(w.headroom)}".strip(),
             ]
         )
     lines = text.table(["#", "wall", "demand", "supply", "status", "headroom"], rows, right=(0, 2, 3))
-    absent = [w for w in walls if not w.wall.modelled]
     if absent:
-        names = ", ".join(f"{w.wall.number} {w.wall.name}" for w in absent)
-        lines += text.wrap(f"n/a, not modelled yet: {names}")
+        reasons = "; ".join(f"{', '.join(names)} ({why})" for why, names in absent.items())
+        lines += ["", *text.wrap(f"n/a  {reasons}")]
     return lines
 
 

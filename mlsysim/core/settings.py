@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,21 @@ from mlsysim.infra.own import resolve_region
 from mlsysim.models.own import resolve_model
 from mlsysim.systems import node
 from mlsysim.walls import Limits
+
+BLOCKS = (
+    "data",
+    "network",
+    "reliability",
+    "checkpoint",
+    "fidelity",
+    "privacy",
+    "fairness",
+    "serving",
+    "queue",
+    "reasoning",
+    "tenancy",
+    "streaming",
+)
 
 if TYPE_CHECKING:
     from mlsysim.core.plan import Assertion, Plan
@@ -34,17 +50,18 @@ def settings_of(plan: Plan, document: Document) -> Settings:
             raise error.at(document.where(key)) from error
 
     folder = Path(document.name).parent if document.name else Path()
-    w, h, o, c = plan.workload, plan.hardware, plan.ops, plan.constraints
+    w, h, o = plan.workload, plan.hardware, plan.ops
+    c: Any = plan.constraints  # its fields are made from those of Limits
     hardware = lookup(("hardware", "name"), resolve_hardware, h.name, folder)
     bounds = tuple(_bound(a, i, lookup, document) for i, a in enumerate(c.asserts))
     limits = Limits(
-        budget=None if c.budget is None else lookup(("constraints", "budget"), units.parse, c.budget, "USD"),
-        carbon=None
-        if c.carbon is None
-        else lookup(("constraints", "carbon"), units.parse, c.carbon, "tCO2e"),
-        water=None if c.water is None else lookup(("constraints", "water"), units.parse, c.water, "L"),
-        communication=c.communication,
+        **{
+            f.name: lookup(("constraints", f.name), units.parse, given, f.metadata["unit"])
+            for f in fields(Limits)
+            if (given := getattr(c, f.name)) is not None
+        }
     )
+    blocks = {name: block for name in BLOCKS if (block := getattr(plan, name)) is not None}
     settings = Settings(
         name=plan.name or "",
         model=lookup(("workload", "name"), resolve_model, w.name, folder),
@@ -67,6 +84,12 @@ def settings_of(plan: Plan, document: Document) -> Settings:
         fixed=plan.parallelism.model_dump(exclude_none=True),
         bounds=bounds,
         limits=limits,
+        tokens=None
+        if w.training_tokens is None
+        else lookup(("workload", "training_tokens"), units.parse, w.training_tokens, "token"),
+        scaling_fit=w.scaling_fit,
+        blocks={name: _numbers(name, block, lookup) for name, block in blocks.items()},
+        given={name: block.model_dump(exclude_unset=True) for name, block in blocks.items()},
     )
     if w.precision is not None:
         lookup(("workload", "precision"), hardware.rate, w.precision)
@@ -85,3 +108,15 @@ def _bound(a: Assertion, index: int, lookup: Any, document: Document) -> Bound:
     if low is not None and high is not None and low > high:
         raise InputError("min is above max", where=document.where(key))
     return Bound(metric, low, high, document.where(key))
+
+
+def _numbers(name: str, block: Any, lookup: Any) -> dict[str, Any]:
+    """Return a block as plain values, its quantities in base units."""
+    found: dict[str, Any] = {}
+    for key, f in type(block).model_fields.items():
+        value = getattr(block, key)
+        extra = f.json_schema_extra if isinstance(f.json_schema_extra, dict) else {}
+        if value is not None and "unit" in extra:
+            value = lookup((name, key), units.parse, value, str(extra["unit"]))
+        found[key] = value
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlsysim.core.scenario import Scenario
-from mlsysim.physics import inference, opaque
+from mlsysim.physics import inference, opaque, streaming, topology
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.operations import bill
 from mlsysim.physics.training import Step
@@ -15,6 +15,8 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
     """Return what the walls see of a training step; numbers, or tables of a formulation."""
     job = s.job
     assert job is not None
+    extras = dict(s.extras)
+    bisection = extras.pop("bisection")
     if isinstance(job.model, tf.Transformer):
         tokens = float(s.batch) * s.seq_len
         forward = tf.forward_flops(job.model, tokens, tf.attended(job.model, float(s.seq_len)))
@@ -49,30 +51,43 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
         bill=bill(s.fleet, s.site, s.duration, s.settings.rented),
         duration=s.duration,
         limits=s.settings.limits,
+        cut=topology.Cut(result.crossing, bisection) if s.accelerators > 1 else None,
+        **extras,
     )
+
+
+def whole_pass(s: Scenario) -> inference.Pass:
+    """Return one inference pass on one accelerator."""
+    batch = float(s.batch)
+    if s.model.is_transformer:
+        m = s.model.transformer
+        return inference.decode_step(m, s.chip, batch=batch, context=float(s.seq_len), width=s.width)
+    return opaque.single_pass(s.model.operations(float(s.seq_len)), s.chip, batch=batch, width=s.width)
+
+
+def _tokens_per_sample(s: Scenario) -> float:
+    """Return the tokens that a pass adds or reads for each sequence; 0 where there are none."""
+    if s.model.is_transformer:
+        return 1.0 if s.model.transformer.causal else float(s.seq_len)
+    return s.model.operations(float(s.seq_len)).tokens
 
 
 def inference_state(s: Scenario) -> State:
     """Return what the walls see of one inference pass on each accelerator."""
-    batch = float(s.batch)
-    model = s.model
-    if model.is_transformer:
-        m = model.transformer
-        result = inference.decode_step(m, s.chip, batch=batch, context=float(s.seq_len), width=s.width)
-        tokens = batch * (1.0 if m.causal else s.seq_len)
-    else:
-        totals = model.operations(float(s.seq_len))
-        result = opaque.single_pass(totals, s.chip, batch=batch, width=s.width)
-        tokens = batch * totals.tokens
-    n = float(s.accelerators)
+    result = whole_pass(s)
+    batch, n = float(s.batch), float(s.accelerators)
+    weights, time = float(result.weights), float(result.time)
+    stream = s.extras.get("streaming")
+    if stream is not None:  # weights pass through: two layers' worth are there at a time
+        weights, time = float(streaming.buffer_bytes(stream)), float(streaming.step_time(stream))
     in_flash = s.hardware.flash.capacity if s.hardware.is_tiny and s.hardware.flash else None
     working = float(result.cache + result.activations) + s.reserve
     return State(
         phase="inference",
         accelerators=n,
-        time=float(result.time),
+        time=time,
         matmul=float(result.matmul),
-        stream=float(result.stream),
+        stream=float(result.stream) if stream is None else time - float(result.matmul),
         exposed=0.0,
         bubble=0.0,
         update=0.0,
@@ -81,19 +96,20 @@ def inference_state(s: Scenario) -> State:
         peak=s.chip.peak,
         share=s.chip.share,
         bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
-        memory=working if in_flash else working + float(result.weights),
-        weights=float(result.weights) if in_flash else None,
+        memory=working if in_flash else working + weights,
+        weights=weights if in_flash else None,
         flash=in_flash.base if in_flash else None,
-        state=float(result.weights),
+        state=weights,
         activations=float(result.activations),
         cache=float(result.cache),
         reserve=s.reserve,
         capacity=s.capacity,
-        tokens=n * tokens,
+        tokens=n * batch * _tokens_per_sample(s),
         samples=n * batch,
         tensor_ranks=1.0,
         domain=s.network.domain,
         bill=bill(s.fleet, s.site, s.duration, s.settings.rented),
         duration=s.duration,
         limits=s.settings.limits,
+        **s.extras,
     )

@@ -38,9 +38,13 @@ def amount(x: float | None, unit: str) -> str:
     """Return a number with its unit, stepped up where that reads better: ``544 k token/s``."""
     if x is None:
         return "-"
+    if not unit:
+        return number(x)
     if unit == "1":
         return f"{x:.1%}"
     if unit == "USD":
+        if abs(x) >= 1e12:
+            return f"$ {number(x)}"
         return f"$ {x:,.0f}" if abs(x) >= 100 else f"$ {x:,.2f}"
     if unit == "ms" and abs(x) >= 1000:
         return f"{number(x / 1000)} s"
@@ -68,7 +72,7 @@ def bar(share: float | None, cells: int = 10) -> str:
     """Return a share of a supply that is used, as ``[#######---]``."""
     if share is None:
         return ""
-    full = min(cells, max(0, round(share * cells)))
+    full = round(min(max(share, 0.0), 1.0) * cells)
     return f"[{'#' * full}{'-' * (cells - full)}]"
 
 

@@ -242,7 +242,7 @@ def _plain_fields(e: Any) -> Json:
             continue
         if (isinstance(value, str) and value) or isinstance(value, bool):
             found[name] = value
-        elif hasattr(value, "values") and not isinstance(value, Value):
+        elif hasattr(value, "values") and not isinstance(value, Value | dict):
             found |= {f"{name}.{k}": v for k, v in _plain_fields(value).items()}
     return found
 

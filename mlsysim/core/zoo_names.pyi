@@ -8,6 +8,7 @@ from mlsysim.hardware import Hardware
 from mlsysim.infra import Region
 from mlsysim.models import Model
 from mlsysim.systems import Fabric, Node, Reliability, Storage
+from mlsysim.systems.scenarios import ScenarioEntry
 
 E = TypeVar("E")
 
@@ -506,6 +507,16 @@ class _SystemsReliability(_Group[Reliability]):
     RSC1: Reliability
     RSC2: Reliability
 
+class _SystemsScenarios(_Group[ScenarioEntry]):
+    AutoDrive: ScenarioEntry
+    Chatbot_Serving: ScenarioEntry
+    Doorbell: ScenarioEntry
+    Frontier_Training: ScenarioEntry
+    Image_Generation: ScenarioEntry
+    Keyword_Spotting: ScenarioEntry
+    Local_Training: ScenarioEntry
+    Recommendation: ScenarioEntry
+
 class _SystemsStorage(_Group[Storage]):
     DGX_H100_NVMe: Storage
     FSx_Lustre: Storage
@@ -517,4 +528,5 @@ class SystemsZoo(_Group[Entry]):
     Fabrics: _SystemsFabrics
     Nodes: _SystemsNodes
     Reliability: _SystemsReliability
+    Scenarios: _SystemsScenarios
     Storage: _SystemsStorage

@@ -109,3 +109,8 @@ def bill(fleet: Fleet, site: Site, seconds: Array, rented: bool) -> Bill:
 def taxed(cost: Array, carbon: Array, tax: float) -> Array:
     """Return cost plus a carbon tax [USD], the tax in USD a kgCO2e."""
     return cost + tax * carbon
+
+
+def model_flops_utilization(model_flops: Array, time: Array, accelerators: Array, peak: float) -> Array:
+    """Return the MFU: model operations over what the peak could do (Chowdhery 2022, appendix B)."""
+    return model_flops / (time * accelerators * peak)

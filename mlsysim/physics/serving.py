@@ -242,7 +242,8 @@ def disaggregated(
     """Return the service of instances for prefill together with instances for decode.
 
     The first token comes from the prefill; the cache moves between it and the second. Layer by
-    layer the move hides behind the prefill, all but the last layer's share (Patel 2024). The rate is that of the stage that is full first.
+    layer the move hides behind the prefill, all but the last layer's share (Patel 2024). The rate
+    is that of the stage that is full first.
 
     Args:
         i: an instance for prefill, one prompt at a time.

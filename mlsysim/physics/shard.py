@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlsysim.physics import collectives as net
-from mlsysim.physics import memory, pipeline, roofline
+from mlsysim.physics import memory, pipeline, roofline, topology
 from mlsysim.physics.job import Job
 from mlsysim.physics.types import Array
 
@@ -23,6 +23,7 @@ class ShardPart:
     gather: Array  # every microbatch and stage of the pipeline (ZeRO 2 and 3)
     gather_floor: Array
     update: Array
+    crossing: Array  # of a step between the halves of a fleet without pipeline stages [byte]
 
 
 def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Array, zero: Array) -> ShardPart:
@@ -72,4 +73,20 @@ def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Arra
         gather=gather * pp,
         gather_floor=gather * pp * bare,
         update=update,
+        crossing=np.where(alone, _crossing(job, size, copies, expert_size, expert_copies, zero), 0.0),
     )
+
+
+def _crossing(
+    job: Job, size: Array, copies: Array, expert_size: Array, expert_copies: Array, zero: Array
+) -> Array:
+    """Return what gradients and weights send across the middle in a step, in one direction [byte].
+
+    Once a step each way for stages 0 to 2, with another gather for stage 3; what ZeRO 2 and 3 repeat
+    for every microbatch is counted once.
+    """
+    n = job.accelerators
+    once = topology.group_crossing(size, copies, n / copies) + topology.group_crossing(
+        expert_size, expert_copies, n / expert_copies
+    )
+    return once * np.where(zero == 3, 3.0, 2.0)

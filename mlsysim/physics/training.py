@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlsysim.physics import pipeline
+from mlsysim.physics import pipeline, topology
 from mlsysim.physics.job import Job, Weights, weights_of
 from mlsysim.physics.layer import LayerPart, layer_part
 from mlsysim.physics.shard import ShardPart, shard_part
@@ -54,13 +54,15 @@ class PipelinePart:
     hop_per_byte: Array
     hop_latency: Array
     fill_sends: Array
+    crossings: Array  # of the middle of the pipeline by a microbatch, in one direction
 
 
 @dataclass(frozen=True)
 class Step:
     """A training step.
 
-    Times in s, memory in byte per accelerator (the fullest one).
+    Times in s, memory in byte per accelerator (the fullest one), ``crossing`` in byte: what goes from
+    one half of the fleet to the other, in one direction (experts' exchanges aside).
     """
 
     time: Array
@@ -72,6 +74,7 @@ class Step:
     memory: Array
     state: Array
     activations: Array
+    crossing: Array
 
 
 def pipeline_part(job: Job, *, pp: Array, interleave: Array) -> PipelinePart:
@@ -91,6 +94,7 @@ def pipeline_part(job: Job, *, pp: Array, interleave: Array) -> PipelinePart:
         hop_per_byte=none + (1.0 / out.bandwidth if crosses else 1.0 / up.bandwidth),
         hop_latency=none + (out.latency if crosses else up.latency),
         fill_sends=2.0 * (pp - 1.0) + 0.0 * interleave,
+        crossings=topology.stage_crossings(pp, interleave),
     )
 
 
@@ -133,4 +137,5 @@ def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> St
         memory=held,
         state=state,
         activations=held - state - job.reserve,
+        crossing=job.accelerators * (layer.boundary * rounds) * pipe.crossings + shard.crossing,
     )

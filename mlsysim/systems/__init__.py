@@ -8,6 +8,7 @@ from mlsysim.core.errors import unknown
 from mlsysim.core.provenance import Value
 from mlsysim.core.records import Entry, number, text
 from mlsysim.core.registry import Catalog
+from mlsysim.systems.scenarios import ScenarioEntry
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +64,14 @@ class Reliability(Entry):
 CATALOG: Catalog[Entry] = Catalog(
     "systems",
     "systems",
-    {"nodes": Node, "fabrics": Fabric, "storage": Storage, "reliability": Reliability, "": Entry},
+    {
+        "nodes": Node,
+        "fabrics": Fabric,
+        "storage": Storage,
+        "reliability": Reliability,
+        "scenarios": ScenarioEntry,
+        "": Entry,
+    },
 )
 
 
@@ -88,4 +96,30 @@ def fabric(name: str) -> Fabric:
     entry = CATALOG.get(name)
     if not isinstance(entry, Fabric):
         raise unknown("fabric", name, CATALOG.names("fabrics"), "mlsysim zoo systems --filter fabrics")
+    return entry
+
+
+def storage(name: str) -> Storage:
+    """Return a storage by name.
+
+    Raises:
+        UnknownNameError: naming the nearest ones.
+    """
+    entry = CATALOG.get(name)
+    if not isinstance(entry, Storage):
+        raise unknown("storage", name, CATALOG.names("storage"), "mlsysim zoo systems --filter storage")
+    return entry
+
+
+def reliability_record(name: str) -> Reliability:
+    """Return a reliability record by name.
+
+    Raises:
+        UnknownNameError: naming the nearest ones.
+    """
+    entry = CATALOG.get(name)
+    if not isinstance(entry, Reliability):
+        raise unknown(
+            "reliability record", name, CATALOG.names("reliability"), "mlsysim zoo systems --filter reliab"
+        )
     return entry

@@ -6,23 +6,62 @@ expressions and enforces ``demand <= supply``. Walls look at a :class:`State` an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from mlsysim.physics.checkpoint import Checkpoint
+from mlsysim.physics.compression import Fidelity
+from mlsysim.physics.dataflow import Ingest, Transform
+from mlsysim.physics.kvcache import Batching
 from mlsysim.physics.operations import Bill
+from mlsysim.physics.privacy import Privacy
+from mlsysim.physics.queueing import Station
+from mlsysim.physics.reasoning import Chain
+from mlsysim.physics.reliability import Losses
+from mlsysim.physics.scaling import Budget
+from mlsysim.physics.serving import Service
+from mlsysim.physics.streaming import Stream
+from mlsysim.physics.topology import Cut
 from mlsysim.physics.types import Array
 
 DOMAINS = ("node", "data", "algorithm", "fleet", "operations", "analysis")
 
 
+def _limit(unit: str, wall: int, text: str, *, share: bool = False) -> Any:
+    return field(default=None, metadata={"unit": unit, "wall": wall, "text": text, "share": share})
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Limits that the plan sets on walls, in base units; None where it sets none."""
+    """Limits that the plan sets on walls, in base units; None where it sets none.
 
-    budget: float | None = None
-    carbon: float | None = None
-    water: float | None = None
-    communication: float | None = None
+    Each field's metadata has the unit in which people give it, the wall that it limits, and what it
+    says: the plan's ``constraints`` block and its documentation are made from them.
+    """
+
+    budget: float | None = _limit("USD", 17, "most that the run may cost")
+    carbon: float | None = _limit("tCO2e", 18, "most CO2e of the run, embodied included")
+    water: float | None = _limit("L", 18, "most water of the run")
+    communication: float | None = _limit(
+        "1", 14, "largest share of exposed communication in a step", share=True
+    )
+    failures: float | None = _limit("1", 15, "largest share of the run lost to failures", share=True)
+    stragglers: float | None = _limit("1", 15, "largest share of the run waiting for slow ranks", share=True)
+    checkpoint: float | None = _limit("1", 19, "largest share of the time at checkpoints", share=True)
+    compute: float | None = _limit("FLOP", 11, "most operations of the whole run")
+    tokens_per_parameter: float | None = _limit("token/param", 11, "least training tokens a parameter")
+    loss: float | None = _limit("1", 11, "largest loss by the scaling law, in nats a token")
+    accuracy_loss: float | None = _limit("1", 13, "largest relative loss of accuracy", share=True)
+    dp_slowdown: float | None = _limit("1", 20, "largest slowdown by private training")
+    epsilon: float | None = _limit("1", 20, "largest privacy loss")
+    ttft: float | None = _limit("ms", 4, "longest time to the first token")
+    itl: float | None = _limit("ms", 4, "longest time between tokens")
+    stall: float | None = _limit("ms", 4, "longest gap between two tokens")
+    preemption: float | None = _limit("1", 5, "how often requests may outgrow the KV pool", share=True)
+    layer_time: float | None = _limit("ms", 6, "longest time of a layer whose weights are streamed in")
+    tail: float | None = _limit("ms", 7, "longest response time at the percentile")
+    answer: float | None = _limit("s", 12, "longest time to a reasoned answer")
+    wait: float | None = _limit("h", 16, "longest mean wait for a place in a shared fleet")
 
 
 @dataclass(frozen=True)
@@ -44,6 +83,10 @@ class State:
             ``reserve`` are its parts.
         capacity: of one accelerator.
         weights, flash: of a microcontroller that keeps its weights in flash; None elsewhere.
+        serving, batching, streaming, queue, reasoning, tenancy, ingest, transform, cut, losses,
+            checkpoint, scaling, compression, privacy: what single walls look at, where it applies;
+            see the types in :mod:`mlsysim.physics`.
+        target: the tightest largest latency that the plan asserts.
         mfu_flops: operations by the convention of published MFU figures, which counts attention over
             the whole sequence (Chowdhery 2022, appendix B).
         tokens, samples: of one step, over all accelerators; tokens is 0 where there are none.
@@ -81,6 +124,21 @@ class State:
     mfu_flops: float
     weights: Array | None = None
     flash: float | None = None
+    serving: Service | None = None
+    batching: Batching | None = None
+    streaming: Stream | None = None
+    queue: Station | None = None
+    reasoning: Chain | None = None
+    tenancy: Station | None = None
+    ingest: Ingest | None = None
+    transform: Transform | None = None
+    cut: Cut | None = None
+    losses: Losses | None = None
+    checkpoint: Checkpoint | None = None
+    scaling: Budget | None = None
+    compression: Fidelity | None = None
+    privacy: Privacy | None = None
+    target: float | None = None
 
 
 @dataclass(frozen=True)

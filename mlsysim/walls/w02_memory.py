@@ -20,7 +20,7 @@ class Memory(Wall):
 
     def rows(self, s: State) -> tuple[Row, ...]:
         """Compare capacity on the fullest accelerator, and traffic over the step."""
-        flash = ()
+        flash: tuple[Row, ...] = ()
         if s.flash is not None:
             flash = (Row(s.weights, s.flash, "GiB", "weights in flash", hard=True),)
         return (

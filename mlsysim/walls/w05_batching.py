@@ -21,14 +21,14 @@ class Batching(Wall):
             return ()
         pool = kvcache.pool_blocks(b)
         kind = "paged as they grow" if b.paged else "reserved for the longest sequence"
-        rows = [Row(kvcache.demand_blocks(b), pool, "1", f"KV blocks of running requests, {kind}", hard=True)]
+        rows = [Row(kvcache.demand_blocks(b), pool, "", f"KV blocks of running requests, {kind}", hard=True)]
         risk: float | None = getattr(s.limits, "preemption", None)
         if risk is not None:
             rows.append(
                 Row(
                     kvcache.demand_blocks(b, risk),
                     pool,
-                    "1",
+                    "",
                     f"KV blocks that running requests outgrow {risk:.3g} of the time",
                 )
             )

@@ -48,7 +48,7 @@ def settled(q: Station, row: Row) -> tuple[Row, ...]:
     """
     load = queueing.offered_load(q.rate, q.service)
     room = queueing.STABLE * q.servers
-    full = Row(load, room, "1", "servers' worth of work against servers", hard=True)
+    full = Row(load, room, "", "servers' worth of work against servers", hard=True)
     if np.ndim(load) or np.ndim(room):
         return (full, row)
     return (row,) if load <= room else (full,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mlsysim.physics.dataflow import Ingest
 from mlsysim.walls.base import Row, State, Wall
 
@@ -21,7 +23,7 @@ class Ingestion(Wall):
         return (
             Row(
                 ingest.size,
-                ingest.bandwidth * s.time,
+                ingest.bandwidth * s.time if ingest.bandwidth < np.inf else None,
                 "GB",
                 "training data read per step against what storage gives in that time",
                 hard=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mlsysim.physics.dataflow import Transform
 from mlsysim.walls.base import Row, State, Wall
 
@@ -24,7 +26,7 @@ class Transformation(Wall):
         return (
             Row(
                 transform.work,
-                transform.cores * s.time,
+                transform.cores * s.time if transform.cores < np.inf else None,
                 "s",
                 "CPU time to decode, tokenize and augment a step against the time of all cores",
                 hard=True,

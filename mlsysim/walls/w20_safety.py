@@ -31,8 +31,8 @@ class Safety(Wall):
                 Row(
                     p.slowdown,
                     getattr(s.limits, "dp_slowdown", None),
-                    "1",
-                    "time of a DP-SGD step as a share of a plain one",
+                    "",
+                    "times the time of a plain step, by DP-SGD",
                 )
             )
         if p.epsilon is not None:

@@ -308,6 +308,21 @@ def test_a_model_by_its_totals_by_hand():
     assert step.activations == 16 * 11e6 * 2
 
 
+def test_a_model_by_its_totals_bound_by_memory():
+    """A pass reads 51.2 MB of weights and 16 x 22 MB of activations at 0.5 TB/s, and starts a kernel;
+    the backward pass twice as much; gradients in 16 bits go round 8 ranks."""
+    resnet = Operations(params=25.6e6, flops=8.2e6, activations=11e6)
+    chip = replace(IDEAL, bandwidth=1e12, bandwidth_share=0.5, launch=1e-5)
+    weights = tr.weights_of(resnet)
+    j = ideal(model=resnet, weights=weights, chip=chip, network=WIRE, accelerators=8.0, batch=128.0)
+    step = run(j, dp=8, microbatch=16)
+    one = (51.2e6 + 16 * 22e6) / 0.5e12 + 1e-5
+    traffic = 2 * 7 / 8 * 51.2e6 / 100e9
+    assert step.matmul == pytest.approx(3 * 16 * 8.2e6 / 1e15, rel=1e-12)
+    assert step.matmul + step.elementwise == pytest.approx(3 * one, rel=1e-12)
+    assert step.time == pytest.approx(3 * one + traffic + 28 * 25.6e6 / 0.5e12, rel=1e-12)
+
+
 # -- laws -----------------------------------------------------------------------------------------
 
 JOBS = {

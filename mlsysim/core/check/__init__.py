@@ -82,7 +82,9 @@ class _Check:
                 continue
             entries.check_texts(raw, file.name, self.notes)
             gone = entries.check_values(raw, file.name, sources, self.used, self.notes)
-            if file.name in ROOT_FILES:
+            if file.name == "profiles.yaml":
+                self.used |= _named_sources(raw)
+            elif file.name in ROOT_FILES:
                 self._table(raw, file)
             elif file.parts[0] == LOOSE:
                 self.used |= _named_sources(raw)

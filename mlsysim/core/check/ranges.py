@@ -142,6 +142,18 @@ RANGES: dict[str, dict[str, Range]] = {
         "restart_time": Range(0.1, 1e5, "s", "seconds to hours"),
         "detection_time": Range(1e-3, 1e5, "s", "milliseconds to hours"),
     },
+    "systems/scenarios": {
+        "story.latency": Range(1e-6, 1e5, "s", "microseconds to a day"),
+        "story.task_latency": Range(1e-6, 1e5, "s", "microseconds to a day"),
+        "story.passes": _count(1e6, "passes of a model in a task"),
+        "story.rate": Range(1e-6, 1e9, "sample/s", "samples that arrive"),
+        "story.throughput": Range(1e-3, 1e12, "token/s", "tokens processed"),
+        "story.tokens": Range(1e3, 1e15, "token", "a training run"),
+        "story.duration": Range(1, 1e9, "s", "seconds to decades"),
+        "story.efficiency": Range(1e-4, 1, "1", "a share of peak"),
+        "story.battery": Range(1e-3, 1e6, "Wh", "a coin cell to a truck"),
+        "story.active": Range(0, 1, "1", "a share of the time"),
+    },
     "defaults": {
         "seq_len": Range(1, 1e8, "token", "as a context", whole=True),
         "batch_size": Range(1, 1e8, "sample", "at least one", whole=True),

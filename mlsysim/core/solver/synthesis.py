@@ -16,6 +16,7 @@ from mlsysim.core import units
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
 from mlsysim.core.layout import Layout
+from mlsysim.core.promises import target_of
 from mlsysim.core.resolve import Scenario
 from mlsysim.core.solver.sensitivity import SUPPLIES, Supply, scaled
 
@@ -106,12 +107,6 @@ class Synthesis:
             "factor": self.factor,
             "requirements": [r.to_dict() for r in self.requirements],
         }
-
-
-def target_of(s: Scenario) -> float | None:
-    """Return the tightest largest latency that the plan asserts [s]; None where it asserts none."""
-    asked = [b.high for b in s.settings.bounds if b.metric.name == "performance.latency"]
-    return min((high for high in asked if high is not None), default=None)
 
 
 def synthesize(

@@ -1,0 +1,236 @@
+"""What single walls look at in a training run, and what does not depend on the layout.
+
+Data, checkpoints, failures, scaling law, privacy: each as the field of
+:class:`mlsysim.walls.State` that its wall reads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from mlsysim.core.errors import InputError
+from mlsysim.core.inference_run import tenancy
+from mlsysim.core.scenario import Assumptions, Scenario
+from mlsysim.physics import checkpoint, dataflow, reliability, scaling, topology
+from mlsysim.physics.transformer import Transformer
+from mlsysim.systems import Node, Reliability, Storage, reliability_record, storage
+
+_TIB = 2.0**40
+DEFAULT_STORAGE = "S3_Object_Store"
+
+
+@dataclass(frozen=True)
+class _Context:
+    """A scenario, its servers, and where assumptions go."""
+
+    s: Scenario
+    server: Node | None
+    take: Assumptions
+
+    def block(self, name: str) -> dict[str, Any]:
+        return self.s.settings.blocks.get(name, {})
+
+    def number(self, block: dict[str, Any], key: str, default: str, unit: str) -> float:
+        """Return a quantity of a block, or the registry's default."""
+        given = block.get(key)
+        return float(given) if given is not None else self.take.take(default, unit)
+
+    @property
+    def nodes(self) -> float:
+        """Servers, the last one perhaps in part."""
+        per_node = self.server.accelerators.base if self.server else 1.0
+        return math.ceil(self.s.accelerators / per_node)
+
+
+def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any]:
+    """Return the fields of a training run's state that do not depend on the layout."""
+    c = _Context(s, server, take)
+    assert s.job is not None
+    found: dict[str, Any] = {"bisection": _bisection(c)}
+    tokens, samples = _work(s)
+    found["ingest"] = _ingest(c, tokens, samples)
+    found["transform"] = _transform(c, tokens, samples)
+    found["checkpoint"], found["losses"] = _failures(c)
+    if tokens:
+        found["scaling"] = _scaling(c)
+    if block := c.block("tenancy"):
+        found["tenancy"] = tenancy(block, take, s.duration)
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def _work(s: Scenario) -> tuple[float, float]:
+    """Return tokens and samples of a step."""
+    assert s.job is not None
+    model = s.job.model
+    per_sample = float(s.seq_len) if isinstance(model, Transformer) else model.tokens
+    return s.batch * per_sample, float(s.batch)
+
+
+def _ingest(c: _Context, tokens: float, samples: float) -> dataflow.Ingest | None:
+    block = c.block("data")
+    size = _per_step(c, block, tokens, samples, "bytes", "byte")
+    if size is None:
+        return None
+    if not block:  # the plan says nothing of its data: shown, not enforced
+        return dataflow.Ingest(size, math.inf)
+    name = block["storage"] or DEFAULT_STORAGE
+    return dataflow.Ingest(size * (1.0 - block["cached"]), _bandwidth(c, name, block, "read"))
+
+
+def _transform(c: _Context, tokens: float, samples: float) -> dataflow.Transform | None:
+    block = c.block("data")
+    work = _per_step(c, block, tokens, samples, "cpu", "s")
+    if work is None:
+        return None
+    if not block:
+        return dataflow.Transform(work, math.inf)
+    per_accelerator = block["cores_per_accelerator"]
+    if per_accelerator is not None:
+        return dataflow.Transform(work, per_accelerator * c.s.accelerators)
+    if c.server is not None and c.server.cpu_cores is not None:
+        c.take.note("CPU cores of a server", c.server.cpu_cores)
+        return dataflow.Transform(work, c.server.cpu_cores.base * c.nodes)
+    return dataflow.Transform(work, c.take.take("cpu_cores_per_accelerator") * c.s.accelerators)
+
+
+def _per_step(
+    c: _Context, block: dict[str, Any], tokens: float, samples: float, what: str, unit: str
+) -> float | None:
+    """Return bytes or CPU seconds of a step's data; None where a sample's are not known."""
+    own_token = block.get(f"{what}_per_token")
+    own_sample = block.get(f"{what}_per_sample")
+    if own_sample is not None:
+        return float(samples * own_sample)
+    if own_token is not None or tokens:
+        each = own_token if own_token is not None else c.take.take(_TOKEN[what], f"{unit}/token")
+        return float(tokens * each)
+    if c.s.model.group == "vision":
+        return float(samples * c.take.take(_IMAGE[what], f"{unit}/sample"))
+    return None
+
+
+_TOKEN = {"bytes": "token_bytes", "cpu": "token_cpu"}
+_IMAGE = {"bytes": "image_bytes", "cpu": "image_cpu"}
+
+
+def _bandwidth(c: _Context, name: str, block: dict[str, Any], way: str) -> float:
+    """Return at what rate the fleet reads from or writes to a storage of the registry [byte/s]."""
+    entry: Storage = storage(name)
+    c.take.choose("storage", entry.name, entry.title)
+    value = entry.bandwidth_read if way == "read" else entry.bandwidth_write
+    if value is None:
+        raise InputError(f"{entry.name} has no {way} bandwidth", where="data.storage")
+    if entry.per == "system":
+        return value.base
+    if entry.per == "TiB":
+        size = block.get("storage_capacity")
+        if size is None:
+            raise InputError(
+                f"{entry.name} gives bandwidth by its size",
+                where="data.storage_capacity",
+                hint="say how large it is",
+            )
+        return value.base * float(size) / _TIB
+    return value.base * c.nodes
+
+
+def _bisection(c: _Context) -> float:
+    """Return the bandwidth between the halves of the fleet [byte/s]."""
+    s, block = c.s, c.block("network")
+    n, network = float(s.accelerators), s.network
+    if n <= network.domain:
+        return float(topology.shape("switch", n, network.up.bandwidth).bisection)
+    over = block.get("oversubscription")
+    return float(
+        topology.shape(
+            block.get("topology") or "fat_tree",
+            n,
+            network.out.bandwidth,
+            domain=network.domain,
+            oversubscription=over if over is not None else c.take.take("oversubscription"),
+            pod=float(block.get("pod") or 1.0),
+        ).bisection
+    )
+
+
+def _failures(c: _Context) -> tuple[checkpoint.Checkpoint, reliability.Losses]:
+    """Return the checkpoints of a run, and where its time goes with them."""
+    s, r, b = c.s, c.block("reliability"), c.block("checkpoint")
+    job = s.job
+    assert job is not None
+    record: Reliability | None = reliability_record(r["record"]) if r.get("record") else None
+    mtbf = reliability.fleet_mtbf(_recorded(c, r, record, "mtbf", "mtbf_accelerator"), s.accelerators)
+    place = b.get("storage") or c.block("data").get("storage") or DEFAULT_STORAGE
+    sized = b if b.get("storage_capacity") is not None else c.block("data")
+    size = checkpoint.checkpoint_bytes(_params(s), job.state, b.get("reduction", 1.0))
+    rate = _bandwidth(c, place, sized, "write")
+    write = checkpoint.write_time(size, rate)
+    snapshot = checkpoint.snapshot_time(size / s.accelerators, c.take.take("snapshot_bandwidth", "byte/s"))
+    stall = float(checkpoint.stall_time(write, snapshot, b.get("asynchronous", False)))
+    interval = b.get("interval")
+    if interval is None:
+        best = float(reliability.daly_interval(stall, mtbf))
+        interval = max(best, float(checkpoint.shortest_interval(write, stall)))
+        c.take.choose("checkpoint interval", interval, "the interval that loses least (Daly 2006)", "s")
+    recovery = reliability.recovery_time(
+        _recorded(c, r, record, "detection_time", "detection_time"),
+        _recorded(c, r, record, "restart_time", "restart_time"),
+        size / _bandwidth(c, place, sized, "read"),
+        write - stall,
+    )
+    straggling = reliability.straggling_share(
+        c.number(r, "rank_variation", "rank_variation", "1"), float(s.accelerators)
+    )
+    losses = reliability.losses(
+        interval=interval, delta=stall, recovery=recovery, mtbf=mtbf, straggling=float(straggling)
+    )
+    return checkpoint.Checkpoint(size, rate, stall, float(interval)), losses
+
+
+def _recorded(c: _Context, r: dict[str, Any], record: Reliability | None, key: str, name: str) -> float:
+    """Return a reliability figure: the plan's, that of the record it names, or the default."""
+    if r.get(key) is not None:
+        return float(r[key])
+    value = getattr(record, name, None)
+    if value is not None:
+        c.take.note(name, value)
+        return float(value.base)
+    return c.take.take(name, "s")
+
+
+def _params(s: Scenario) -> float:
+    from mlsysim.physics.transformer import total_params
+
+    assert s.job is not None
+    model = s.job.model
+    return total_params(model) if isinstance(model, Transformer) else model.params
+
+
+def _scaling(c: _Context) -> scaling.Budget | None:
+    """Return the run as the scaling laws see it; None without a number of training tokens."""
+    from mlsysim.physics.transformer import active_params
+
+    s = c.s
+    assert s.job is not None
+    model = s.job.model
+    tokens = s.settings.tokens
+    if tokens is None:
+        published = s.model.training_tokens
+        if published is None:
+            return None
+        c.take.note("training tokens", published)
+        tokens = published.base
+    name = s.settings.scaling_fit
+    fit = scaling.Fit(
+        **{
+            part: c.take.take(f"{name}_{part}")
+            for part in ("irreducible", "params_scale", "tokens_scale", "params_exponent", "tokens_exponent")
+        }
+    )
+    params = active_params(model) if isinstance(model, Transformer) else model.params
+    # the plan must say both for its duration to be that of the whole run
+    whole = s.settings.tokens is not None and s.settings.duration is not None
+    ratio = c.take.take("compute_optimal_ratio", "token/param")
+    return scaling.Budget(params, tokens, ratio, fit, s.duration if whole else None)
