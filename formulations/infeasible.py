@@ -24,7 +24,9 @@ def soft(problem: Problem) -> set[str]:
     return {r.tag for r in problem.rows if not r.hard}
 
 
-def excess(problem: Problem, tag: str, others: set[str], options: Options | None = None) -> float | None:
+def excess(
+    problem: Problem, tag: str, others: set[str], solver: str = "auto", options: Options | None = None
+) -> float | None:
     """Return by how much the rows of a tag must be exceeded, at least, if only ``others`` hold too.
 
     In base units of the row that is nearest to its supply; None if a limit cut the proof short, or
@@ -34,7 +36,7 @@ def excess(problem: Problem, tag: str, others: set[str], options: Options | None
     if more:
         return None
     question = replace(problem, rows=[r for r in problem.rows if r.tag in others - {tag}], objective=row.expr)
-    found = solve(question, "auto", options).outcome
+    found = solve(question, solver, options).outcome
     if found.status != "optimal" or found.objective is None:
         return None
     return found.objective - row.supply

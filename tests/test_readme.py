@@ -42,7 +42,7 @@ def test_command_runs(arguments):
     expected = 3 if any("example_cluster" in a for a in arguments) else 0
     assert done.returncode == expected, done.stderr
     assert done.stdout
-    assert not done.stderr
+    assert set(done.stderr.splitlines()) <= {"solving ..."}  # progress, where the machine is slow
 
 
 def test_the_first_command_does_the_set_up_and_the_main_job():
@@ -75,6 +75,6 @@ def test_plan_snippet_is_the_shipped_example(snippet, tmp_path):
     assert run(["eval", str(plan)]).returncode == 3
 
 
-def test_the_wall_table_says_what_is_modelled():
-    modelled = {int(n) for n in re.findall(r"^\| (\d+) \| .*\| yes \|$", README, flags=re.MULTILINE)}
-    assert modelled == {w.number for w in WALLS if w.modelled}
+def test_the_wall_table_lists_all_walls():
+    rows = re.findall(r"^\| (\d+) \| ([A-Z][A-Za-z -]+) \| .* \|$", README, flags=re.MULTILINE)
+    assert [(int(n), name) for n, name in rows] == [(w.number, w.name) for w in WALLS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,19 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, evaluate
-from mlsysim.core.layout import Layout
+from mlsysim.core.layout import Layout, check_layout
 from mlsysim.core.records import Entry
 from mlsysim.core.resolve import Scenario, Settings, resolve
-from mlsysim.hardware import CATALOG as HARDWARE
 from mlsysim.hardware import Hardware
-from mlsysim.infra import CATALOG as INFRA
+from mlsysim.hardware.own import resolve_hardware
 from mlsysim.infra import Region
-from mlsysim.models import CATALOG as MODELS
+from mlsysim.infra.own import resolve_region
 from mlsysim.models import Model
+from mlsysim.models.own import resolve_model
 
 if TYPE_CHECKING:
     from mlsysim.core.plan import Plan
-    from mlsysim.core.registry import Catalog
     from mlsysim.core.yamlfile import Document
 
 T = TypeVar("T")
@@ -118,11 +118,11 @@ class SystemEvaluator:
         """
         if phase not in ("training", "inference"):
             raise InputError(f"{phase!r} is not allowed here", where="phase", hint="training or inference")
-        hardware = _entry("hardware", hardware_obj, HARDWARE, Hardware)
+        hardware = _entry("hardware", hardware_obj, resolve_hardware, Hardware)
         if precision is not None:
             _named("precision", precision, hardware.rate)
         settings = Settings(
-            model=_entry("model", model_obj, MODELS, Model),
+            model=_entry("model", model_obj, resolve_model, Model),
             hardware=hardware,
             name=scenario_name,
             phase=phase,
@@ -131,9 +131,12 @@ class SystemEvaluator:
             precision=precision,
             efficiency=_efficiency(efficiency),
             accelerators=_whole("accelerators", accelerators, 10_000_000),
-            region=None if region is None else _entry("region", region, INFRA, Region),
+            region=None if region is None else _entry("region", region, resolve_region, Region),
         )
-        return evaluate(resolve(settings), layout)
+        found = resolve(settings)
+        if layout is not None:
+            check_layout(found, layout)
+        return evaluate(found, layout)
 
 
 def _named(where: str, name: object, call: Callable[[str], T]) -> T:
@@ -147,16 +150,20 @@ def _named(where: str, name: object, call: Callable[[str], T]) -> T:
         raise
 
 
-def _entry(where: str, given: object, catalog: Catalog[E], kind: type[E]) -> E:
-    return given if isinstance(given, kind) else _named(where, given, catalog.get)
+def _entry(where: str, given: object, look_up: Callable[[str], E], kind: type[E]) -> E:
+    return given if isinstance(given, kind) else _named(where, given, look_up)
 
 
 def _whole(name: str, value: object, most: int = 1_000_000_000) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if not 1 <= number <= most:
         raise InputError(
             f"{value!r} is not allowed here", where=name, hint=f"give a whole number from 1 to {most:,}"
         )
-    return value
+    return number
 
 
 def _efficiency(value: object) -> float | None:

@@ -16,11 +16,16 @@ from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.states import inference_state, training_state
 from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.physics.training import Step, step
+from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, Row, State, Wall
 
 SCHEMA_VERSION = "1.0"
 # Headroom below which a wall is said to bind.
 BINDING = 0.05
+# What a row says, from the mildest to the worst.
+STATUSES = ("info", "pass", "binding", "fail")
+# The wall behind each part that a step's time can go to.
+BOTTLENECK_WALLS = {"compute": 1, "memory": 2, "communication": 14, "bubble": 14}
 
 Json = dict[str, Any]
 
@@ -71,10 +76,7 @@ class Check:
     @property
     def ok(self) -> bool:
         """Whether the metric lies within the bound, to the solvers' tolerance."""
-        b, slack = self.bound, TOLERANCE * max(abs(self.value), 1e-30)
-        return (b.low is None or self.value >= b.low - slack) and (
-            b.high is None or self.value <= b.high + slack
-        )
+        return bool(within(self.bound, self.value))
 
     def to_dict(self) -> Json:
         """Return the check as one entry of the result's ``assertions``."""
@@ -140,19 +142,13 @@ class Evaluation:
     @property
     def bottleneck(self) -> str:
         """What most of the step's time goes to."""
-        s = self.state
-        parts = {
-            "compute": s.matmul,
-            "memory": s.stream + s.update,
-            "communication": s.exposed,
-            "bubble": s.bubble,
-        }
+        parts = parts_of(self.state)
         return max(parts, key=lambda name: float(parts[name]))
 
     @property
     def bottleneck_wall(self) -> int:
         """The number of the wall behind the bottleneck."""
-        return {"compute": 1, "memory": 2, "communication": 14, "bubble": 14}[self.bottleneck]
+        return BOTTLENECK_WALLS[self.bottleneck]
 
     def metric(self, name: str) -> float:
         """Return a metric in its own unit, by its full name."""
@@ -210,17 +206,44 @@ class Evaluation:
         return plan_of(self.scenario, self.layout)
 
 
+def parts_of(s: State) -> dict[str, Array]:
+    """Return the parts of a step's time by what they go to; numbers, or arrays over points."""
+    return {
+        "compute": s.matmul,
+        "memory": s.stream + s.update,
+        "communication": s.exposed,
+        "bubble": s.bubble,
+    }
+
+
+def within(b: Bound, value: Array) -> Array:
+    """Return whether a metric lies within a bound, to the solvers' tolerance."""
+    slack = TOLERANCE * np.maximum(np.abs(value), 1e-30)
+    low = True if b.low is None else value >= b.low - slack
+    return low & (True if b.high is None else value <= b.high + slack)
+
+
+def rank_of(row: Row, demand: Array, supply: Array, bottleneck: Array) -> Array:
+    """Return what a row with a finite supply says, as an index into :data:`STATUSES`.
+
+    Args:
+        row: the row.
+        demand, supply: of the row; numbers, or arrays over points.
+        bottleneck: whether the wall is behind the bottleneck of the step.
+    """
+    failed = demand > supply * (1.0 + TOLERANCE)
+    near = bottleneck if row.by_construction else demand >= supply * (1.0 - BINDING)
+    return 1 + (near | failed) + failed
+
+
 def _read(wall: Wall, state: State, bottleneck: int) -> Reading:
     rows = wall.rows(state)
     if not rows:
         return Reading(wall, "n/a", note=wall.why_not(state))
     return max(
         (_reading(wall, row, bottleneck) for row in rows),
-        key=lambda r: (_ORDER[r.status], -np.inf if r.headroom is None else -r.headroom),
+        key=lambda r: (STATUSES.index(r.status), -np.inf if r.headroom is None else -r.headroom),
     )
-
-
-_ORDER = {"info": 0, "pass": 1, "binding": 2, "fail": 3}
 
 
 def _reading(wall: Wall, row: Row, bottleneck: int) -> Reading:
@@ -228,12 +251,8 @@ def _reading(wall: Wall, row: Row, bottleneck: int) -> Reading:
     supply = None if row.supply is None else float(row.supply)
     if supply is None or not np.isfinite(supply):
         status, supply = "info", None
-    elif demand > supply * (1.0 + TOLERANCE):
-        status = "fail"
-    elif row.by_construction:
-        status = "binding" if wall.number == bottleneck else "pass"
     else:
-        status = "binding" if demand >= supply * (1.0 - BINDING) else "pass"
+        status = STATUSES[rank_of(row, demand, supply, wall.number == bottleneck)]
     return Reading(
         wall,
         status,

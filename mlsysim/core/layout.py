@@ -6,7 +6,7 @@ here once: the rule of ``eval`` takes the first that fits, a formulation lets a 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -309,6 +309,25 @@ def legal_together(c: Columns, batch: int, accelerators: int) -> np.ndarray:
     whole = c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators
     together = whole & divides(batch, c["dp"], c["microbatch_size"]) & ((c["interleave"] == 1) | rounds)
     return np.asarray(together, dtype=bool)
+
+
+def check_layout(s: Scenario, layout: Layout) -> None:
+    """Refuse a layout that a scenario cannot have.
+
+    Raises:
+        InputError: a degree is not legal, or the degrees do not go together.
+    """
+    if s.job is None:
+        raise InputError("a layout is of training", where="layout", hint="leave it out, or phase='training'")
+    fixed = replace(s, settings=replace(s.settings, fixed=layout.to_dict()))
+    space(fixed)
+    if not legal_together(columns_of(layout), s.batch, s.accelerators).all():
+        raise InputError(
+            "the degrees do not go together",
+            where="layout",
+            hint="tp x cp x pp x dp must be the accelerators, dp x microbatch_size divide the batch, and "
+            "microbatches come in whole rounds of an interleaved pipeline",
+        )
 
 
 def by_rule(s: Scenario) -> Layout:

@@ -67,7 +67,7 @@ def network_of(server: Node | None, count: int, take: Assumptions) -> Network:
     up = up or out
     if up is None:
         raise InputError(f"{server.name} has no network", where="hardware")
-    return Network(up, out or up, domain if server.scale_up else 1.0)
+    return Network(up, out or up, min(domain, float(count)) if server.scale_up else 1.0)
 
 
 def _tier(f: Fabric, links: float, take: Assumptions) -> Tier:

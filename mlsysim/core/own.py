@@ -55,6 +55,12 @@ def own_entry(path: Path, cls: type[E]) -> E:
         document = yamlfile.load(yamlfile.read_text(path), name)
     except InputError as error:
         raise RegistryError(error.problem, where=error.where, hint=error.hint) from error
+    if isinstance(document.data, dict) and {"workload", "hardware"} <= set(document.data):
+        raise InputError(
+            "this is a plan, not an entry",
+            where=name,
+            hint="a plan names its hardware itself: mlsysim eval PLAN",
+        )
     try:
         return read(cls, document.data, name, name=path.stem, group=GROUP, reference=str(path.resolve()))
     except RegistryError as error:

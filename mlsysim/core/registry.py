@@ -71,7 +71,7 @@ class Catalog(Generic[E]):
         alias = {fold(k): v for k, v in _aliases().get(self.kind, {}).items()}
         if key in alias:
             return self.find(alias[key])
-        raise unknown(self.kind, name, self.paths, self.see)
+        raise unknown(_SINGULAR.get(self.kind, self.kind), name, self.paths, self.see)
 
     def get(self, name: str) -> E:
         """Return the entry that ``name`` means, reading its file on first use."""
@@ -141,6 +141,7 @@ class Namespace(Generic[E]):
         return f"<{self._catalog.kind}{'.' + self._group if self._group else ''}: {', '.join(self._names())}>"
 
 
+_SINGULAR = {"models": "model", "infra": "region", "systems": "system"}
 _GROUP_TITLES = {"gcp": "GCP", "aws": "AWS", "statespace": "StateSpace"}
 
 

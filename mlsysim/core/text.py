@@ -24,7 +24,9 @@ def number(x: float | None) -> str:
     if x is None:
         return "-"
     if not math.isfinite(x):
-        return str(x)
+        return "without end" if x > 0 else "-"
+    if x == 0:
+        return "0"  # also of -0.0
     size = abs(x)
     if size >= 1e7 or 0 < size < 1e-3:
         return f"{x:.3g}"
@@ -80,6 +82,8 @@ def headroom(share: float | None) -> str:
     """Return what is left of a supply: ``24%``, or ``13 x over`` where the demand is far beyond."""
     if share is None:
         return ""
+    if not math.isfinite(share):
+        return "none there"
     over = 1.0 - share
     return f"{share:.0%}" if over < 10 else f"{over:.0f} x" if over < 1000 else f"{over:.0e} x"
 

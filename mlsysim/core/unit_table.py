@@ -33,6 +33,7 @@ def used_units() -> set[str]:
         "1/s",
         "sample",
         "token",
+        "",
     }
     for path in registry.root().rglob("*.yaml"):
         found |= set(re.findall(r"\bunit: \"?([^,\"}]+?)\"?[,}]", path.read_text(encoding="utf-8")))

@@ -205,14 +205,14 @@ def _entry(kind: str, e: Entry) -> View:
         rows = [
             [
                 n,
-                f"{v.value:,g}" if abs(v.value) < 1e15 else f"{v.value:g}",
+                _figure(v),
                 "" if v.unit == "1" else v.unit,
                 v.kind,
                 v.source,
             ]
             for n, v in values.items()
         ]
-        lines = [f"{e.name}: {e.title}  ({kind}/{e.group})"]
+        lines = text.wrap(f"{e.name}: {e.title}  ({kind}/{e.group})")
         plain = ", ".join(f"{k} {x}" for k, x in _plain_fields(e).items())
         lines += [*text.wrap(plain), ""] if plain else [""]
         lines += text.table(["field", "value", "unit", "kind", "source"], rows, right=(1,))
@@ -232,6 +232,13 @@ def _entry(kind: str, e: Entry) -> View:
             [(n, f"{v.value:,g}", v.unit, v.kind, v.source) for n, v in values.items()],
         ),
     )
+
+
+def _figure(v: Value) -> str:
+    """Return a value as its source states it: every digit, thousands apart, years as years."""
+    if v.unit == "year":
+        return f"{v.value:g}"
+    return f"{v.value:,.12g}" if abs(v.value) < 1e15 else f"{v.value:g}"
 
 
 def _plain_fields(e: Any) -> Json:

@@ -172,8 +172,13 @@ def send_time(size: Array, tier: Tier) -> Array:
 
 
 def by_extent(extent: Array, network: Network, up: Array, out: Array) -> Array:
-    """Return ``up`` where a group of ranks that spans ``extent`` fits the domain, else ``out``."""
-    return np.where(np.asarray(extent) <= network.domain, up, out)
+    """Return ``up`` where every group of ranks that spans ``extent`` lies in a domain, else ``out``.
+
+    Groups lie end to end, so an extent that does not divide the domain straddles two of them.
+    """
+    extent = np.asarray(extent)
+    inside = (extent <= network.domain) & (np.mod(network.domain, extent) == 0)
+    return np.where(inside, up, out)
 
 
 def local_ranks(ranks: Array, stride: Array, network: Network) -> Array:

@@ -92,7 +92,7 @@ def test_names_still_mean_the_registry() -> None:
     assert resolve_model("llama3-8b").name == "Llama3_8B"
     assert resolve_hardware("h100").name == "H100"
     assert resolve_region("Quebec").name == "Quebec"
-    with pytest.raises(UnknownNameError, match="no models called 'Lama9'"):
+    with pytest.raises(UnknownNameError, match="no model called 'Lama9'"):
         resolve_model("Lama9")
 
 

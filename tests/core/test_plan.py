@@ -12,6 +12,7 @@ from mlsysim.core import yamlfile
 from mlsysim.core.errors import InputError
 from mlsysim.core.plan import Plan, load
 from mlsysim.core.schemas import plan_schema
+from mlsysim.core.settings import BLOCKS
 
 TEXT = """\
 version: "1.0"
@@ -171,6 +172,7 @@ def test_the_schema_describes_every_key():
         "ops",
         "parallelism",
         "constraints",
+        *BLOCKS,
     }
     assert all(d["additionalProperties"] is False for d in definitions.values() if d["type"] == "object")
     assert Plan.model_validate(mapping()).to_dict() == mapping()

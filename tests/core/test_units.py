@@ -7,7 +7,7 @@ import math
 
 import pint
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlsysim.core import unit_table, units
@@ -178,6 +178,7 @@ def test_injected_code_is_refused(text):
         units.parse(text, "s")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_a_finite_number_or_a_unit_error(text):
     try:
@@ -187,6 +188,7 @@ def test_any_text_is_a_finite_number_or_a_unit_error(text):
     assert math.isfinite(value)
 
 
+@settings(deadline=None)
 @given(
     value=st.floats(-1e20, 1e20),
     unit=st.sampled_from(["ms", "day", "GB", "GiB/s", "USD/h", "gCO2e/kWh", "1"]),

@@ -7,6 +7,7 @@ import random_problems as rp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from formulations.engines.base import Options
 from formulations.joint import best, codes, compatible, holds, join
 from formulations.presolve import Bounds, first_solution, reduce, restrict
 from formulations.solve import solve
@@ -77,13 +78,15 @@ def test_reduction_keeps_the_optimum(spec):
         if reduced.infeasible:
             assert not truth
             continue
-        found, _ = best(reduced.problem)
-        whole, _ = best(problem)
-        assert (found is None) == (whole is None) == (not truth)
-        if found and whole:
+        found, whole = best(reduced.problem), best(problem)
+        assert found.complete
+        assert whole.complete
+        assert (found.objective is None) == (not truth)
+        assert (whole.objective is None) == (not truth)
+        if truth:
             slack = RELATIVE * max(1.0, abs(truth[0][0]))
-            assert abs(found[0] - truth[0][0]) <= slack
-            assert abs(whole[0] - truth[0][0]) <= slack
+            assert abs(found.objective - truth[0][0]) <= slack
+            assert abs(whole.objective - truth[0][0]) <= slack
         for choice, original, at in zip(reduced.problem.choices, problem.choices, reduced.cells,
                                         strict=True):
             assert choice.size == len(at)
@@ -111,7 +114,7 @@ def test_a_known_solution_holds_and_is_worth_what_it_says(spec):
 def test_the_first_solution_of_a_small_problem_is_the_best(spec):
     problem = rp.problem_of(spec)
     truth = rp.enumerate_all(spec)
-    first = first_solution(problem, [np.arange(c.size) for c in problem.choices], problem)
+    first = first_solution(problem, [np.arange(c.size) for c in problem.choices], problem, Options())
     # eight cells of each choice are tried together, and no choice here has more
     assert (first is None) == (not truth)
     if first:
@@ -153,10 +156,10 @@ def test_restriction_is_the_same_problem_on_fewer_cells(spec, data):
     small = restrict(problem, kept)
     inside = [(w, p) for w, p in rp.enumerate_all(spec)
               if all(cell in k for cell, k in zip(p, kept, strict=True))]
-    found, _ = best(small)
-    assert (found is None) == (not inside)
-    if found:
-        assert abs(found[0] - inside[0][0]) <= RELATIVE * max(1.0, abs(inside[0][0]))
+    found = best(small)
+    assert (found.objective is None) == (not inside)
+    if inside:
+        assert abs(found.objective - inside[0][0]) <= RELATIVE * max(1.0, abs(inside[0][0]))
 
 
 @rp.examples(40)
@@ -179,11 +182,20 @@ def test_enumeration_takes_the_first_of_equals(spec):
     # to the last bit only where the arithmetic is exact
     assume(all(float(w * 16).is_integer() for w, _ in truth))
     problem = rp.problem_of(spec)
-    found, seen = best(problem)
+    found = best(problem)
     equals = {p for w, p in truth if w == truth[0][0]}
     in_order = [p for p in points_of(problem, join(problem)) if p in equals]
-    assert tuple(int(found[1][c][0]) for c in problem.choices) == in_order[0]
-    assert seen == len(list(rp.legal(spec)))
+    assert tuple(int(found.cells[c][0]) for c in problem.choices) == in_order[0]
+    assert found.seen == len(list(rp.legal(spec)))
+
+
+def test_enumeration_says_when_it_is_not_complete():
+    spec = rp.Spec(({"a": [0, 1]}, {"b": [0, 1]}),
+                   ("sum", ("table", 0, (1.0, 4.0)), ("table", 1, (1.0, 8.0))))
+    problem = rp.problem_of(spec)
+    stopped = best(problem, stop=lambda: True)
+    assert (stopped.objective, stopped.seen, stopped.complete) == (None, 0, False)
+    assert best(problem).complete
 
 
 def test_forbidding_walks_through_all_solutions_in_order():

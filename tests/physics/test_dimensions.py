@@ -18,6 +18,7 @@ from mlsysim.physics import collectives as net
 from mlsysim.physics import memory, opaque, operations, roofline
 from mlsysim.physics import training as tr
 from mlsysim.physics import transformer as tf
+from mlsysim.physics.topology import Cut
 from mlsysim.walls import WALLS, Limits, State
 
 u = units.ureg()
@@ -235,9 +236,17 @@ def parts() -> tuple[tr.LayerPart, tr.PipelinePart, tr.ShardPart]:
         hop_per_byte=Q(1.0, "s/TB"),
         hop_latency=Q(5.0, "us"),
         fill_sends=2.0,
+        crossings=1.0,
     )
     shard = tr.ShardPart(
-        state_first=b, state_last=b, reduce=s, reduce_floor=ms, gather=s, gather_floor=ms, update=ms
+        state_first=b,
+        state_last=b,
+        reduce=s,
+        reduce_floor=ms,
+        gather=s,
+        gather_floor=ms,
+        update=ms,
+        crossing=b,
     )
     return layer, pipe, shard
 
@@ -252,6 +261,7 @@ STEP = {
     "memory": "byte",
     "state": "byte",
     "activations": "byte",
+    "crossing": "byte",
 }
 
 
@@ -299,6 +309,7 @@ UNITS = {
     "update": "s",
     "duration": "s",
     "model_flops": "FLOP",
+    "mfu_flops": "FLOP",
     "peak": "FLOP/s",
     "bandwidth": "byte/s",
     "memory": "byte",
@@ -330,7 +341,8 @@ def dimensioned() -> State:
     }
     limits = Limits(budget=Q(1e6, "USD"), carbon=Q(1e3, "tCO2e"), water=Q(1e6, "L"), communication=0.5)
     bill = operations.Bill(**{name: Q(1.0, unit) for name, unit in BILL.items()})
-    return replace(state, **with_units, limits=limits, bill=bill)
+    cut = Cut(crossing=Q(1.0, "GB"), bandwidth=Q(1.0, "TB/s"))
+    return replace(state, **with_units, limits=limits, bill=bill, cut=cut)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from physics_cases import DEEPSEEK_V3, H100, LLAMA2_7B, LLAMA3_8B, MIXTRAL_8X7B, gpt
 
 from mlsysim.physics import transformer as tf
-from mlsysim.physics.inference import Pass, decode_step
+from mlsysim.physics.collectives import Network, Tier
+from mlsysim.physics.inference import Pass, decode_load, decode_step, prefill_load
 from mlsysim.physics.roofline import Chip
 
 PLAIN = Chip(peak=1e15, share=1.0, bandwidth=1e12, bandwidth_share=1.0)
@@ -125,6 +126,50 @@ def test_laws(name, batch, context, factor):
     half = decode_step(model, H100, batch=float(batch), context=float(context), width=1.0)
     assert half.time <= base.time / slack
     assert half.weights == base.weights / 2
+
+
+def test_the_work_space_of_a_token_by_hand():
+    """Two residual streams and the gated MLP (wider than queries, keys and values) in 16 bits, and
+    logits in 32."""
+    work = 2 * (2 * 4096 + 2 * 11008) + 4 * 32_000
+    assert decode(LLAMA2_7B).activations == work
+    # eight sequences, an eighth of the widths on each of eight ranks; the streams are whole
+    eight = decode_step(LLAMA2_7B, PLAIN, batch=8.0, context=10.0, width=2.0, tp=8.0)
+    assert eight.activations == 8 * (2 * (2 * 4096 + 2 * 11008 / 8) + 4 * 32_000 / 8)
+
+
+def test_tensor_ranks_share_weights_and_talk():
+    """Eight ranks hold and read an eighth, and sum a token of 4096 twice in each of 32 layers."""
+    one = decode(LLAMA2_7B)
+    wire = Network(Tier(100e9, 1e-6), Tier(1e9, 1e-3), 8.0)
+    eight = decode_step(LLAMA2_7B, PLAIN, batch=1.0, context=2048.0, width=2.0, tp=8.0, network=wire)
+    assert eight.weights == one.weights / 8
+    assert eight.cache == one.cache / 8
+    assert eight.stream == pytest.approx(one.stream / 8, rel=1e-12)
+    # 8 KiB among 8 ranks: three rounds of doubling are the fastest
+    assert eight.exposed == pytest.approx(32 * 2 * 3 * (1e-6 + 8192 / 100e9), rel=1e-12)
+    quiet = decode_step(LLAMA2_7B, PLAIN, batch=1.0, context=2048.0, width=2.0, tp=8.0)
+    assert eight.time - quiet.time == pytest.approx(eight.exposed, rel=1e-9)
+
+
+def test_guesses_are_verified_at_once():
+    """Four tokens at once score 100, 101, 102 and 103 keys, and read the cache once."""
+    load = decode_load(LLAMA2_7B, 2.0, 100.0, 4.0)
+    assert (load.tokens, load.scored, load.read) == (8.0, 2 * (100 + 101 + 102 + 103), 200.0)
+    assert (load.outputs, load.kept) == (8.0, 8.0)
+    both = load + prefill_load(LLAMA2_7B, 1.0, 10.0)
+    # a prompt of 10: half of 10 x 10 pairs, and only the last token's logits
+    assert (both.tokens, both.scored, both.read, both.kept) == (18.0, 812.0 + 50.0, 200.0, 9.0)
+
+
+def test_chunks_of_a_prompt_score_as_many_pairs_as_the_whole():
+    for model in (LLAMA2_7B, MODELS["window"]):
+        whole = prefill_load(model, 3.0, 4000.0)
+        first, second = prefill_load(model, 3.0, 1500.0), prefill_load(model, 3.0, 2500.0, 1500.0)
+        assert first.scored + second.scored == pytest.approx(whole.scored, rel=1e-12)
+        assert first.tokens + second.tokens == whole.tokens
+        assert second.held == whole.held
+        assert second.read == 3 * (1024 if model.window else 1500)
 
 
 def test_unknown_bandwidth_counts_compute_only():

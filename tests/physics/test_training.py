@@ -210,6 +210,91 @@ def test_the_optimizer_streams_its_state():
     assert run(ideal(chip=chip, accelerators=8.0), dp=8, zero=1).update == pytest.approx(whole.update / 8)
 
 
+def test_gradients_hide_behind_the_last_backward_pass():
+    """One microbatch on 8 ranks: two thirds of the work hide traffic, at half overlap half as much;
+    a 32nd is the last layer's and stays."""
+    model = replace(LLAMA3_8B, vocab=0.0)
+    work = 3.0 * tf.forward_flops(model, 4096.0, 2048.0) / 1e15
+    parameters = 32 * 218_112_000 + 4096
+    for traffic, overlap, shown in (
+        (1.0, 1.0, 1.0 - 2 / 3 * work),
+        (1.0, 0.5, 1.0 - 1 / 3 * work),
+        (0.5 * work, 1.0, 0.5 * work / 32),
+        (0.5 * work, 0.5, 0.5 * work * 33 / 64),
+    ):
+        wire = Tier(2 * 7 / 8 * 2 * parameters / traffic, 0.0)
+        j = ideal(
+            model=model,
+            weights=tr.weights_of(model),
+            network=Network(wire, wire, 1e9),
+            overlap=overlap,
+            accelerators=8.0,
+            batch=8.0,
+        )
+        assert run(j, dp=8).exposed == pytest.approx(shown, rel=1e-9)
+
+
+def test_the_larger_end_of_the_pipeline_sets_the_gradient_traffic():
+    """Two stages of a tied GPT: embedding and learned positions on the first, a copy of the embedding
+    and the final norm on the last."""
+    model = gpt(24.0, 2304.0, 24.0)
+    j = ideal(
+        model=model,
+        weights=tr.weights_of(model),
+        network=WIRE,
+        accelerators=4.0,
+        batch=2.0,
+        seq_len=2048.0,
+        overlap=0.0,
+    )
+    shard = tr.shard_part(j, tp=1, cp=1, pp=2, dp=2, ep=1, zero=0)
+    h = 2304
+    stage = 12 * (12 * h * h + 13 * h) + (51200 + 2048) * h
+    assert shard.reduce == pytest.approx(2 * 1 / 2 * 2 * stage / 100e9, rel=1e-12)
+
+
+def test_gradients_of_experts_go_to_fewer_copies():
+    """Mixtral on 8 ranks, experts over 4: two copies of each expert, eight of all the rest."""
+    j = ideal(
+        model=MIXTRAL_8X7B,
+        network=WIRE,
+        accelerators=8.0,
+        batch=8.0,
+        overlap=0.0,
+        weights=tr.weights_of(MIXTRAL_8X7B),
+    )
+    shard = tr.shard_part(j, tp=1, cp=1, pp=1, dp=8, ep=4, zero=0)
+    experts = 32 * 8 * 3 * 4096 * 14336
+    rest = 46_702_792_704 - experts
+    moved = 7 / 8 * rest + 1 / 2 * experts / 4
+    assert shard.reduce == pytest.approx(2 * 2 * moved / 100e9, rel=1e-12)
+
+
+@pytest.mark.parametrize("tp", [1, 4])
+def test_the_loss_streams_its_logits(tp):
+    """Read and written three times in 32 bits, 128256 words divided by the ranks."""
+    chip = replace(IDEAL, peak=1e9, bandwidth=1e12, bandwidth_share=0.5)  # products hide their operands
+    layer = tr.layer_part(
+        ideal(chip=chip), tp=tp, cp=1, ep=1, microbatch=1, recompute=0, sequence_parallel=False
+    )
+    assert layer.head_stream == pytest.approx(4096 * 6 * 4 * 128_256 / tp / 0.5e12, rel=1e-9)
+    assert layer.head == pytest.approx(3 * 2 * 4096 * 4096 * 128_256 / tp / 1e9, rel=1e-12)
+
+
+@pytest.mark.parametrize(("recompute", "passes"), [(0, 3), (2, 4)])
+def test_elementwise_work_by_hand(recompute, passes):
+    """A forward pass moves what elementwise_bytes says and, unfused, the scores of 32 heads four times;
+    backward twice as much."""
+    chip = replace(IDEAL, peak=1e9, bandwidth=1e12, bandwidth_share=0.5)
+    layer = tr.layer_part(
+        ideal(chip=chip), tp=2, cp=1, ep=1, microbatch=1, recompute=recompute, sequence_parallel=True
+    )
+    # two norms with residuals, rotation of q and k, gate: in 16 bits, half on each rank
+    elements = 2 * 3 * 4096 + 2 * (4096 + 1024) + 3 * 14336
+    scores = 4 * 32 * 4096
+    assert layer.elementwise == pytest.approx(passes * 4096 * 2 * (elements + scores) / 2 / 0.5e12, rel=1e-9)
+
+
 # -- memory ---------------------------------------------------------------------------------------
 
 
@@ -309,14 +394,14 @@ def test_a_model_by_its_totals_by_hand():
 
 
 def test_a_model_by_its_totals_bound_by_memory():
-    """A pass reads 51.2 MB of weights and 16 x 22 MB of activations at 0.5 TB/s, and starts a kernel;
-    the backward pass twice as much; gradients in 16 bits go round 8 ranks."""
-    resnet = Operations(params=25.6e6, flops=8.2e6, activations=11e6)
+    """A pass reads 51.2 MB of weights, 16 images of 1 MB and their 22 MB of activations at 0.5 TB/s, and
+    starts a kernel; the backward pass twice as much; gradients in 16 bits go round 8 ranks."""
+    resnet = Operations(params=25.6e6, flops=8.2e6, activations=11e6, moved=1e6)
     chip = replace(IDEAL, bandwidth=1e12, bandwidth_share=0.5, launch=1e-5)
     weights = tr.weights_of(resnet)
     j = ideal(model=resnet, weights=weights, chip=chip, network=WIRE, accelerators=8.0, batch=128.0)
     step = run(j, dp=8, microbatch=16)
-    one = (51.2e6 + 16 * 22e6) / 0.5e12 + 1e-5
+    one = (51.2e6 + 16 * 23e6) / 0.5e12 + 1e-5
     traffic = 2 * 7 / 8 * 51.2e6 / 100e9
     assert step.matmul == pytest.approx(3 * 16 * 8.2e6 / 1e15, rel=1e-12)
     assert step.matmul + step.elementwise == pytest.approx(3 * one, rel=1e-12)

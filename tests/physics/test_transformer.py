@@ -293,6 +293,25 @@ def test_memory_bound_operators_of_a_layer_by_hand():
     assert tf.elementwise_bytes(gpt(1.0, 1024.0, 16.0), 10.0, 2.0, True, 2.0) == 10 * elements
 
 
+def test_memory_bound_operators_of_a_mixture_by_hand():
+    """Two of eight experts of Mixtral for each token: gates of both, and their copies gathered and
+    scattered (read and written twice)."""
+    elements = 2 * 3 * 4096 + 2 * (4096 + 1024) + 2 * 3 * 14336 + 2 * 4 * 4096
+    assert tf.elementwise_bytes(MIXTRAL_8X7B, 1.0, 1.0, False, 2.0) == 2 * elements
+
+
+def test_shared_experts_work_for_every_token():
+    """DeepSeek-V2: two shared experts of 1536 beside 6 of 160 routed ones, in 59 of 60 layers."""
+    norms = 60 * (2 * 5120 + 1536 + 512) + 5120
+    matrices = tf.active_params(DEEPSEEK_V2) - 102_400 * 5120 - norms
+    assert tf.forward_flops(DEEPSEEK_V2, 3.0, 0.0) == pytest.approx(2 * 3 * matrices, rel=1e-12)
+    shared = tf.layer_matmuls(DEEPSEEK_V2, 8.0, 4.0, 1.0)[-2:]
+    assert [(p.rows, p.inner, p.columns) for p in shared] == [
+        (8, 5120, 2 * 2 * 1536 / 4),
+        (8, 2 * 1536 / 4, 5120),
+    ]
+
+
 # -- activations: Korthikanti 2022 ----------------------------------------------------------------
 
 
@@ -389,6 +408,12 @@ def test_grouped_queries_and_gates_by_hand():
     assert tf.activation_bytes(LLAMA3_8B, 1.0, 2048.0, 1.0, False, NONE) == 2 * elements
 
 
+def test_a_mixture_keeps_the_copies_it_sends():
+    """Mixtral, a token in 16 bits: attention as Llama 3 8B, two copies of 4096 and two gated MLPs."""
+    elements = 4 * 4096 + (4096 + 2 * 1024 + 4096) + 2 * 4096 + 2 * 3 * 14336
+    assert tf.activation_bytes(MIXTRAL_8X7B, 1.0, 2048.0, 1.0, False, NONE) == 2 * elements
+
+
 @settings(max_examples=200)
 @given(
     name=st.sampled_from(sorted(ZOO)),
@@ -450,6 +475,23 @@ def test_cache_of_a_token_in_16_bits(model, size):
 def test_latent_cache_is_nine_halves_of_a_head():
     """DeepSeek-AI 2024 (V2), table 1: 9/2 d_h l elements a token."""
     assert tf.kv_bytes_per_token(DEEPSEEK_V2, 1.0) == 4.5 * 128 * 60
+
+
+def test_decoders_cache_the_encoder_too():
+    """T5 11B: 24 decoder layers attend to themselves and to the encoder, 24 encoder layers to
+    themselves: 72 blocks of keys and values of 128 heads of 128 over both stacks."""
+    t5 = tf.Transformer(
+        layers=48.0,
+        hidden=1024.0,
+        ffn=65536.0,
+        heads=128.0,
+        kv_heads=128.0,
+        head_dim=128.0,
+        vocab=32128.0,
+        attention_blocks=1.5,
+    )
+    assert tf.kv_bytes_per_token(t5, 2.0) == 72 * 2 * 128 * 128 * 2
+    assert tf.attention_flops(t5, 1.0, 10.0) == 1.5 * 4 * 10 * 128 * 128
 
 
 def test_cache_of_a_multihead_palm():

@@ -30,8 +30,9 @@ def test_a_rack_is_a_larger_domain():
         parallelism={"tp": 16, "zero_stage": 0},
     )
     ranks = rows(e, 10)[0]
-    assert (float(ranks.demand), ranks.supply) == (16.0, 72.0)
-    assert ranks.demand <= ranks.supply
+    assert ranks.demand == 16.0
+    assert 16.0 <= ranks.supply <= 72.0
+    assert reading(e, 10).status != "fail"
 
 
 def test_one_accelerator_has_no_neighbours():

@@ -145,7 +145,7 @@ class Search:
         from formulations.infeasible import excess
         from mlsysim.walls import WALLS
 
-        over = excess(problem, tag, tags, self.options)
+        over = excess(problem, tag, tags, self.solver, self.options)
         wall = next((w for w in WALLS if w.tag == tag), None)
         if wall is None:
             return _wish(self.scenario.settings.bounds, tag, over, self.state)
