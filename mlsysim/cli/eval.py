@@ -15,6 +15,7 @@ EPILOG = """\b
 Examples:
   mlsysim eval plan.yaml
   mlsysim eval plan.yaml -o markdown
+  mlsysim eval plan.yaml --wall communication
   mlsysim eval Llama3_8B H100
   mlsysim eval Llama3_70B B200 --batch-size 32 --precision fp8 --seq-len 8192
 
@@ -58,6 +59,7 @@ def evaluate(
         str, typer.Option(help="Share of the peak that matrix work reaches, or auto.")
     ] = "auto",
     seq_len: Annotated[int | None, typer.Option(help="Context of each sequence [tokens].")] = None,
+    wall: Annotated[str | None, typer.Option(help="Show one wall at close range, by number or name.")] = None,
     output: OUTPUT = None,
 ) -> int:
     """Evaluate a plan file, or one inference step of MODEL on one HARDWARE."""
@@ -83,7 +85,13 @@ def evaluate(
             where="eval",
             hint="mlsysim eval plan.yaml, or mlsysim eval MODEL HARDWARE, e.g. mlsysim eval Llama3_8B H100",
         )
-    emit(form, result.to_dict, result.scorecard, lambda: _markdown(result))
+    if wall is None:
+        emit(form, result.to_dict, result.scorecard, lambda: _markdown(result))
+    else:
+        from mlsysim.core.wall_view import view
+
+        near = view(result, wall)
+        emit(form, near.to_dict, near.text, near.markdown)
     return result.exit_code
 
 

@@ -228,7 +228,8 @@ def rank_of(row: Row, demand: Array, supply: Array, bottleneck: Array) -> Array:
 
     Args:
         row: the row.
-        demand, supply: of the row; numbers, or arrays over points.
+        demand: of the row; a number, or an array over points.
+        supply: of the row, likewise.
         bottleneck: whether the wall is behind the bottleneck of the step.
     """
     failed = demand > supply * (1.0 + TOLERANCE)

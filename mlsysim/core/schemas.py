@@ -54,7 +54,7 @@ def _lens(prefix: str) -> Json:
     )
 
 
-def _wall() -> Json:
+def _wall(more: Json | None = None) -> Json:
     return _object(
         {
             "number": {"type": "integer", "minimum": 1, "maximum": 22},
@@ -66,6 +66,39 @@ def _wall() -> Json:
             "unit": {"type": ["string", "null"]},
             "headroom": _MAYBE,
             "note": _TEXT,
+            **(more or {}),
+        }
+    )
+
+
+def _one_wall(assumption: Json) -> Json:
+    """Return the schema of ``eval --wall``."""
+    row = _object(
+        {
+            "status": {"enum": ["pass", "fail", "binding", "info"]},
+            "demand": _MAYBE,
+            "supply": _MAYBE,
+            "unit": {"type": ["string", "null"]},
+            "headroom": _MAYBE,
+            "note": _TEXT,
+            "hard": _FLAG,
+        }
+    )
+    wall = _wall(
+        {
+            "equation": _TEXT,
+            "rows": _list(row),
+            "terms": _list(_object({"name": _TEXT, "value": _NUMBER, "unit": _TEXT})),
+            "assumptions": _list(assumption),
+            "sources": _list(_object({"id": _TEXT, "citation": _TEXT})),
+        }
+    )
+    return _object(
+        {
+            "schema_version": {"const": "1.0"},
+            "scenario": _TEXT,
+            "status": {"enum": ["pass", "fail", "sla_violation"]},
+            "wall": wall,
         }
     )
 
@@ -160,5 +193,5 @@ def result_schema() -> Json:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mlsysim result",
-        "anyOf": [result, error],
+        "anyOf": [result, _one_wall(assumption), error],
     }

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from functools import cached_property, reduce
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -39,8 +39,6 @@ _SHOWN = np.array([*STATUSES, "n/a"])  # index -1 is the last
 _LAYER = ("tp", "cp", "ep", "microbatch_size", "recompute", "sequence_parallel")
 _PIPELINE = ("pp", "interleave")
 _SHARD = ("tp", "cp", "pp", "dp", "ep", "zero_stage")
-# Points worked on at a time: their arrays stay in the processor's cache.
-BLOCK = 8192
 # Tables of codes up to this size are cheaper than sorting.
 _TABLE = 1 << 22
 
@@ -76,7 +74,7 @@ class WallSweep:
     @property
     def unit(self) -> np.ndarray:
         """The unit of demand and supply, as text; empty where the wall does not apply."""
-        return np.array(self.row_units or ("",))[self.tightest]
+        return np.asarray(np.array(self.row_units or ("",))[self.tightest])
 
     @property
     def broken(self) -> np.ndarray:
@@ -182,13 +180,157 @@ def evaluate_layouts(s: Scenario, columns: Columns) -> Sweep:
         raise InputError("only a training job has layouts", where="workload.phase")
     layouts = _checked(columns)
     count = len(layouts["tp"])
-    layer = _Distinct(s.job, layer_of, layouts, _LAYER)
-    pipe = _Distinct(s.job, pipeline_of, layouts, _PIPELINE)
-    shard = _Distinct(s.job, shard_of, layouts, _SHARD)
-    ranks = layouts["tp"].astype(float)
-    found = _Collected(s, count)
-    for start in range(0, max(count, 1), BLOCK):
-        part = slice(start, min(start + BLOCK, count))
-        result = step(s.job, layer.at(part), pipe.at(part), shard.at(part))
-        found.add(part, training_state(s, result, ranks[part]))
-    return Sweep(s, layouts, *found.columns())
+    result = step(
+        s.job,
+        _each(s.job, layer_of, layouts, _LAYER),
+        _each(s.job, pipeline_of, layouts, _PIPELINE),
+        _each(s.job, shard_of, layouts, _SHARD),
+    )
+    state = training_state(s, result, layouts["tp"].astype(float))
+    bottleneck = _bottleneck(state)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        walls = tuple(_read(wall, state, bottleneck == wall.number, count) for wall in WALLS)
+    metrics = {}
+    for name, metric in METRICS.items():
+        numerator, denominator = metric.parts(state)
+        metrics[name] = _column(units.from_base(numerator / denominator, metric.unit), count, float)
+    kept: Array = True
+    for bound in s.settings.bounds:
+        numerator, denominator = bound.metric.parts(state)
+        kept = kept & within(bound, numerator / denominator)
+    return Sweep(s, layouts, walls, metrics, _column(kept, count, bool))
+
+
+def _checked(columns: Columns) -> Columns:
+    """Return the columns of all decisions at equal length, with the types of a layout's.
+
+    Raises:
+        InputError: a decision is missing or unknown, or a column holds something else.
+    """
+    names = [f.name for f in fields(Layout)]
+    if wrong := set(names) ^ set(columns):
+        raise InputError(
+            f"the columns are not those of layouts: {', '.join(sorted(wrong))}",
+            hint=f"there must be {', '.join(names)}",
+        )
+    try:
+        arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(columns[name])) for name in names))
+    except ValueError as error:
+        raise InputError("the columns differ in length") from error
+    for name, array in zip(names, arrays, strict=True):
+        if array.ndim > 1 or (array.size and array.dtype.kind not in "iub"):
+            raise InputError(f"{name} is not a column of whole numbers")
+    types = {f.name: np.bool_ if isinstance(f.default, bool) else np.int64 for f in fields(Layout)}
+    return {name: array.astype(types[name]) for name, array in zip(names, arrays, strict=True)}
+
+
+def _each(job: Job, of: Callable[[Job, Columns], Part], columns: Columns, names: tuple[str, ...]) -> Part:
+    """Return a factor of the step at each point, worked out once for each row of its decisions."""
+    index, kinds = _numbered([columns[name] for name in names])
+    example = np.zeros(kinds, dtype=np.int64)  # some point of each kind
+    example[index] = np.arange(len(index))
+    found = of(job, {name: columns[name][example] for name in names})
+    values = {name: v.take(index) if np.ndim(v) else v for name, v in vars(found).items()}
+    return type(found)(**values)
+
+
+def _numbered(columns: list[np.ndarray]) -> tuple[np.ndarray, int]:
+    """Return for each row of the columns the number of its kind, and how many kinds there are."""
+    key, kinds = _coded(columns[0])
+    for column in columns[1:]:
+        codes, count = _coded(column)
+        if count > 1:
+            key, kinds = _coded(key * count + codes)
+    return key, kinds
+
+
+def _coded(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return each value's number among the distinct ones, and how many there are."""
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    if low == high:
+        return np.zeros(len(values), dtype=np.int64), min(len(values), 1)
+    if high - low >= min(_TABLE, 1024 + 64 * len(values)):
+        distinct, inverse = np.unique(values, return_inverse=True)
+        return inverse, len(distinct)
+    shifted = values.astype(np.int64) - low
+    seen = np.zeros(high - low + 1, dtype=np.int64)
+    seen[shifted] = 1
+    number = np.cumsum(seen)
+    return number.take(shifted) - 1, int(number[-1])
+
+
+class _Seen(NamedTuple):
+    """A row over some points, in its own unit; NaN where there is no supply."""
+
+    rank: Array
+    headroom: Array
+    demand: Array
+    supply: Array
+    tightest: Array
+
+
+def _seen(row: Row, index: int, bottleneck: Array) -> _Seen:
+    """Return what a row says at each point; the rule of a single evaluation."""
+    scale = units.factor(row.unit)[0]
+    demand = np.asarray(row.demand, dtype=float)
+    supply = np.asarray(np.nan if row.supply is None else row.supply, dtype=float)
+    known = np.isfinite(supply)
+    if not known.all():
+        supply = np.where(known, supply, np.nan)
+        if not known.any():
+            return _Seen(0, np.nan, demand / scale, np.nan, index)
+    rank = rank_of(row, demand, supply, bottleneck) * known
+    demand, supply = demand / scale, supply / scale
+    room = 1.0 - demand / supply
+    if not supply.all():
+        room = np.where(supply == 0.0, -np.inf, room)
+    return _Seen(rank, room, demand, supply, index)
+
+
+def _tighter(a: _Seen, b: _Seen) -> _Seen:
+    """Return the tighter of two rows at each point, the first where they tie."""
+    better = (b.rank > a.rank) | ((b.rank == a.rank) & (b.headroom < a.headroom))
+    if np.all(better):
+        return b
+    if not np.any(better):
+        return a
+    return _Seen(*(np.where(better, y, x) for x, y in zip(a, b, strict=True)))
+
+
+def _rows(wall: Wall, state: State) -> tuple[Row, ...]:
+    """Return a wall's rows. Of wall 21 one: it puts the longest part first, which differs by point."""
+    rows = wall.rows(state)
+    if wall.number != 21:
+        return rows
+    longest = np.maximum.reduce([np.asarray(row.demand, dtype=float) for row in rows])
+    return (Row(longest, None, rows[0].unit, rows[0].note),)
+
+
+def _read(wall: Wall, state: State, bottleneck: np.ndarray, count: int) -> WallSweep:
+    """Return a wall's tightest row at each point."""
+    rows = _rows(wall, state)
+    best = _Seen(NOT_APPLICABLE, np.nan, np.nan, np.nan, 0)
+    if rows:
+        best = reduce(_tighter, (_seen(row, i, bottleneck) for i, row in enumerate(rows)))
+    return WallSweep(
+        wall,
+        rank=_column(best.rank, count, np.int8),
+        demand=_column(best.demand, count, float),
+        supply=_column(best.supply, count, float),
+        headroom=_column(best.headroom, count, float),
+        tightest=_column(best.tightest, count, np.int8),
+        row_units=tuple(row.unit for row in rows),
+        row_hard=tuple(row.hard for row in rows),
+    )
+
+
+def _bottleneck(state: State) -> np.ndarray:
+    """Return the number of the wall behind the bottleneck at each point."""
+    parts = parts_of(state)
+    most = np.argmax(np.stack(np.broadcast_arrays(*parts.values())), axis=0)
+    return np.asarray(np.array([BOTTLENECK_WALLS[name] for name in parts])[most])
+
+
+def _column(value: Array, count: int, dtype: type) -> np.ndarray:
+    """Return a value as a column; one value for all points takes no space."""
+    return np.broadcast_to(np.asarray(value, dtype=dtype), (count,))

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 DEFINITIONS = Path(__file__).with_name("units.txt")
 FACTORS = Path(__file__).with_name("unit_factors.json")
+# A number as Python writes it: single underscores between digits, an exponent, NaN and infinity too.
+_NUMBER = re.compile(
+    r"\s*([-+]?(?:(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?![\d_])\s*",
+    re.IGNORECASE,
+)
+LARGEST = 1e60
 _UNIT_HINT = "units are written like 'GB', 'TB/s', 'ms', 'USD/h', 'gCO2e/kWh'"
 # Names, small powers, products and quotients: what a unit is, and nothing that Pint could evaluate.
 _NAME = r"(?:1|[A-Za-zµ][A-Za-z0-9_]{0,30}(?:(?:\*\*|\^)-?[1-9])?)"
@@ -108,27 +114,23 @@ def parse(text: object, default_unit: str) -> float:
     """
     if isinstance(text, bool) or not isinstance(text, int | float | str):
         raise UnitError(f"{text!r} is not a quantity", hint=f"write a number or e.g. '5 {default_unit}'")
-    if isinstance(text, str):
-        number, unit = _split(text, default_unit)
-    else:
-        number, unit = float(text), default_unit
-    if not math.isfinite(number):
-        raise UnitError(f"{text!r} is not a finite number")
-    return to_base(number, unit, default_unit)
+    number, unit = _split(text, default_unit) if isinstance(text, str) else (text, default_unit)
+    if not abs(number) < LARGEST:  # also refuses NaN
+        raise UnitError(f"{str(text)[:40]} is not a finite number of any use")
+    base = to_base(float(number), unit, default_unit)
+    if not math.isfinite(base):
+        raise UnitError(f"{str(text)[:40]} is not a finite number of any use")
+    return base
 
 
 def _split(text: str, default_unit: str) -> tuple[float, str]:
     """Split ``"3.35 TB/s"`` into its number and its unit."""
-    stripped = text.strip()
-    for end in range(len(stripped), 0, -1):
-        try:
-            number = float(stripped[:end].replace("_", ""))
-        except ValueError:
-            continue
-        return number, stripped[end:].strip() or default_unit
-    raise UnitError(
-        f"{text!r} does not start with a number", hint=f"write a number or e.g. '5 {default_unit}'"
-    )
+    found = _NUMBER.match(text)
+    if found is None or re.match(r"[-+.\d](?!/)", text[found.end() :]):  # a second number, not a unit
+        raise UnitError(
+            f"{text!r} does not start with a number", hint=f"write a number or e.g. '5 {default_unit}'"
+        )
+    return float(found[1].replace("_", "")), text[found.end() :].strip() or default_unit
 
 
 def quantity(value: float, unit: str) -> Any:

@@ -113,14 +113,13 @@ def prefill_load(m: tf.Transformer, batch: Array, prompt: Array, cached: Array =
 
 
 def tensor_traffic(m: tf.Transformer, tokens: Array, tp: Array, network: net.Network, width: float) -> Array:
-    """Return the time of one layer's all-reduces over ``tp`` accelerators, forward [s].
+    """Return the time of one layer's all-reduces over ``tp`` accelerators in a pass [s].
 
-    One after each attention block and one after the MLP (Shoeybi 2019, section 3); where both run
-    in parallel, one for the layer (Pope 2023, section 3.4).
+    See :func:`mlsysim.physics.transformer.all_reduces`. An all-gather with a reduce-scatter, as
+    sequence parallelism has it, moves as much (Korthikanti 2022, section 4.2.2).
     """
-    blocks = 1.0 if m.norms < 2.0 else 1.0 + m.attention_blocks
     size = tokens * m.hidden * width
-    return blocks * net.by_extent(
+    return tf.all_reduces(m) * net.by_extent(
         tp, network, net.all_reduce_time(size, tp, network.up), net.all_reduce_time(size, tp, network.out)
     )
 
@@ -146,7 +145,10 @@ def forward(
         tp: tensor-parallel size.
         network: of the accelerators; collectives take no time where it is None.
     """
-    products = [p._replace(count=p.count * m.layers) for p in tf.layer_matmuls(m, load.tokens, tp, 1.0)]
+    products = [
+        p._replace(count=p.count * m.layers, launches=p.launches * m.layers)
+        for p in tf.layer_matmuls(m, load.tokens, tp, 1.0)
+    ]
     if m.experts:  # only the experts that some token of the batch chose are read
         products = [_routed(m, p, load.tokens) for p in products]
     products.append(tf.Matmul(load.outputs, m.hidden, m.vocab / tp))
@@ -161,11 +163,11 @@ def forward(
     time = sum(roofline.matmul_time(p, chip, width) for p in products) + np.maximum(scores, read) + exposed
     widest = max(m.qk_width + 2.0 * m.kv_width, (2.0 if m.gated else 1.0) * m.ffn)
     return Pass(
-        matmul=sum(_compute(p, chip) for p in products) + scores,
+        matmul=sum(roofline.matmul_compute(p, chip) for p in products) + scores,
         stream=roofline.stream_time(moved, chip) + read,
         time=time,
         flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in products) + attention,
-        weights=tf.total_params(m) * width / tp,
+        weights=_weights(m, tp) * width,
         cache=load.held * kv,
         activations=load.tokens * (2.0 * m.hidden + widest / tp) * width + load.kept * m.vocab / tp * 4.0,
         exposed=exposed,
@@ -201,7 +203,6 @@ def _routed(m: tf.Transformer, p: tf.Matmul, tokens: Array) -> tf.Matmul:
     return p._replace(rows=p.rows / used, count=p.count * used)
 
 
-def _compute(p: tf.Matmul, chip: roofline.Chip) -> Array:
-    return roofline.compute_time(2.0 * p.rows * p.inner * p.columns * p.count, chip) / roofline.tile_share(
-        p, chip
-    )
+def _weights(m: tf.Transformer, tp: Array) -> Array:
+    """Return the parameters that one of ``tp`` accelerators holds, replicated KV heads included."""
+    return tf.total_params(m) / tp + m.layers * tf.kv_params(m) * (tf.kv_share(m, tp) - 1.0 / tp)

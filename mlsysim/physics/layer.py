@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlsysim.physics import collectives as net
-from mlsysim.physics import roofline
+from mlsysim.physics import inference, roofline
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
 from mlsysim.physics.opaque import Operations
@@ -113,8 +113,8 @@ def _products(job: Job, products: list[tf.Matmul]) -> tuple[_Time, _Time]:
         q
         for p in products
         for q in (
-            tf.Matmul(p.rows, p.columns, p.inner, p.count),
-            tf.Matmul(p.inner, p.rows, p.columns, p.count),
+            tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches),
+            tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches),
         )
     ]
 
@@ -154,12 +154,7 @@ def _traffic(
 ) -> tuple[Array, Array]:
     """Return the exposed traffic of one layer, forward and backward [s]."""
     network, width = job.network, job.width
-    # tensor parallel: two all-reduces a pass, or as much as all-gather plus reduce-scatter
-    # (Shoeybi 2019, section 3; Korthikanti 2022, section 4.2.2)
-    size = tokens * m.hidden * width
-    tensor = tf.all_reduces(m) * net.by_extent(
-        tp, network, net.all_reduce_time(size, tp, network.up), net.all_reduce_time(size, tp, network.out)
-    )
+    tensor = inference.tensor_traffic(m, tokens, tp, network, width)
     # context parallel: keys and values go round the ring while attention works on what is there
     # (Liu 2023, Ring Attention)
     values = m.v_width if m.kv_rank else m.kv_width

@@ -84,12 +84,12 @@ def bill(fleet: Fleet, site: Site, seconds: Array, rented: bool) -> Bill:
     it_energy = fleet.units * fleet.power * seconds
     energy = it_energy * site.pue
     operational = energy * site.carbon_intensity
-    embodied = fleet.units * fleet.embodied * (seconds / fleet.lifetime) + 0.0 * energy
-    capital = fleet.units * fleet.price + 0.0 * energy
+    embodied = fleet.units * fleet.embodied * (seconds / fleet.lifetime) + 0.0 * operational
+    energy_cost = energy * site.price
+    capital = fleet.units * fleet.price + 0.0 * energy_cost
     capital_share = capital * (seconds / fleet.lifetime)
     upkeep = capital * fleet.upkeep * seconds
-    energy_cost = energy * site.price
-    rent = fleet.units * fleet.rent * seconds + 0.0 * energy
+    rent = fleet.units * fleet.rent * seconds + 0.0 * energy_cost
     return Bill(
         it_energy=it_energy,
         energy=energy,

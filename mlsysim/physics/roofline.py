@@ -67,7 +67,7 @@ def matmul_time(p: Matmul, chip: Chip, width_bytes: float) -> Array:
     The longer of operations at the achieved rate and operands at the achieved bandwidth.
     """
     moved = width_bytes * p.count * (p.rows * p.inner + p.inner * p.columns + p.rows * p.columns)
-    return np.maximum(matmul_compute(p, chip), stream_time(moved, chip)) + chip.launch * np.ceil(p.count)
+    return np.maximum(matmul_compute(p, chip), stream_time(moved, chip)) + chip.launch * p.launches
 
 
 def compute_time(flops: Array, chip: Chip) -> Array:

@@ -45,8 +45,9 @@ def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Arra
         held = memory.state_bytes(dense + edge, copies, zero, b) + memory.state_bytes(
             expert, expert_copies, zero, b
         )
-        # stage 3 gathers the layer at work and the next one
-        gathered = 2.0 * (dense + expert) / n * b.weights
+        # stage 3 gathers what it lacks of the layer at work and of the next one
+        lacking = dense * (1.0 - 1.0 / copies) + expert * (1.0 - 1.0 / expert_copies)
+        gathered = np.minimum(2.0, n) / n * lacking * b.weights
         return held + np.where((zero >= 3) & (copies > 1), gathered, 0.0)
 
     edge = np.maximum(first, last)
@@ -69,7 +70,8 @@ def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Arra
         state_first=state(first),
         state_last=state(last),
         reduce=reduce,
-        reduce_floor=reduce * bare,
+        # the gather of stage 2 comes after the optimizer, with nothing to hide behind
+        reduce_floor=reduce * np.where(zero == 2, 1.0, bare),
         gather=gather * pp,
         gather_floor=gather * pp * bare,
         update=update,

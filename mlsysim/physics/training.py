@@ -123,7 +123,12 @@ def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> St
     matmul = (layer.matmul * rounds) * full + (layer.head * rounds) * pipe.stages
     elementwise = (layer.elementwise * rounds) * full + (layer.head_stream * rounds) * pipe.stages
     exposed = (layer.exposed * rounds) * full + hops + reduce + gather
-    first = shard.state_first + (layer.kept * np.minimum(rounds, 1.0)) * pipe.in_flight
+    # one round holds at most its own microbatches; interleaving holds more once there is a second
+    again = np.minimum(np.maximum(rounds - 1.0, 0.0), 1.0)
+    held_first = (layer.kept * np.minimum(rounds, 1.0)) * full + (layer.kept * again) * (
+        pipe.in_flight - full
+    )
+    first = shard.state_first + held_first
     last = shard.state_last + layer.kept * pipe.last_in_flight + layer.head_kept
     held = np.maximum(first, last) + layer.transient + job.reserve
     state = np.maximum(shard.state_first, shard.state_last)

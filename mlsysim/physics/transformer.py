@@ -73,12 +73,13 @@ class Transformer:
 
 
 class Matmul(NamedTuple):
-    """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix."""
+    """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix, in some launches."""
 
     rows: Array
     inner: Array
     columns: Array
     count: Array = 1.0
+    launches: Array = 1.0
 
 
 # -- parameters ---------------------------------------------------------------------------------
@@ -206,32 +207,37 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
     n = m.attention_blocks
     if m.kv_rank:
         products = [
-            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n),
-            Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n),
+            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n, n),
+            Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n, n),
         ]
         if m.q_rank:
-            products += [Matmul(tokens, m.hidden, m.q_rank, n), Matmul(tokens, m.q_rank, m.qk_width / tp, n)]
+            products += [
+                Matmul(tokens, m.hidden, m.q_rank, n, n),
+                Matmul(tokens, m.q_rank, m.qk_width / tp, n, n),
+            ]
         else:
-            products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n))
+            products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n, n))
     else:
         columns = m.qk_width / tp + 2.0 * m.kv_width * kv_share(m, tp)
-        products = [Matmul(tokens, m.hidden, columns, n)]
-    products.append(Matmul(tokens, m.v_width / tp, m.hidden, n))
+        products = [Matmul(tokens, m.hidden, columns, n, n)]
+    products.append(Matmul(tokens, m.v_width / tp, m.hidden, n, n))
     if m.moe_share < 1.0:
-        products += _mlp(m, tokens, m.ffn / tp, 1.0 - m.moe_share)
+        dense = 1.0 - m.moe_share
+        products += _mlp(m, tokens, m.ffn / tp, dense, dense)
     if m.moe_share:
-        local = m.experts / ep
-        products.append(Matmul(tokens, m.hidden, m.experts, m.moe_share))
-        products += _mlp(m, tokens * m.experts_active / local, m.expert_ffn / tp, m.moe_share * local)
+        local, share = m.experts / ep, m.moe_share
+        products.append(Matmul(tokens, m.hidden, m.experts, share, share))
+        # a rank's experts are one grouped product (Gale 2023, MegaBlocks)
+        products += _mlp(m, tokens * m.experts_active / local, m.expert_ffn / tp, share * local, share)
         if m.shared_experts:
-            products += _mlp(m, tokens, m.shared_experts * m.expert_ffn / tp, m.moe_share)
+            products += _mlp(m, tokens, m.shared_experts * m.expert_ffn / tp, share, share)
     return products
 
 
-def _mlp(m: Transformer, rows: Array, width: Array, count: Array) -> list[Matmul]:
+def _mlp(m: Transformer, rows: Array, width: Array, count: Array, launches: Array) -> list[Matmul]:
     return [
-        Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count),
-        Matmul(rows, width, m.hidden, count),
+        Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count, launches),
+        Matmul(rows, width, m.hidden, count, launches),
     ]
 
 
@@ -310,7 +316,7 @@ def activation_bytes(
     per_inner = 3.0 if m.gated else 2.0
     inner = (1.0 - m.moe_share) * m.ffn + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn
     copies = m.moe_share * m.experts_active * m.hidden
-    kept = tokens * (outside / shared + width_bytes * (n * heads + (per_inner * inner + copies) / tp))
+    kept = tokens * (outside / shared + width_bytes * (n * heads + per_inner * inner / tp + copies / shared))
     # softmax output, its mask, and the dropped-out scores: 2 + 1 + 2 bytes in the paper
     scores = n * (2.0 * width_bytes + 1.0 if dropout else width_bytes) * m.heads * seq_len * tokens / tp
     stored_scores = 0.0 * scores if fused_attention else np.where(recompute == 0, scores, 0.0)

@@ -366,12 +366,12 @@ def test_more_ranks_than_kv_heads_replicate_them():
 
 
 def test_zero_divides_the_state_of_64_copies():
-    """Rajbhandari 2020: 16, 4 + 12/64, 2 + 14/64 and 16/64 bytes a parameter; stage 3 also holds two
-    gathered layers."""
+    """Rajbhandari 2020: 16, 4 + 12/64, 2 + 14/64 and 16/64 bytes a parameter; stage 3 also holds
+    what it lacks of two layers."""
     p, layer = 8_030_261_248, 218_112_000
     held = [float(run(job(), dp=64, zero=z).state) for z in range(4)]
     assert held[:3] == pytest.approx([16 * p, (4 + 12 / 64) * p, (2 + 14 / 64) * p], rel=1e-12)
-    assert held[3] == pytest.approx(16 / 64 * p + 2 * 2 * layer, rel=1e-12)
+    assert held[3] == pytest.approx(16 / 64 * p + 2 * 2 * layer * 63 / 64, rel=1e-12)
 
 
 def test_expert_ranks_host_their_share():
