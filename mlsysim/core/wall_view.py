@@ -168,7 +168,7 @@ _LENGTHS = ("prompt_tokens", "output_", "token_budget", "draft_", "batch_size")
 _POWER = ("power", "pue", "duration", "server_life")
 ASSUMPTIONS: dict[int, tuple[str, ...]] = {
     1: _KERNELS,
-    2: ("bandwidth_share", "memory bandwidth", "runtime_reserve", "_bytes", "storage_precision", "optimizer"),
+    2: ("bandwidth_share", "memory bandwidth", "runtime_reserve", "gradient_bytes", "state_bytes", "storage_precision"),
     3: _KERNELS,
     4: (*_LENGTHS, *_KERNELS, "bandwidth_share", *_NETWORK),
     5: (*_LENGTHS, "kv_", "runtime_reserve"),
