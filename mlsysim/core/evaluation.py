@@ -233,7 +233,9 @@ def rank_of(row: Row, demand: Array, supply: Array, bottleneck: Array) -> Array:
         bottleneck: whether the wall is behind the bottleneck of the step.
     """
     failed = demand > supply * (1.0 + TOLERANCE)
-    near = bottleneck if row.by_construction else demand >= supply * (1.0 - BINDING)
+    near = demand >= supply * (1.0 - BINDING)
+    if row.by_construction:
+        near = near | bottleneck
     return 1 + (near | failed) + failed
 
 

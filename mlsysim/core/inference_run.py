@@ -12,7 +12,7 @@ from typing import Any
 from mlsysim.core.errors import InputError
 from mlsysim.core.scenario import Assumptions, Scenario
 from mlsysim.models import Model
-from mlsysim.physics import inference, kvcache, queueing, reasoning, roofline, serving, streaming
+from mlsysim.physics import inference, kvcache, queueing, reasoning, serving, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.kvcache import Lengths
 from mlsysim.systems import Node, fabric
@@ -159,11 +159,12 @@ def _batching(
     per_token = kvcache.token_bytes(m, s.width, i.tp)
     if not float(per_token):
         return None
-    step = inference.decode_step(m, s.chip, batch=requests, context=n.prompt, width=s.width)
+    step = inference.decode_step(m, s.chip, batch=requests, context=n.prompt, width=s.width, tp=i.tp)
+    streams = "streaming" in s.settings.blocks  # then two layers' weights are there, not all
     pool = kvcache.pool_bytes(
         s.capacity,
         c.number(block, "kv_memory_share", "kv_memory_share"),
-        float(step.weights) / float(i.tp),
+        2.0 * tf.layer_params(m) * s.width if streams else float(step.weights),
         float(step.activations),
         s.reserve,
     )
@@ -241,6 +242,7 @@ def _stream(c: _Context, m: tf.Transformer | None) -> streaming.Stream | None:
             )
         injection = fabric(c.server.scale_out).bandwidth.base * c.server.scale_out_links.base
         c.take.choose("injection bandwidth", injection, f"network of {c.server.name}", "byte/s")
-    tokens = float(c.s.batch) * (1.0 if m.causal else c.s.seq_len)
-    compute = sum(float(roofline.matmul_compute(p, c.s.chip)) for p in tf.layer_matmuls(m, tokens, 1.0, 1.0))
+    from mlsysim.core.states import whole_pass
+
+    compute = float(whole_pass(c.s).matmul) / m.layers
     return streaming.Stream(tf.layer_params(m) * c.s.width, float(injection), compute, m.layers)

@@ -25,6 +25,7 @@ def resolve(s: Settings) -> Scenario:
         InputError: the settings do not go together.
     """
     take = Assumptions()
+    _check_blocks(s)
     hardware = s.hardware
     precision = _precision(s, take)
     server = _server(s)
@@ -71,6 +72,24 @@ def resolve(s: Settings) -> Scenario:
         fields = inference_run.extras(scenario, server, take)
     fields |= promises.extras(scenario, take)
     return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
+
+
+_ONLY = {
+    "training": ("data", "network", "reliability", "checkpoint", "privacy", "fairness"),
+    "inference": ("serving", "queue", "reasoning", "streaming"),
+}
+
+
+def _check_blocks(s: Settings) -> None:
+    """Refuse blocks that the plan's phase has no use for, rather than ignore them."""
+    for phase, names in _ONLY.items():
+        for name in names:
+            if name in s.blocks and s.phase != phase:
+                raise InputError(
+                    f"{name} is of {phase}, and this is a plan of {s.phase}",
+                    where=name,
+                    hint=f"leave the block out, or set workload.phase: {phase}",
+                )
 
 
 def _precision(s: Settings, take: Assumptions) -> str:
@@ -120,7 +139,7 @@ def _accelerators(s: Settings, server: Node | None, take: Assumptions) -> int:
     per_node = 1 if server is None else round(server.accelerators.base)
     if s.nodes is None:
         if s.phase == "inference":
-            return 1
+            return int(s.blocks.get("serving", {}).get("tp") or 1)
         take.choose("nodes", 1, "the plan names no number of servers")
     if server is not None:
         take.note("accelerators per node", server.accelerators)

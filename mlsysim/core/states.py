@@ -56,13 +56,26 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
     )
 
 
+def replica(s: Scenario) -> tuple[float, float]:
+    """Return the accelerators of an inference replica, and the sequences that it works on at once."""
+    block = s.settings.blocks.get("serving", {})
+    return float(block.get("tp") or 1), float(block.get("requests") or s.batch)
+
+
 def whole_pass(s: Scenario) -> inference.Pass:
-    """Return one inference pass on one accelerator."""
-    batch = float(s.batch)
-    if s.model.is_transformer:
-        m = s.model.transformer
-        return inference.decode_step(m, s.chip, batch=batch, context=float(s.seq_len), width=s.width)
-    return opaque.single_pass(s.model.operations(float(s.seq_len)), s.chip, batch=batch, width=s.width)
+    """Return one inference pass of a replica, as one of its accelerators sees it."""
+    tp, batch = replica(s)
+    if not s.model.is_transformer:
+        return opaque.single_pass(s.model.operations(float(s.seq_len)), s.chip, batch=batch, width=s.width)
+    return inference.decode_step(
+        s.model.transformer,
+        s.chip,
+        batch=batch,
+        context=float(s.seq_len),
+        width=s.width,
+        tp=tp,
+        network=s.network if tp > 1 else None,
+    )
 
 
 def _tokens_per_sample(s: Scenario) -> float:
@@ -73,13 +86,16 @@ def _tokens_per_sample(s: Scenario) -> float:
 
 
 def inference_state(s: Scenario) -> State:
-    """Return what the walls see of one inference pass on each accelerator."""
+    """Return what the walls see of one inference pass on each replica."""
     result = whole_pass(s)
-    batch, n = float(s.batch), float(s.accelerators)
-    weights, time = float(result.weights), float(result.time)
+    tp, batch = replica(s)
+    n = float(s.accelerators)
+    samples = n / tp * batch
+    weights, time, read = float(result.weights), float(result.time), float(result.stream)
     stream = s.extras.get("streaming")
     if stream is not None:  # weights pass through: two layers' worth are there at a time
         weights, time = float(streaming.buffer_bytes(stream)), float(streaming.step_time(stream))
+        read = min(read, time)
     in_flash = s.hardware.flash.capacity if s.hardware.is_tiny and s.hardware.flash else None
     working = float(result.cache + result.activations) + s.reserve
     return State(
@@ -87,8 +103,8 @@ def inference_state(s: Scenario) -> State:
         accelerators=n,
         time=time,
         matmul=float(result.matmul),
-        stream=float(result.stream) if stream is None else time - float(result.matmul),
-        exposed=0.0,
+        stream=read,
+        exposed=float(result.exposed),
         bubble=0.0,
         update=0.0,
         model_flops=n * float(result.flops),
@@ -104,9 +120,9 @@ def inference_state(s: Scenario) -> State:
         cache=float(result.cache),
         reserve=s.reserve,
         capacity=s.capacity,
-        tokens=n * batch * _tokens_per_sample(s),
-        samples=n * batch,
-        tensor_ranks=1.0,
+        tokens=samples * _tokens_per_sample(s),
+        samples=samples,
+        tensor_ranks=tp,
         domain=s.network.domain,
         bill=bill(s.fleet, s.site, s.duration, s.settings.rented),
         duration=s.duration,

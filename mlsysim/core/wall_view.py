@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -168,7 +169,14 @@ _LENGTHS = ("prompt_tokens", "output_", "token_budget", "draft_", "batch_size")
 _POWER = ("power", "pue", "duration", "server_life")
 ASSUMPTIONS: dict[int, tuple[str, ...]] = {
     1: _KERNELS,
-    2: ("bandwidth_share", "memory bandwidth", "runtime_reserve", "gradient_bytes", "state_bytes", "storage_precision"),
+    2: (
+        "bandwidth_share",
+        "memory bandwidth",
+        "runtime_reserve",
+        "gradient_bytes",
+        "state_bytes",
+        "storage_precision",
+    ),
     3: _KERNELS,
     4: (*_LENGTHS, *_KERNELS, "bandwidth_share", *_NETWORK),
     5: (*_LENGTHS, "kv_", "runtime_reserve"),
@@ -198,10 +206,9 @@ def find(name: str) -> Wall:
     Raises:
         UnknownNameError: naming the nearest walls.
     """
-    wanted = name.strip().lower().removeprefix("w")
+    wanted = name.strip().lower().replace("_", " ")
     for wall in WALLS:
-        known = (str(wall.number), f"{wall.number:02d}", wall.name.lower().removeprefix("w"))
-        if wanted.replace("_", " ") in known or wanted in known:
+        if wanted in (str(wall.number), f"{wall.number:02d}", wall.tag, wall.name.lower()):
             return wall
     raise unknown("wall", name, [w.name for w in WALLS], "mlsysim zoo walls")
 
@@ -260,9 +267,9 @@ class Zoom:
         """Return the wall as lines of at most 80 columns; addresses are never broken."""
         w, r = self.wall, self.reading
         lines = [f"Wall {w.number} {w.name} ({w.domain}): {_verdict(r)}"]
-        lines += text.wrap(self.evaluation.scenario.name)
+        lines += [*text.wrap(self.evaluation.scenario.name), ""]
         for clause in w.equation.split(";"):
-            lines += ["", *text.wrap(clause.strip(), "  ")]
+            lines += _hanging(clause.strip())
         for row in self.rows:
             lines += ["", *text.wrap(row.note), *text.wrap(_comparison(row), "  ")]
         if not self.rows:
@@ -359,5 +366,12 @@ def _given(a: Assumption) -> str:
 
 
 def _hanging(line: str) -> list[str]:
-    first, *rest = text.wrap(line, "  ")
-    return [first, *(f"  {x}" for x in rest)]
+    """Return an item of a list, its further lines indented."""
+    return textwrap.wrap(
+        line,
+        text.WIDTH,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

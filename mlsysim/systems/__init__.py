@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mlsysim.core.errors import unknown
 from mlsysim.core.provenance import Value
 from mlsysim.core.records import Entry, number, text
 from mlsysim.core.registry import Catalog
 from mlsysim.systems.scenarios import ScenarioEntry
+
+E = TypeVar("E", bound=Entry)
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,51 +78,33 @@ CATALOG: Catalog[Entry] = Catalog(
 )
 
 
-def node(name: str) -> Node:
-    """Return a server by name.
+def _entry(cls: type[E], what: str, group: str, name: str) -> E:
+    """Return an entry of one of the groups.
 
     Raises:
-        UnknownNameError: naming the nearest servers.
+        UnknownNameError: no such entry, or one of another group.
     """
     entry = CATALOG.get(name)
-    if not isinstance(entry, Node):
-        raise unknown("server", name, CATALOG.names("nodes"), "mlsysim zoo systems --filter nodes")
+    if not isinstance(entry, cls):
+        raise unknown(what, name, CATALOG.names(group), f"mlsysim zoo systems --filter {group}")
     return entry
+
+
+def node(name: str) -> Node:
+    """Return a server by name; errors as for all look-ups name the nearest entries."""
+    return _entry(Node, "server", "nodes", name)
 
 
 def fabric(name: str) -> Fabric:
-    """Return a fabric by name.
-
-    Raises:
-        UnknownNameError: naming the nearest fabrics.
-    """
-    entry = CATALOG.get(name)
-    if not isinstance(entry, Fabric):
-        raise unknown("fabric", name, CATALOG.names("fabrics"), "mlsysim zoo systems --filter fabrics")
-    return entry
+    """Return a fabric by name."""
+    return _entry(Fabric, "fabric", "fabrics", name)
 
 
 def storage(name: str) -> Storage:
-    """Return a storage by name.
-
-    Raises:
-        UnknownNameError: naming the nearest ones.
-    """
-    entry = CATALOG.get(name)
-    if not isinstance(entry, Storage):
-        raise unknown("storage", name, CATALOG.names("storage"), "mlsysim zoo systems --filter storage")
-    return entry
+    """Return a storage by name."""
+    return _entry(Storage, "storage", "storage", name)
 
 
 def reliability_record(name: str) -> Reliability:
-    """Return a reliability record by name.
-
-    Raises:
-        UnknownNameError: naming the nearest ones.
-    """
-    entry = CATALOG.get(name)
-    if not isinstance(entry, Reliability):
-        raise unknown(
-            "reliability record", name, CATALOG.names("reliability"), "mlsysim zoo systems --filter reliab"
-        )
-    return entry
+    """Return a reliability record by name."""
+    return _entry(Reliability, "reliability record", "reliability", name)

@@ -96,6 +96,29 @@ def test_a_maximum_that_is_pushed_up_is_exact():
         assert solve(problem, name).outcome.objective == pytest.approx(-10.0, rel=1e-9)
 
 
+def test_a_maximum_that_is_pushed_up_may_come_from_either_side():
+    for lead in (0, 1):
+        problem, a, b = two_choices()
+        x, y = a.table([1.0, 4.0, 6.0]), b.table([2.0, 9.0, 3.0])
+        # the cheap cell of one side, whatever the other side's largest value is
+        problem.minimize(a.table([0.0, 50.0, 50.0 * lead]) + b.table([0.0, 50.0 * (1 - lead), 50.0])
+                         - np.maximum(x, y))
+        for name in ENGINES:
+            assert solve(problem, name).outcome.objective == pytest.approx((-6.0, -9.0)[lead], rel=1e-9)
+        # presolve leaves nothing to decide: on its own the engine must know it too
+        assert Highs().solve(problem, Options()).objective == pytest.approx((-6.0, -9.0)[lead], rel=1e-9)
+
+
+def test_an_amount_below_zero_times_a_table():
+    problem, a, _ = two_choices()
+    y = problem.amount("y", -4.0, 3.0)
+    problem.limit("r", "r", -1.0 * y, 2.5)
+    problem.minimize(y * a.table([1.0, 2.0, 4.0]) + a.table([0.0, 0.0, 9.0]))
+    outcome = solve(problem).outcome
+    assert outcome.objective == pytest.approx(-5.0, rel=1e-9)
+    assert outcome.amounts[y] == pytest.approx(-2.5, rel=1e-9)
+
+
 def test_a_maximum_in_a_row_that_wants_it_large():
     problem, a, b = two_choices()
     x, y = a.table([1.0, 4.0, 6.0]), b.table([2.0, 5.0, 3.0])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import mlsysim
 import mlsysim.optimize
 from formulations.infeasible import conflict, without
+from formulations.joint import holds, join
 from formulations.parallelism import formulate
 from formulations.solve import solve
 from mlsysim.core import layout as lay
@@ -278,6 +279,24 @@ def test_named_cases(name):
     assert physically
     for solver in ("auto", "exhaustive"):
         check(mlsysim.optimize.parallelism(NAMED[name], solver=solver), everything)
+
+
+@pytest.mark.parametrize("name", list(NAMED))
+def test_the_problem_holds_exactly_the_legal_layouts_and_their_physics(name):
+    recipe = formulate(scenario(NAMED[name]))
+    found = {}
+    for batch in join(recipe.problem):
+        times = recipe.problem.objective.at(batch)
+        kept = holds(recipe.problem, batch)
+        for i, time in enumerate(times):
+            layout = recipe.decode({c: v[i:i + 1] for c, v in batch.items()})
+            assert layout not in found
+            found[layout] = float(time), bool(kept[i])
+    expected = {e.layout: e for e in enumerated(name).evaluations}
+    assert found.keys() == expected.keys()
+    for layout, (time, kept) in found.items():
+        assert time == pytest.approx(float(expected[layout].state.time), rel=1e-9)
+        assert kept == expected[layout].feasible
 
 
 @pytest.mark.parametrize("name", ["dense", "experts", "convolutions", "unfused"])

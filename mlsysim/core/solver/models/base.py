@@ -83,6 +83,7 @@ class ForwardModel:
         walls: their numbers.
         ways: sets of inputs of which one must be whole; the first that is counts.
         options: further inputs.
+        direct: those of them that still count where a way does without a plan.
         gives: names of what comes out.
         own: ports of a model that brings names of its own.
     """
@@ -90,6 +91,7 @@ class ForwardModel:
     walls: ClassVar[tuple[int, ...]]
     ways: ClassVar[tuple[tuple[str, ...], ...]]
     options: ClassVar[tuple[str, ...]] = ()
+    direct: ClassVar[tuple[str, ...]] = ()
     gives: ClassVar[tuple[str, ...]]
     own: ClassVar[tuple[Port, ...]] = ()
 
@@ -112,6 +114,10 @@ class ForwardModel:
         known = set(given)
         return min(self.ways, key=lambda way: len(set(way) - known))
 
+    def takes(self, given: Iterable[str]) -> tuple[str, ...]:
+        """Return the names of what counts when these inputs are given."""
+        return tuple(dict.fromkeys([*self.way(given), *self.options]))
+
     def outputs(self, given: Iterable[str]) -> tuple[str, ...]:
         """Return the names of what comes out when these inputs are given."""
         return self.gives
@@ -133,6 +139,9 @@ class ForwardModel:
         for name in self.way(given):
             if name not in given:
                 raise InputError(f"{name!r} is missing", where=self.name, hint=self.remedy(name))
+        for name in set(given) - set(self.takes(given)):
+            hint = f"leave it out, or leave {' and '.join(self.way(given))} out"
+            raise InputError(f"{name!r} does not count here", where=self.name, hint=hint)
         take = Assumptions()
         try:
             numbers = {name: self._base(name, value) for name, value in given.items()}
@@ -187,6 +196,11 @@ class PlanModel(ForwardModel):
 
     phase: ClassVar[str] = "inference"
     blocks: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def takes(self, given: Iterable[str]) -> tuple[str, ...]:
+        """Return the names of what counts when these inputs are given."""
+        way = self.way(given)
+        return tuple(dict.fromkeys([*way, *(self.options if "model" in way else self.direct)]))
 
     def read(self, given: Mapping[str, Any], numbers: Mapping[str, float], take: Assumptions) -> Any:
         """Evaluate, and read the evaluation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from mlsysim.core.evaluation import Evaluation
 from mlsysim.core.scenario import Assumptions
@@ -21,12 +21,12 @@ class DataModel(PlanModel):
     walls = (8,)
     ways = (("step_time", "data_per_step", "storage_bandwidth"), ("model", "hardware", "batch_size"))
     options = (
-        *(*TRAINING, *LAYOUT),
+        *("step_time", *TRAINING, *LAYOUT),
         *("storage", "storage_capacity", "bytes_per_sample", "bytes_per_token", "cached"),
     )
-    gives = ("data_per_step", "storage_bandwidth", "data_per_step_most", "data_stall_share")
+    gives = ("data_per_step", "storage_bandwidth", "data_stall_share")
     phase = "training"
-    blocks = {"data": {}}
+    blocks: ClassVar[Mapping[str, Mapping[str, Any]]] = {"data": {}}
 
     def read(self, given: Mapping[str, Any], numbers: Mapping[str, float], take: Assumptions) -> Any:
         """Ask the physics of reading, with the numbers as given or those of the plan."""
@@ -43,7 +43,6 @@ class DataModel(PlanModel):
         return {
             "data_per_step": ingest.size,
             "storage_bandwidth": ingest.bandwidth,
-            "data_per_step_most": ingest.bandwidth * time,
             "data_stall_share": stall_share(time, ingest, _NOTHING_TO_PREPARE),
         }
 
@@ -53,10 +52,10 @@ class TransformationModel(PlanModel):
 
     walls = (9,)
     ways = (("step_time", "cpu_time_per_step", "cpu_cores"), ("model", "hardware", "batch_size"))
-    options = (*TRAINING, *LAYOUT, "cpu_per_sample", "cpu_per_token", "cores_per_accelerator")
+    options = ("step_time", *TRAINING, *LAYOUT, "cpu_per_sample", "cpu_per_token", "cores_per_accelerator")
     gives = ("cpu_time_per_step", "cpu_cores", "cores_needed", "cpu_stall_share")
     phase = "training"
-    blocks = {"data": {}}
+    blocks: ClassVar[Mapping[str, Mapping[str, Any]]] = {"data": {}}
 
     def read(self, given: Mapping[str, Any], numbers: Mapping[str, float], take: Assumptions) -> Any:
         """Ask the physics of preparing, with the numbers as given or those of the plan."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from mlsysim.core.evaluation import Evaluation
 from mlsysim.core.metrics import METRICS
+from mlsysim.core.plan_blocks import QueueBlock
 from mlsysim.core.scenario import Assumptions
 from mlsysim.core.solver.models.base import TRAINING, WORKLOAD, ForwardModel, PlanModel, needed, wall
-from mlsysim.core.plan_blocks import QueueBlock
 from mlsysim.physics import kvcache, queueing, streaming
 
 REQUESTS = (
@@ -79,7 +79,9 @@ class ServingModel(PlanModel):
     options = REQUESTS
     gives = ("ttft", "itl", "stall", "request_rate", "service_time", "service_cv", "servers")
     # A queue at any rate, of which only the servers are read: how many, and how long one is taken.
-    blocks = {"queue": {"rate": 1.0, "arrival_cv": 1.0, "percentile": 0.5}}
+    blocks: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "queue": {"rate": 1.0, "arrival_cv": 1.0, "percentile": 0.5}
+    }
 
     def values(self, e: Evaluation) -> dict[str, Any]:
         """Read wall 4."""
@@ -121,7 +123,7 @@ class WeightStreamingModel(PlanModel):
     ways = (("model", "hardware"),)
     options = ("batch_size", *WORKLOAD, "node", "injection")
     gives = ("layer_time", "layer_load_time", "layer_weights", "latency", "memory")
-    blocks = {"streaming": {}}
+    blocks: ClassVar[Mapping[str, Mapping[str, Any]]] = {"streaming": {}}
 
     def values(self, e: Evaluation) -> dict[str, Any]:
         """Read wall 6."""
@@ -157,7 +159,7 @@ class TailLatencyModel(ForwardModel):
             number("arrival_cv", "arrival_cv"),
             number("service_cv", "service_cv"),
             number("percentile", "tail_percentile"),
-            numbers.get("fanout", float(QueueBlock(rate=rate).fanout)),
+            numbers.get("fanout", float(QueueBlock.model_validate({"rate": rate}).fanout)),
         )
         load = queueing.offered_load(rate, service)
         return {

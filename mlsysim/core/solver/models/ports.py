@@ -49,10 +49,7 @@ class Port:
             InputError: it is no number, out of range, or has another dimension.
         """
         unit = self.unit or "1"
-        if hasattr(value, "dimensionality"):
-            found = _from_pint(value, unit)
-        else:
-            found = units.parse(value, unit)
+        found = _from_pint(value, unit) if hasattr(value, "dimensionality") else units.parse(value, unit)
         number = units.from_base(found, unit)
         if not 0.0 <= number <= self.most or not math.isfinite(number) or not (number or self.zero):
             raise InputError(f"{_shown(value)} is not allowed here", hint=self._range())

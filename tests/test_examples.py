@@ -1,0 +1,93 @@
+"""The shipped plans run, say what they are meant to say, and together show every wall."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from mlsysim.core.api import evaluate_plan
+from mlsysim.core.evaluation import Evaluation
+from mlsysim.core.plan import load
+from mlsysim.core.solver.optimizers import parallelism
+from mlsysim.walls import WALLS
+
+FOLDER = Path(__file__).parents[1] / "examples"
+# Exit code of `eval`, and the walls that the plan is there to show.
+EXPECTED: dict[str, tuple[int, set[int]]] = {
+    "chat_service": (3, {4, 7}),
+    "chatbot": (0, {2}),
+    "document_chat": (3, {5}),
+    "example_cluster": (3, {1}),
+    "gpt3_a100": (0, {1, 10}),
+    "image_pipeline": (2, {8, 9}),
+    "keyword_spotting": (0, {1}),
+    "llama3_70b": (0, {10, 14}),
+    "long_run": (3, {11, 15, 19}),
+    "mixtral_moe": (0, set()),
+    "private_training": (3, {20}),
+    "question_answering": (3, {1, 13}),
+    "reasoning_agent": (3, {12}),
+    "rented_cluster": (3, {17, 18}),
+    "shared_cluster": (3, {16}),
+    "too_small": (2, {2}),
+    "wafer_streaming": (0, {6}),
+}
+TRAINING = [name for name in EXPECTED if load(FOLDER / f"{name}.yaml")[0].workload.phase == "training"]
+# The walls of analysis act on the others: 21 and 22 limit nothing and only ever read `info`.
+ANALYSIS = {w.number for w in WALLS if w.domain == "analysis"}
+
+
+@cache
+def evaluated(name: str) -> Evaluation:
+    return evaluate_plan(FOLDER / f"{name}.yaml")
+
+
+def seen(name: str) -> set[int]:
+    """The walls that an example binds at or fails at."""
+    return {w.wall.number for w in evaluated(name).walls if w.status in ("binding", "fail")}
+
+
+def test_every_example_is_in_the_table():
+    assert sorted(p.stem for p in FOLDER.glob("*.yaml")) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_example_ends_as_it_says(name):
+    code, shown = EXPECTED[name]
+    assert evaluated(name).exit_code == code
+    assert shown <= seen(name)
+    assert len(evaluated(name).walls) == 22
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_comments_name_the_walls_that_are_shown(name):
+    """Where the head of a plan says `wall 4 (Serving)`, wall 4 is Serving and is shown."""
+    told = re.findall(r"wall (\d+) \(([^)]+)\)", (FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), re.I)
+    for number, title in told:
+        assert WALLS[int(number) - 1].name == title
+        assert int(number) in seen(name)
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_a_training_example_can_be_optimized(name):
+    found = parallelism(FOLDER / f"{name}.yaml")
+    assert found.status in ("optimal", "infeasible")
+    assert (found.status == "infeasible") == (name == "too_small")
+
+
+def _cases() -> list[object]:
+    return [w.number for w in WALLS if w.number not in ANALYSIS]
+
+
+@pytest.mark.parametrize("number", _cases())
+def test_each_wall_is_seen(number):
+    assert any(number in seen(name) for name in EXPECTED)
+
+
+def test_the_walls_of_analysis_limit_nothing():
+    assert sorted(ANALYSIS) == [21, 22]
+    for name in EXPECTED:
+        assert {evaluated(name).walls[n - 1].status for n in ANALYSIS} <= {"info", "n/a"}
