@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,7 +42,10 @@ class Choice:
 
     def table(self, values: Any) -> Table:
         """Return a table over the cells; a single number stands for all of them."""
-        return Table(self, np.broadcast_to(np.asarray(values, dtype=float), (self.size,)))
+        found = np.broadcast_to(np.asarray(values, dtype=float), (self.size,))
+        if np.isnan(found).any():
+            raise ValueError(f"a table over {self.name!r} has a cell that is not a number")
+        return Table(self, found)
 
     def label(self, cell: int) -> str:
         """Return a cell as text: ``tp=4,pp=2``."""
@@ -175,6 +179,26 @@ class Expr(_Arithmetic):
         for m in self.maxima:
             total += m.factor * np.maximum.reduce([a.at(cells, amounts) for a in m.args])
         return total
+
+    def magnitude(self, cells: dict[Choice, Indices], amounts: dict[Amount, float] | None = None) -> float:
+        """Return the sum of the sizes of the terms at one solution: what rounding is relative to."""
+        amounts = amounts or {}
+
+        def value(x: Table | Amount) -> float:
+            return amounts[x] if isinstance(x, Amount) else float(x.values[cells[x.choice]][0])
+
+        total = abs(self.constant)
+        total += sum(abs(float(values[cells[c]][0])) for c, values in self.tables.items())
+        total += sum(abs(factor * amounts[a]) for a, factor in self.amounts.items())
+        total += sum(abs(value(p.left) * value(p.right)) for p in self.products)
+        for m in self.maxima:
+            total += abs(m.factor) * max(a.magnitude(cells, amounts) for a in m.args)
+        return total
+
+    @property
+    def pushes_up(self) -> bool:
+        """Whether a maximum counts against the expression: it then takes binaries of its own."""
+        return any(m.factor < 0 or any(a.pushes_up for a in m.args) for m in self.maxima)
 
     def bounds(self) -> tuple[float, float]:
         """Return numbers between which the expression lies, whatever is chosen."""
@@ -343,29 +367,47 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """``expr <= supply``, on behalf of a wall or of a limit of the plan.
+    """``demand <= allowed``, on behalf of a wall or of a limit of the plan.
 
     Attributes:
         tag: what the row stands for, e.g. ``w02`` or ``assert0``; rows of one tag are one reason.
         name: the row in an exported model.
+        demand, allowed: its two sides.
         hard: the physics says so, rather than the plan.
-        size: of the row before cells were taken out of it; 0 where none were.
     """
 
     tag: str
     name: str
-    expr: Expr
-    supply: float
+    demand: Expr
+    allowed: Expr
     hard: bool = True
-    size: float = 0.0
+
+    @cached_property
+    def expr(self) -> Expr:
+        """``demand - allowed``, without its constant."""
+        return replace(self._difference, constant=0.0)
 
     @property
+    def supply(self) -> float:
+        """What :attr:`expr` must not exceed."""
+        return -self._difference.constant
+
+    @cached_property
+    def _difference(self) -> Expr:
+        return as_expr(add(self.demand, _negative(self.allowed)))
+
+    @cached_property
     def scale(self) -> float:
-        """A positive number of the row's size, by which it is divided for the solver."""
-        if self.size:
-            return self.size
-        low, high = self.expr.bounds()
-        return max(abs(self.supply), abs(low), abs(high)) or 1.0
+        """The size of the row's larger side over all its cells; 1 where both are 0."""
+        ends = (*self.demand.bounds(), *self.allowed.bounds())
+        return max(abs(x) for x in ends) or 1.0
+
+    def holds(
+        self, cells: dict[Choice, Indices], amounts: dict[Amount, float] | None, tolerance: float
+    ) -> NDArray[np.bool_]:
+        """Return where the row holds, to a tolerance relative to its sides there."""
+        left, right = self.demand.at(cells, amounts), self.allowed.at(cells, amounts)
+        return np.asarray(left <= right + tolerance * np.maximum(np.abs(left), np.abs(right)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -398,6 +440,8 @@ class Problem:
     def choose(self, name: str, **columns: Any) -> Choice:
         """Add a choice whose cells have the given attributes."""
         choice = Choice(name, {k: np.asarray(v) for k, v in columns.items()})
+        if len({len(v) for v in choice.columns.values()}) != 1:
+            raise ValueError(f"the columns of choice {name!r} are not equally long")
         if choice.size == 0:
             raise ValueError(f"choice {name!r} has no cells")
         self.choices.append(choice)
@@ -412,16 +456,8 @@ class Problem:
         return amount
 
     def limit(self, tag: str, name: str, demand: Operand, supply: Operand, *, hard: bool = True) -> Row:
-        """Add the row ``demand <= supply``; a supply may be an expression too."""
-        whole = as_expr(add(demand, _negative(supply)) if isinstance(supply, _Arithmetic) else demand)
-        right = 0.0 if isinstance(supply, _Arithmetic) else float(supply)
-        row = Row(
-            tag,
-            name,
-            Expr(0.0, whole.tables, whole.amounts, whole.products, whole.maxima),
-            right - whole.constant,
-            hard,
-        )
+        """Add the row ``demand <= supply``; both may be expressions."""
+        row = Row(tag, name, as_expr(demand), as_expr(supply), hard)
         self.rows.append(row)
         return row
 
@@ -437,6 +473,8 @@ class Problem:
 
         ``bad`` gets the distinct keys as a column and a row and returns the excluded pairs.
         """
+        if left is right:
+            raise ValueError("a choice takes one cell, so there is nothing to exclude: filter its cells")
         a, la = np.unique(np.asarray(left_key), return_inverse=True)
         b, lb = np.unique(np.asarray(right_key), return_inverse=True)
         mask = np.broadcast_to(np.asarray(bad(a[:, None], b[None, :]), dtype=bool), (len(a), len(b)))
@@ -451,7 +489,7 @@ class Problem:
         """Return the problem with one complete solution forbidden."""
         taken = Expr(tables={c: (np.arange(c.size) == int(i[0])).astype(float) for c, i in cells.items()})
         name = f"other{len(self.rows)}"
-        return replace(self, rows=[*self.rows, Row(name, name, taken, len(cells) - 0.5)])
+        return replace(self, rows=[*self.rows, Row(name, name, taken, Expr(constant=len(cells) - 0.5))])
 
     @property
     def space_size(self) -> float:

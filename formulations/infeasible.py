@@ -42,10 +42,10 @@ def excess(
     return found.objective - row.supply
 
 
-def conflict(problem: Problem, solver: str = "auto", options: Options | None = None) -> list[str]:
+def conflict(problem: Problem, solver: str = "auto", options: Options | None = None) -> list[str] | None:
     """Return a smallest set of tags that cannot hold together, of an infeasible problem.
 
-    Empty if even without any row nothing is possible, or if a limit cut the proof short.
+    Empty if even without any row nothing is possible; None if a limit cut the proof short.
     """
     question = replace(problem, objective=Expr())
     tags = list(dict.fromkeys(r.tag for r in problem.rows))
@@ -54,7 +54,7 @@ def conflict(problem: Problem, solver: str = "auto", options: Options | None = N
     for tag in sorted(tags, key=lambda t: t not in soft(problem)):
         holds = feasible(without(question, dropped | {tag}), solver, options)
         if holds is None:
-            return []
+            return None
         if not holds:
             dropped.add(tag)
     return [t for t in tags if t not in dropped]

@@ -105,11 +105,11 @@ def _match(problem: Problem, done: Cells, choice: Choice, usable: Indices) -> Ce
 def holds(
     problem: Problem, cells: Cells, tolerance: float = 1e-9, amounts: dict[Any, float] | None = None
 ) -> NDArray[np.bool_]:
-    """Return which solutions keep every row, to a relative tolerance."""
-    size = len(next(iter(cells.values())))
+    """Return which solutions keep every row, to a tolerance relative to the row's sides there."""
+    size = len(next(iter(cells.values()))) if cells else 1
     keep = np.ones(size, dtype=bool)
     for row in problem.rows:
-        keep &= row.expr.at(cells, amounts) <= row.supply + tolerance * row.scale
+        keep &= row.holds(cells, amounts, tolerance)
     return keep
 
 

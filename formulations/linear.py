@@ -322,7 +322,7 @@ def _matrix(rows: list[tuple[Indices, Floats, float, float, str]]) -> tuple[Indi
         all_values.append(summed)
         starts.append(starts[-1] + len(distinct))
     return (
-        np.concatenate(all_columns).astype(np.int64),
-        np.concatenate(all_values),
+        np.concatenate([np.empty(0), *all_columns]).astype(np.int64),
+        np.concatenate([np.empty(0), *all_values]),
         np.array(starts, dtype=np.int64),
     )

@@ -194,7 +194,7 @@ def reduce(problem: Problem, options: Options | None = None, *, prune: bool = Tr
         bounds = Bounds(current)
         limits = [(row.expr, row.supply + SLACK * row.scale) for row in current.rows]
         if incumbent is not None:
-            limits.append((current.objective, incumbent[0] + SLACK * abs(incumbent[0])))
+            limits.append((current.objective, incumbent[0] + _slack(current.objective, incumbent[0])))
         keep = _kept(bounds, limits, options)
         if incumbent is not None and all(k.all() for k in keep):
             keep = _kept_in_pairs(bounds, limits, options)
@@ -211,6 +211,11 @@ def reduce(problem: Problem, options: Options | None = None, *, prune: bool = Tr
             if better and (incumbent is None or better[0] < incumbent[0]):
                 incumbent, dropped = better, True
     return Reduced(current, cells, incumbent, infeasible=False)
+
+
+def _slack(objective: Expr, value: float) -> float:
+    """Return how much worse than a known solution may still be as good, rounding considered."""
+    return SLACK * abs(value) + 1e-3 * SLACK * max(abs(x) for x in objective.bounds())
 
 
 def _kept(bounds: Bounds, limits: list[tuple[Expr, float]], options: Options) -> list[np.ndarray]:
@@ -294,7 +299,7 @@ def restrict(problem: Problem, cells: list[Indices]) -> Problem:
         problem.name,
         list(new.values()),
         problem.amounts,
-        [replace(r, expr=expr(r.expr), size=r.scale) for r in problem.rows],
+        [replace(r, demand=expr(r.demand), allowed=expr(r.allowed)) for r in problem.rows],
         [
             Exclusion(new[e.left], new[e.right], e.left_class[at[e.left]], e.right_class[at[e.right]], e.bad)
             for e in problem.exclusions

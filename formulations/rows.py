@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from formulations.algebra import Problem
 from mlsysim.core.scenario import Bound
-from mlsysim.core.tolerance import TOLERANCE
+from mlsysim.core.tolerance import ROUNDING, TOLERANCE
 from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, State
 
@@ -33,7 +33,7 @@ def comparisons(state: State, bounds: tuple[Bound, ...]) -> Iterator[Comparison]
     Rows that hold by construction (the step is as long as they make it) are left out. An assertion
     on a quotient is multiplied out: ``numerator <= limit x denominator``.
     """
-    slack = 1.0 + TOLERANCE
+    slack = 1.0 + TOLERANCE - ROUNDING
     for wall in WALLS:
         for index, row in enumerate(wall.rows(state)):
             if row.supply is not None and not row.by_construction:

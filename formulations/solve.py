@@ -9,12 +9,16 @@ import numpy as np
 
 from formulations.algebra import Choice, Problem
 from formulations.engines import engine
-from formulations.engines.base import Options, Outcome
-from formulations.joint import Cells, holds
+from formulations.engines.base import Engine, Options, Outcome
+from formulations.joint import Cells, best, holds
 from formulations.presolve import Reduced, reduce
 from mlsysim.core.errors import MismatchError
 
 AGREEMENT = 1e-6
+# Rows hold to this, relative to their sides at the answer; less than the slack that eval grants.
+AGREEMENT_OF_ROWS = 1e-9
+# Solutions that may be enumerated after presolve.
+ENUMERABLE = 1 << 22
 TIE = 1e-9
 
 
@@ -46,6 +50,9 @@ class Solved:
 def solve(problem: Problem, solver: str = "auto", options: Options | None = None) -> Solved:
     """Solve a problem and check the answer against the problem itself.
 
+    ``auto`` is HiGHS; where a maximum counts against a row, which takes binaries of its own, and few
+    enough solutions are left after presolve, they are enumerated instead.
+
     Args:
         problem: what to solve.
         solver: an engine by name, or ``auto``.
@@ -65,9 +72,51 @@ def solve(problem: Problem, solver: str = "auto", options: Options | None = None
     if reduced.infeasible:
         outcome = Outcome("infeasible", "presolve", "", spent)
         return Solved(outcome, problem.space_size, 0.0, spent)
-    outcome = chosen.solve(reduced.problem, options, _start(reduced, problem))
+    small = reduced.problem
+    counted = _enumerated(small, options) if solver == "auto" and _pushes_up(small) else None
+    outcome = counted or _engine_answer(chosen, small, options, _start(reduced, problem))
     outcome = _restore(outcome, reduced, problem)
-    return Solved(_checked(outcome, problem), problem.space_size, reduced.problem.space_size, spent)
+    return Solved(_checked(outcome, problem), problem.space_size, small.space_size, spent)
+
+
+def _pushes_up(problem: Problem) -> bool:
+    return problem.objective.pushes_up or any(row.expr.pushes_up for row in problem.rows)
+
+
+def _enumerated(problem: Problem, options: Options) -> Outcome | None:
+    """Return the outcome of enumeration; None where there is too much of it."""
+    if problem.amounts:
+        return None
+    begin = time.perf_counter()
+    found = best(problem, budget=ENUMERABLE, stop=lambda: options.expired)
+    if not found.complete:
+        return None
+    return Outcome(
+        "infeasible" if found.objective is None else "optimal",
+        "exhaustive",
+        f"numpy {np.__version__}",
+        time.perf_counter() - begin,
+        objective=found.objective,
+        bound=found.objective,
+        cells=found.cells,
+        nodes=found.seen,
+    )
+
+
+def _engine_answer(chosen: Engine, problem: Problem, options: Options, start: Cells | None) -> Outcome:
+    """Return an engine's outcome.
+
+    An engine keeps rows to a tolerance of its own. An answer that breaks a row by it is forbidden and
+    the engine asked again; its bound holds all the same, since what is forbidden is no solution.
+    """
+    asked = problem
+    while True:
+        outcome = chosen.solve(asked, options, start)
+        if problem.amounts or not outcome.cells or _keeps_rows(problem, outcome):
+            return outcome
+        if options.expired:
+            return replace(outcome, status="unknown", objective=None, cells={}, amounts={})
+        asked = asked.forbidding(outcome.cells)
 
 
 def feasible(problem: Problem, solver: str = "auto", options: Options | None = None) -> bool | None:
@@ -114,18 +163,26 @@ def _restore(outcome: Outcome, reduced: Reduced, problem: Problem) -> Outcome:
     return outcome
 
 
+def _keeps_rows(problem: Problem, outcome: Outcome) -> bool:
+    """Return whether an answer keeps every row; amounts are only as exact as the engine's tolerance."""
+    tolerance = AGREEMENT if problem.amounts else AGREEMENT_OF_ROWS
+    return bool(holds(problem, outcome.cells, tolerance, outcome.amounts)[0])
+
+
 def _checked(outcome: Outcome, problem: Problem) -> Outcome:
     """Re-evaluate the answer in the problem's own terms."""
-    if not outcome.cells or outcome.objective is None:
+    if outcome.objective is None:
         return outcome
     value = float(problem.objective.at(outcome.cells, outcome.amounts)[0])
-    if abs(value - outcome.objective) > AGREEMENT * max(abs(value), 1e-30):
+    rounding = 1e-12 * problem.objective.magnitude(outcome.cells, outcome.amounts)
+    # written so that NaN fails too
+    if not abs(value - outcome.objective) <= AGREEMENT * abs(value) + rounding:
         raise MismatchError(
             f"{outcome.engine} reports an objective of {outcome.objective:.9g}, "
             f"its answer is worth {value:.9g}",
             hint="please report this plan",
         )
-    if not holds(problem, outcome.cells, AGREEMENT, outcome.amounts)[0]:
+    if not _keeps_rows(problem, outcome):
         raise MismatchError(
             f"the answer of {outcome.engine} breaks a row of the problem", hint="please report this plan"
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
     from mlsysim.core.layout import Layout
     from mlsysim.core.plan import Plan
+    from mlsysim.core.solver.pipeline import Pipeline
     from mlsysim.core.zoo_names import HardwareZoo, InfraZoo, ModelsZoo, SystemsZoo
     from mlsysim.infra import Region
     from mlsysim.models import Model
@@ -33,6 +34,7 @@ _HOMES = {
     "MlsysimError": "mlsysim.core.errors",
     "Evaluation": "mlsysim.core.evaluation",
     "Layout": "mlsysim.core.layout",
+    "Pipeline": "mlsysim.core.solver.pipeline",
     "Plan": "mlsysim.core.plan",
     "Model": "mlsysim.models",
     "Region": "mlsysim.infra",
@@ -58,6 +60,7 @@ __all__ = [
     "Model",
     "Models",
     "Node",
+    "Pipeline",
     "Plan",
     "Region",
     "SystemEvaluator",

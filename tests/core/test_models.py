@@ -288,6 +288,14 @@ def test_responsible_engineering():
     assert "epsilon" not in found.values
 
 
+def test_the_privacy_loss_is_the_accountants():
+    pytest.importorskip("dp_accounting")
+    given = {"noise": 1.0, "samples": 1_000_000}
+    found = tier1.ResponsibleEngineeringModel().solve(**TRAIN, noise=1.0, dataset_samples=1e6)
+    e = plan("training", privacy=given)
+    same(found["epsilon"], reading(e, 20, 1)[0])
+
+
 # -- what goes in ---------------------------------------------------------------------------------
 
 
@@ -337,6 +345,24 @@ def test_errors_name_the_model_and_the_input(inputs: dict[str, Any], error: type
     with pytest.raises(error) as caught:
         tier1.SingleNodeModel().solve(**inputs)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("percentile", 1), ("percentile", 0), ("fanout", 1.5), ("arrival_cv", -1), ("servers", "inf")),
+        *(("service_time", value) for value in (True, "5 GB", "soon", math.nan, 0)),
+    ],
+)
+def test_numbers_out_of_range(name: str, value: Any):
+    given = {"arrival_rate": 1, "service_time": 100, "servers": 2} | {name: value}
+    with pytest.raises(InputError, match=f"TailLatencyModel: {name}: "):
+        tier1.TailLatencyModel().solve(**given)
+
+
+def test_unknown_scaling_law():
+    with pytest.raises(UnknownNameError, match="ScalingModel: scaling_fit: no scaling law called 'hofmann'"):
+        tier1.ScalingModel().solve(parameters=1e9, training_tokens=2e10, scaling_fit="hofmann")
 
 
 def test_a_wall_that_does_not_apply_says_why():

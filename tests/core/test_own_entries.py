@@ -35,12 +35,16 @@ carbon_intensity: {{value: 30, unit: gCO2e/kWh, {MEASURED}, method: direct}}
 
 
 def sized(name: str, value: int) -> str:
-    return f"  {name}: {{value: {value}, unit: \"1\", {MEASURED}}}\n"
+    return f'  {name}: {{value: {value}, unit: "1", {MEASURED}}}\n'
 
 
-MODEL = "title: My model\nkind: transformer\narchitecture:\n" + "".join(
-    sized(n, v) for n, v in (("layers", 2), ("hidden", 64), ("ffn", 256), ("heads", 4), ("vocab", 1000))
-) + f"parameters: {{value: 259000, unit: param, {MEASURED}}}\n"
+MODEL = (
+    "title: My model\nkind: transformer\narchitecture:\n"
+    + "".join(
+        sized(n, v) for n, v in (("layers", 2), ("hidden", 64), ("ffn", 256), ("heads", 4), ("vocab", 1000))
+    )
+    + f"parameters: {{value: 259000, unit: param, {MEASURED}}}\n"
+)
 
 
 def write(folder: Path, name: str, text: str) -> str:
@@ -113,8 +117,21 @@ def test_a_folder_does_not_hide_a_name(tmp_path: Path, monkeypatch: pytest.Monke
         resolve_model("")
 
 
-@pytest.mark.parametrize("reference", ["a/b", "no.yaml", "no.yml", "no.json", "NO.JSON", "/no/such", "./x",
-                                       "x" * 5000 + "/y", "a\0/b.yaml", "~nobody/x.yaml"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "a/b",
+        "no.yaml",
+        "no.yml",
+        "no.json",
+        "NO.JSON",
+        "/no/such",
+        "./x",
+        "x" * 5000 + "/y",
+        "a\0/b.yaml",
+        "~nobody/x.yaml",
+    ],
+)
 def test_a_path_that_is_not_there(reference: str) -> None:
     for resolve in (resolve_model, resolve_hardware, resolve_region):
         with pytest.raises(InputError, match="no such file"):
@@ -143,20 +160,23 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         resolve_model(str(tmp_path / "pipe.yaml"))
 
 
-@pytest.mark.parametrize(("text", "place", "problem"), [
-    ("", "", "a mapping is expected"),
-    ("- 1\n", ":1", "a mapping is expected"),
-    (CHIP + "colour: blue\n", ":7: colour", "unknown field 'colour'"),
-    (CHIP.replace("vendor: Me\n", ""), ":1", "'vendor' is missing"),
-    (CHIP.replace("TFLOP/s", "GB"), ":4: peak.bf16", "is not a quantity in FLOP/s"),
-    (CHIP.replace("value: 100", "value: fast"), ":4: peak.bf16", "'fast' is not a number"),
-    (CHIP.replace("source: mine, ", ""), ":4: peak.bf16", "'source' is missing"),
-    (CHIP.replace("vendor: Me", "vendor: 3"), ":2: vendor", "3 is not text"),
-    (CHIP + "vendor: You\n", ":7", "'vendor' stands twice"),
-    (CHIP + "memory: [\n", ":8", "not valid YAML"),
-    ("a: &a [*a]\n", "", "refers to itself"),
-    ("\x00", "", "not valid YAML"),
-])
+@pytest.mark.parametrize(
+    ("text", "place", "problem"),
+    [
+        ("", "", "a mapping is expected"),
+        ("- 1\n", ":1", "a mapping is expected"),
+        (CHIP + "colour: blue\n", ":7: colour", "unknown field 'colour'"),
+        (CHIP.replace("vendor: Me\n", ""), ":1", "'vendor' is missing"),
+        (CHIP.replace("TFLOP/s", "GB"), ":4: peak.bf16", "is not a quantity in FLOP/s"),
+        (CHIP.replace("value: 100", "value: fast"), ":4: peak.bf16", "'fast' is not a number"),
+        (CHIP.replace("source: mine, ", ""), ":4: peak.bf16", "'source' is missing"),
+        (CHIP.replace("vendor: Me", "vendor: 3"), ":2: vendor", "3 is not text"),
+        (CHIP + "vendor: You\n", ":7", "'vendor' stands twice"),
+        (CHIP + "memory: [\n", ":8", "not valid YAML"),
+        ("a: &a [*a]\n", "", "refers to itself"),
+        ("\x00", "", "not valid YAML"),
+    ],
+)
 def test_a_malformed_entry_names_file_and_field(tmp_path: Path, text: str, place: str, problem: str) -> None:
     for name in ("my_chip.yaml", "my_chip.yml"):
         path = write(tmp_path, name, text)
@@ -173,15 +193,27 @@ def test_entries_have_a_size(tmp_path: Path) -> None:
         resolve_region(str(tmp_path / "latin.yaml"))
 
 
-LINES = st.lists(st.sampled_from([*CHIP.splitlines(), "peak: 3", "memory: {capacity: 4}", "? [a]: b", "1: 2",
-                                  "title: [x]", "vendor: null",
-                                  "on_chip: {capacity: {value: .nan, unit: B}}"]))
+LINES = st.lists(
+    st.sampled_from(
+        [
+            *CHIP.splitlines(),
+            "peak: 3",
+            "memory: {capacity: 4}",
+            "? [a]: b",
+            "1: 2",
+            "title: [x]",
+            "vendor: null",
+            "on_chip: {capacity: {value: .nan, unit: B}}",
+        ]
+    )
+)
 
 
 @settings(max_examples=200, deadline=None)
 @given(LINES)
-def test_any_lines_give_an_entry_or_a_named_error(tmp_path_factory: pytest.TempPathFactory,
-                                                   lines: list[str]) -> None:
+def test_any_lines_give_an_entry_or_a_named_error(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
+) -> None:
     path = write(tmp_path_factory.mktemp("own"), "x.yaml", "\n".join(lines))
     try:
         own.own_entry(Path(path), Hardware)

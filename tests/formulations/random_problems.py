@@ -23,11 +23,14 @@ Tree = tuple[Any, ...]
 Point = tuple[int, ...]
 
 
-
 def examples(count: int) -> settings:
     """Return the settings of a property test; in CI the examples are the same every time."""
-    return settings(max_examples=count, deadline=None, derandomize=bool(os.environ.get("CI")),
-                    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    return settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=bool(os.environ.get("CI")),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
 
 
 # repeated, negative and zero values; exact halves so that sums carry no rounding
@@ -122,12 +125,17 @@ def written(spec: Spec) -> tuple[Problem, list[Choice], list[Amount]]:
     """Return the problem in the algebra, its choices and its amounts."""
     problem = Problem("random")
     choices = [problem.choose(f"c{i}", **columns) for i, columns in enumerate(spec.columns)]
-    amounts = [problem.amount(f"y{i}", low, high, whole=whole)
-               for i, (low, high, whole) in enumerate(spec.amounts)]
+    amounts = [
+        problem.amount(f"y{i}", low, high, whole=whole) for i, (low, high, whole) in enumerate(spec.amounts)
+    ]
     for left, left_keys, right, right_keys, pairs in spec.exclusions:
-        problem.exclude(choices[left], left_keys, choices[right], right_keys,
-                        lambda a, b, pairs=pairs: np.array(
-                            [[(int(x), int(y)) in pairs for y in b[0]] for x in a[:, 0]]))
+        problem.exclude(
+            choices[left],
+            left_keys,
+            choices[right],
+            right_keys,
+            lambda a, b, pairs=pairs: np.array([[(int(x), int(y)) in pairs for y in b[0]] for x in a[:, 0]]),
+        )
     for i, row in enumerate(spec.rows):
         supply = row.supply if row.supply_tree is None else build(row.supply_tree, choices, amounts)
         problem.limit(row.tag, f"{row.tag}[{i}]", build(row.tree, choices, amounts), supply)
@@ -142,8 +150,10 @@ def together(spec: Spec, point: Point) -> bool:
         for name, column in columns.items():
             if seen.setdefault(name, column[cell]) != column[cell]:
                 return False
-    return not any((left_keys[point[left]], right_keys[point[right]]) in pairs
-                   for left, left_keys, right, right_keys, pairs in spec.exclusions)
+    return not any(
+        (left_keys[point[left]], right_keys[point[right]]) in pairs
+        for left, left_keys, right, right_keys, pairs in spec.exclusions
+    )
 
 
 def legal(spec: Spec) -> Iterator[Point]:
@@ -186,8 +196,14 @@ def column_sets(draw: st.DrawFn, most: int = 4, cells: int = 6) -> tuple[dict[st
 
 
 @st.composite
-def trees(draw: st.DrawFn, sizes: tuple[int, ...], numbers: st.SearchStrategy[float], *,
-          depth: int = 2, amounts: int = 0) -> Tree:
+def trees(
+    draw: st.DrawFn,
+    sizes: tuple[int, ...],
+    numbers: st.SearchStrategy[float],
+    *,
+    depth: int = 2,
+    amounts: int = 0,
+) -> Tree:
     """Draw a sum of tables, products, numbers, and maxima and minima of such sums."""
 
     def table(i: int | None = None) -> Tree:
@@ -253,8 +269,10 @@ def exclusion_sets(draw: st.DrawFn, sizes: tuple[int, ...]) -> Any:
     found = []
     for _ in range(draw(st.integers(0, 2))):
         left, right = draw(st.permutations(range(len(sizes))))[:2]
-        keys = [tuple(draw(st.lists(st.integers(0, 2), min_size=sizes[i], max_size=sizes[i])))
-                for i in (left, right)]
+        keys = [
+            tuple(draw(st.lists(st.integers(0, 2), min_size=sizes[i], max_size=sizes[i])))
+            for i in (left, right)
+        ]
         pairs = draw(st.frozensets(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=4))
         found.append((left, keys[0], right, keys[1], pairs))
     return tuple(found)
@@ -277,10 +295,21 @@ def amount_specs(draw: st.DrawFn) -> Spec:
         amounts.append((float(low), float(low + draw(st.integers(0, 5))), whole))
     depth = 0 if kind == "two" else 1
     numbers = HALVES
-    limits = [RowSpec(f"t{i}", draw(trees(sizes, numbers, depth=depth, amounts=len(amounts))),
-                      draw(st.integers(-40, 60)) / 4) for i in range(draw(st.integers(0, 3)))]
-    return Spec(columns, draw(trees(sizes, numbers, depth=depth, amounts=len(amounts))), tuple(limits),
-                draw(exclusion_sets(sizes)), tuple(amounts))
+    limits = [
+        RowSpec(
+            f"t{i}",
+            draw(trees(sizes, numbers, depth=depth, amounts=len(amounts))),
+            draw(st.integers(-40, 60)) / 4,
+        )
+        for i in range(draw(st.integers(0, 3)))
+    ]
+    return Spec(
+        columns,
+        draw(trees(sizes, numbers, depth=depth, amounts=len(amounts))),
+        tuple(limits),
+        draw(exclusion_sets(sizes)),
+        tuple(amounts),
+    )
 
 
 def best_with_amounts(spec: Spec) -> float | None:
@@ -295,19 +324,25 @@ def best_with_amounts(spec: Spec) -> float | None:
 
 def _best_at(spec: Spec, point: Point) -> float | None:
     free = [i for i, (_, _, whole) in enumerate(spec.amounts) if not whole]
-    ranges = [[0.0] if i in free else [float(k) for k in range(int(low), int(high) + 1)]
-              for i, (low, high, _) in enumerate(spec.amounts)]
+    ranges = [
+        [0.0] if i in free else [float(k) for k in range(int(low), int(high) + 1)]
+        for i, (low, high, _) in enumerate(spec.amounts)
+    ]
     found = []
     for fixed in itertools.product(*ranges):
         if len(free) == 2:
             candidates = _vertices(spec, point)
         elif free:
-            candidates = [(*fixed[:free[0]], y, *fixed[free[0] + 1:])
-                          for y in _stops(spec, point, fixed, free[0])]
+            candidates = [
+                (*fixed[: free[0]], y, *fixed[free[0] + 1 :]) for y in _stops(spec, point, fixed, free[0])
+            ]
         else:
             candidates = [fixed]
-        found += [value(spec.objective, point, y) for y in candidates
-                  if all(value(r.tree, point, y) <= r.supply + 1e-9 for r in spec.rows)]
+        found += [
+            value(spec.objective, point, y)
+            for y in candidates
+            if all(value(r.tree, point, y) <= r.supply + 1e-9 for r in spec.rows)
+        ]
     return min(found, default=None)
 
 
@@ -316,7 +351,7 @@ def _stops(spec: Spec, point: Point, fixed: tuple[float, ...], i: int) -> list[f
     low, high, _ = spec.amounts[i]
 
     def at(tree: Tree, y: float) -> float:
-        return value(tree, point, (*fixed[:i], y, *fixed[i + 1:]))
+        return value(tree, point, (*fixed[:i], y, *fixed[i + 1 :]))
 
     stops = {low, high}
     lines = [r.tree for r in spec.rows] + [spec.objective]
@@ -352,8 +387,13 @@ def _vertices(spec: Spec, point: Point) -> list[tuple[float, ...]]:
     lines = []
     for row in spec.rows:
         zero = value(row.tree, point, (0.0, 0.0))
-        lines.append((value(row.tree, point, (1.0, 0.0)) - zero, value(row.tree, point, (0.0, 1.0)) - zero,
-                      row.supply - zero))
+        lines.append(
+            (
+                value(row.tree, point, (1.0, 0.0)) - zero,
+                value(row.tree, point, (0.0, 1.0)) - zero,
+                row.supply - zero,
+            )
+        )
     for i, (low, high, _) in enumerate(spec.amounts):
         lines += [(1.0 - i, float(i), low), (1.0 - i, float(i), high)]
     found = []

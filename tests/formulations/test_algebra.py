@@ -57,18 +57,27 @@ def test_bounds_bound(case):
 
 
 @rp.examples(60)
-@given(st.lists(rp.HALVES, min_size=3, max_size=3), st.lists(rp.HALVES, min_size=3, max_size=3),
-       rp.HALVES)
+@given(st.lists(rp.HALVES, min_size=3, max_size=3), st.lists(rp.HALVES, min_size=3, max_size=3), rp.HALVES)
 def test_tables_of_one_choice_stay_tables(a, b, number):
     choice, *_ = choices_of()
     x, y, p, q = choice.table(a), choice.table(b), np.array(a), np.array(b)
-    for ours, theirs in ((x + y, p + q), (x - y, p - q), (x * y, p * q), (-x, -p), (x + number, p + number),
-                         (number - x, number - p), (x * number, p * number), (number * x, number * p),
-                         (np.maximum(x, y), np.maximum(p, q)), (np.minimum(x, y), np.minimum(p, q)),
-                         (np.maximum(x, number), np.maximum(p, number)),
-                         (np.minimum(number, x), np.minimum(number, p)),
-                         (np.float64(number) + x, number + p), (np.array(number) * x, number * p),
-                         (sum([x, y]), p + q)):
+    for ours, theirs in (
+        (x + y, p + q),
+        (x - y, p - q),
+        (x * y, p * q),
+        (-x, -p),
+        (x + number, p + number),
+        (number - x, number - p),
+        (x * number, p * number),
+        (number * x, number * p),
+        (np.maximum(x, y), np.maximum(p, q)),
+        (np.minimum(x, y), np.minimum(p, q)),
+        (np.maximum(x, number), np.maximum(p, number)),
+        (np.minimum(number, x), np.minimum(number, p)),
+        (np.float64(number) + x, number + p),
+        (np.array(number) * x, number * p),
+        (sum([x, y]), p + q),
+    ):
         assert isinstance(ours, Table)
         assert ours.choice is choice
         np.testing.assert_array_equal(ours.values, theirs)
@@ -156,7 +165,7 @@ def refusals():
         "a table times a vector": lambda: x * np.array([1.0, 2.0, 3.0]),
         "a square root": lambda: np.sqrt(x),
         "an absolute value": lambda: np.abs(x),
-        "a power": lambda: x ** 2,
+        "a power": lambda: x**2,
         "an order": lambda: x < y,
         "a keyword": lambda: np.add(x, y, dtype=float),
     }
@@ -191,9 +200,13 @@ def test_rows_move_to_one_side_and_keep_their_meaning():
     a = problem.choose("a", k=[0, 1, 2])
     b = problem.choose("b", j=[0, 1])
     x, y = a.table([1.0, 5.0, 9.0]), b.table([2.0, 6.0])
-    rows = [problem.limit("r", "r0", x + 1.0, 6.0), problem.limit("r", "r1", x + 1.0, y + 3.0),
-            problem.limit("r", "r2", 4.0, y), problem.limit("r", "r3", 4.0, 5.0),
-            problem.limit("r", "r4", 5.0, 4.0)]
+    rows = [
+        problem.limit("r", "r0", x + 1.0, 6.0),
+        problem.limit("r", "r1", x + 1.0, y + 3.0),
+        problem.limit("r", "r2", 4.0, y),
+        problem.limit("r", "r3", 4.0, 5.0),
+        problem.limit("r", "r4", 5.0, 4.0),
+    ]
     for i, j in itertools.product(range(3), range(2)):
         at = {a: np.array([i]), b: np.array([j])}
         p, q = x.values[i], y.values[j]

@@ -19,13 +19,23 @@ from formulations.presolve import reduce
 from formulations.solve import solve
 from mlsysim.core.errors import MismatchError, SolverLimitError
 
-PLAN = {"version": "1.0", "workload": {"name": "Llama3_8B", "batch_size": 16},
-        "hardware": {"name": "H100", "nodes": 1}}
+PLAN = {
+    "version": "1.0",
+    "workload": {"name": "Llama3_8B", "batch_size": 16},
+    "hardware": {"name": "H100", "nodes": 1},
+}
 # the limits push maxima up, which takes a solver much longer than enumeration
-HARD = {"version": "1.0", "workload": {"name": "Llama3_8B", "batch_size": 64},
-        "hardware": {"name": "L4", "nodes": 16},
-        "constraints": {"assert": [{"metric": "latency", "min": 1897.169237353085},
-                                   {"metric": "bubble_time", "max": 47216.30350057931}]}}
+HARD = {
+    "version": "1.0",
+    "workload": {"name": "Llama3_8B", "batch_size": 64},
+    "hardware": {"name": "L4", "nodes": 16},
+    "constraints": {
+        "assert": [
+            {"metric": "latency", "min": 1897.169237353085},
+            {"metric": "bubble_time", "max": 47216.30350057931},
+        ]
+    },
+}
 
 
 def test_statuses_are_four_and_no_other():
@@ -134,12 +144,16 @@ def test_the_same_seed_gives_the_same_answer(solver):
 
 
 def test_engines_and_seeds_agree_on_the_worth():
-    values = [mlsysim.optimize.parallelism(PLAN, solver=solver, seed=seed).objective.value
-              for solver in ("highs", "exhaustive") for seed in (0, 1, 2)]
+    values = [
+        mlsysim.optimize.parallelism(PLAN, solver=solver, seed=seed).objective.value
+        for solver in ("highs", "exhaustive")
+        for seed in (0, 1, 2)
+    ]
     assert values == pytest.approx([values[0]] * len(values), rel=1e-9)
 
 
 # -- the gate -------------------------------------------------------------------------------------
+
 
 def test_a_wrong_layout_is_caught(monkeypatch):
     decode = parallelism_recipe.Recipe.decode
@@ -154,9 +168,11 @@ def test_a_wrong_layout_is_caught(monkeypatch):
 
 
 def test_a_wrong_region_is_caught(monkeypatch):
-    monkeypatch.setattr(placement_recipe.Recipe, "decode",
-                        lambda self, cells: self.regions[(int(next(iter(cells.values()))[0]) + 1)
-                                                         % len(self.regions)])
+    monkeypatch.setattr(
+        placement_recipe.Recipe,
+        "decode",
+        lambda self, cells: self.regions[(int(next(iter(cells.values()))[0]) + 1) % len(self.regions)],
+    )
     with pytest.raises(MismatchError, match="objective"):
         mlsysim.optimize.placement(PLAN, carbon_tax=150.0)
 
@@ -183,8 +199,11 @@ def test_cells_that_break_a_row_are_caught(monkeypatch):
     a, b = problem.choices
     forbidden = {a: np.array([2]), b: np.array([1])}
     worth = float(problem.objective.at(forbidden)[0])
-    monkeypatch.setattr(Exhaustive, "solve", lambda *_: Outcome(
-        "optimal", "exhaustive", "1", 0.0, objective=worth, bound=worth, cells=forbidden))
+    monkeypatch.setattr(
+        Exhaustive,
+        "solve",
+        lambda *_: Outcome("optimal", "exhaustive", "1", 0.0, objective=worth, bound=worth, cells=forbidden),
+    )
     with pytest.raises(MismatchError, match="breaks a row"):
         solve(problem, "exhaustive")
 
@@ -215,7 +234,9 @@ def test_importing_the_package_imports_no_solver():
     import subprocess
     import sys
 
-    code = ("import sys, mlsysim, mlsysim.optimize, formulations;"
-            "print([m for m in ('highspy', 'ortools', 'pyomo') if m in sys.modules])")
+    code = (
+        "import sys, mlsysim, mlsysim.optimize, formulations;"
+        "print([m for m in ('highspy', 'ortools', 'pyomo') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -101,8 +101,9 @@ def test_a_maximum_that_is_pushed_up_may_come_from_either_side():
         problem, a, b = two_choices()
         x, y = a.table([1.0, 4.0, 6.0]), b.table([2.0, 9.0, 3.0])
         # the cheap cell of one side, whatever the other side's largest value is
-        problem.minimize(a.table([0.0, 50.0, 50.0 * lead]) + b.table([0.0, 50.0 * (1 - lead), 50.0])
-                         - np.maximum(x, y))
+        problem.minimize(
+            a.table([0.0, 50.0, 50.0 * lead]) + b.table([0.0, 50.0 * (1 - lead), 50.0]) - np.maximum(x, y)
+        )
         for name in ENGINES:
             assert solve(problem, name).outcome.objective == pytest.approx((-6.0, -9.0)[lead], rel=1e-9)
         # presolve leaves nothing to decide: on its own the engine must know it too
@@ -135,8 +136,9 @@ def test_maxima_inside_maxima_of_both_signs():
     x, y = a.table([1.0, 4.0, 6.0]), b.table([2.0, 5.0, 3.0])
     inner = np.minimum(x + y, 7.0)
     problem.minimize(np.maximum(inner, 2.0 * x) - np.maximum(y, inner - x))
-    expected = min(max(min(p + q, 7), 2 * p) - max(q, min(p + q, 7) - p)
-                   for p in (1, 4, 6) for q in (2, 5, 3))
+    expected = min(
+        max(min(p + q, 7), 2 * p) - max(q, min(p + q, 7) - p) for p in (1, 4, 6) for q in (2, 5, 3)
+    )
     assert expected == 1
     for name in ENGINES:
         assert solve(problem, name).outcome.objective == pytest.approx(expected, rel=1e-9)
@@ -226,7 +228,7 @@ def test_a_matrix_is_what_it_says_it_is():
     assert m.tags.count("w01") == 1
     # entries of one row and column are added up, once
     for i in range(len(m.row_low)):
-        row = m.columns[m.starts[i]:m.starts[i + 1]]
+        row = m.columns[m.starts[i] : m.starts[i + 1]]
         assert len(set(row.tolist())) == len(row)
 
 

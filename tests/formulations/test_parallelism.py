@@ -31,12 +31,32 @@ LENSES = ("feasibility", "performance", "macro")
 MOST_COMBINATIONS = 60_000
 MOST_LAYOUTS = 260
 
-MODELS = ("Llama3_8B", "GPT2", "Llama3_2_1B", "Mixtral_8x7B", "DeepSeek_V2", "Qwen3_30B_A3B", "ResNet50",
-          "BERT_Base", "BERT_Large", "ViT_B16", "Mamba_370M", "DLRM")
+MODELS = (
+    "Llama3_8B",
+    "GPT2",
+    "Llama3_2_1B",
+    "Mixtral_8x7B",
+    "DeepSeek_V2",
+    "Qwen3_30B_A3B",
+    "ResNet50",
+    "BERT_Base",
+    "BERT_Large",
+    "ViT_B16",
+    "Mamba_370M",
+    "DLRM",
+)
 # accelerator, and how many of them to draw from
-FLEETS = (("A100", (1, 2, 4, 8)), ("H100", (1, 2, 4, 8, 16)), ("B200", (1, 4, 8)), ("GB200", (1, 2, 4)),
-          ("TPUv5p", (1, 2, 4, 8)), ("MI300X", (1, 3, 8)), ("V100", (2, 4, 6)), ("L4", (1, 2, 4)),
-          ("H200", (2, 5, 8)))
+FLEETS = (
+    ("A100", (1, 2, 4, 8)),
+    ("H100", (1, 2, 4, 8, 16)),
+    ("B200", (1, 4, 8)),
+    ("GB200", (1, 2, 4)),
+    ("TPUv5p", (1, 2, 4, 8)),
+    ("MI300X", (1, 3, 8)),
+    ("V100", (2, 4, 6)),
+    ("L4", (1, 2, 4)),
+    ("H200", (2, 5, 8)),
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +80,12 @@ def legal_layouts(s) -> list[lay.Layout]:
     parts = []
     for columns in (legal.layer, legal.pipeline, legal.shard):
         names = list(columns)
-        parts.append([dict(zip(names, row, strict=True)) for row in zip(
-            *(columns[n].tolist() for n in names), strict=True)])
+        parts.append(
+            [
+                dict(zip(names, row, strict=True))
+                for row in zip(*(columns[n].tolist() for n in names), strict=True)
+            ]
+        )
     if np.prod([len(p) for p in parts]) > MOST_COMBINATIONS:
         return []
     rows = []
@@ -84,8 +108,11 @@ def brute(plan) -> Brute:
 
 
 def plan_of(model, hardware, accelerators, batch, *, fixed=None, limits=None, asserts=(), **workload):
-    plan = {"version": "1.0", "workload": {"name": model, "batch_size": batch, **workload},
-            "hardware": {"name": hardware, "accelerators": accelerators}}
+    plan = {
+        "version": "1.0",
+        "workload": {"name": model, "batch_size": batch, **workload},
+        "hardware": {"name": hardware, "accelerators": accelerators},
+    }
     constraints = dict(limits or {})
     if asserts:
         constraints["assert"] = list(asserts)
@@ -98,8 +125,12 @@ def plan_of(model, hardware, accelerators, batch, *, fixed=None, limits=None, as
 
 def numbers(e: Evaluation) -> dict[str, float]:
     document = e.to_dict()
-    return {f"{lens}.{name}": x for lens in LENSES for name, x in document[lens]["metrics"].items()
-            if not isinstance(x, str)}
+    return {
+        f"{lens}.{name}": x
+        for lens in LENSES
+        for name, x in document[lens]["metrics"].items()
+        if not isinstance(x, str)
+    }
 
 
 @dataclass(frozen=True)
@@ -166,9 +197,17 @@ def plans(draw):
     if draw(st.integers(0, 4)) == 0:
         workload["optimizer"] = "sgd"
     fixed = {}
-    for name, values in (("tp", [1, 2]), ("cp", [1]), ("pp", [1, 2]), ("zero_stage", [0, 1, 2, 3]),
-                         ("microbatch_size", [1, 2]), ("recompute", ["none", "full", "selective"]),
-                         ("interleave", [1]), ("sequence_parallel", [True, False]), ("ep", [1, 2])):
+    for name, values in (
+        ("tp", [1, 2]),
+        ("cp", [1]),
+        ("pp", [1, 2]),
+        ("zero_stage", [0, 1, 2, 3]),
+        ("microbatch_size", [1, 2]),
+        ("recompute", ["none", "full", "selective"]),
+        ("interleave", [1]),
+        ("sequence_parallel", [True, False]),
+        ("ep", [1, 2]),
+    ):
         if draw(st.integers(0, 2)) == 0:
             fixed[name] = draw(st.sampled_from(values))
     batch = count * draw(st.sampled_from([1, 2, 4, 6, 8]))
@@ -208,9 +247,16 @@ SEEN: Counter[str] = Counter()
 
 
 @rp.examples(70)
-@given(plans(), st.lists(st.tuples(st.sampled_from(sorted(LIMITS)), st.integers(0, 30)),
-                         min_size=1, max_size=2, unique_by=lambda x: LIMITS[x[0]][0]),
-       st.sampled_from([None, None, None, None, None, 2.0, 0.5]))
+@given(
+    plans(),
+    st.lists(
+        st.tuples(st.sampled_from(sorted(LIMITS)), st.integers(0, 30)),
+        min_size=1,
+        max_size=2,
+        unique_by=lambda x: LIMITS[x[0]][0],
+    ),
+    st.sampled_from([None, None, None, None, None, 2.0, 0.5]),
+)
 def test_the_optimum_equals_enumeration(plan, wishes, budget):
     everything = brute(plan)
     physically = everything.within()
@@ -251,11 +297,24 @@ def test_the_property_test_met_enough():
 
 NAMED = {
     "dense": plan_of("Llama3_8B", "H100", 8, 16, seq_len=2048, fixed={"cp": 1, "interleave": 1}),
-    "experts": plan_of("Mixtral_8x7B", "MI300X", 8, 8, seq_len=1024,
-                       fixed={"cp": 1, "interleave": 1, "zero_stage": 1}),
-    "latent attention": plan_of("DeepSeek_V2", "B200", 32, 32, seq_len=1024,
-                                fixed={"cp": 1, "zero_stage": 1, "interleave": 1, "recompute": "full",
-                                       "microbatch_size": 1, "sequence_parallel": True}),
+    "experts": plan_of(
+        "Mixtral_8x7B", "MI300X", 8, 8, seq_len=1024, fixed={"cp": 1, "interleave": 1, "zero_stage": 1}
+    ),
+    "latent attention": plan_of(
+        "DeepSeek_V2",
+        "B200",
+        32,
+        32,
+        seq_len=1024,
+        fixed={
+            "cp": 1,
+            "zero_stage": 1,
+            "interleave": 1,
+            "recompute": "full",
+            "microbatch_size": 1,
+            "sequence_parallel": True,
+        },
+    ),
     "convolutions": plan_of("ResNet50", "V100", 4, 256),
     "encoder": plan_of("BERT_Large", "A100", 4, 16, seq_len=512, fixed={"cp": 1}),
     "rack": plan_of("Llama3_8B", "GB200", 8, 16, fixed={"zero_stage": 1, "recompute": "none", "cp": 1}),
@@ -289,7 +348,7 @@ def test_the_problem_holds_exactly_the_legal_layouts_and_their_physics(name):
         times = recipe.problem.objective.at(batch)
         kept = holds(recipe.problem, batch)
         for i, time in enumerate(times):
-            layout = recipe.decode({c: v[i:i + 1] for c, v in batch.items()})
+            layout = recipe.decode({c: v[i : i + 1] for c, v in batch.items()})
             assert layout not in found
             found[layout] = float(time), bool(kept[i])
     expected = {e.layout: e for e in enumerated(name).evaluations}
@@ -319,7 +378,8 @@ def test_the_five_best_in_order(name):
     assert len(physically) > 5
     result = mlsysim.optimize.parallelism(plan, top=5)
     layouts = [result.evaluation.layout.to_dict()] + [
-        {k: v for k, v in a.items() if k not in ("objective", "unit")} for a in result.alternatives]
+        {k: v for k, v in a.items() if k not in ("objective", "unit")} for a in result.alternatives
+    ]
     assert len(layouts) == 5
     assert len({tuple(x.items()) for x in layouts}) == 5
     times = [float(result.evaluation.state.time) * 1e3, *(a["objective"] for a in result.alternatives)]
@@ -349,7 +409,8 @@ def test_fixing_the_answer_gives_it_back(name):
     assert fixed.objective.value == pytest.approx(free.objective.value, rel=RELATIVE)
     for field in ("tp", "zero_stage", "microbatch_size", "recompute"):
         given_one = mlsysim.optimize.parallelism(
-            {**NAMED[name], "parallelism": {field: getattr(layout, field)}})
+            {**NAMED[name], "parallelism": {field: getattr(layout, field)}}
+        )
         assert getattr(given_one.evaluation.layout, field) == getattr(layout, field)
 
 
@@ -361,6 +422,7 @@ def test_the_rule_is_never_better_than_the_optimum():
 
 
 # -- what cannot hold -----------------------------------------------------------------------------
+
 
 def minimal(plan, tags: list[str]) -> None:
     """Check by enumeration that the tags cannot hold together, and any all but one can."""
@@ -374,9 +436,15 @@ def minimal(plan, tags: list[str]) -> None:
         assert solve(without(problem, rest | {tag}), "exhaustive").outcome.status == "optimal"
 
 
-@pytest.mark.parametrize(("model", "hardware", "count", "batch"), [
-    ("Llama3_405B", "L4", 8, 8), ("Llama3_70B", "V100", 1, 4), ("DeepSeek_V3", "A100", 8, 8),
-    ("GPT3", "T4", 4, 4)])
+@pytest.mark.parametrize(
+    ("model", "hardware", "count", "batch"),
+    [
+        ("Llama3_405B", "L4", 8, 8),
+        ("Llama3_70B", "V100", 1, 4),
+        ("DeepSeek_V3", "A100", 8, 8),
+        ("GPT3", "T4", 4, 4),
+    ],
+)
 def test_nothing_fits(model, hardware, count, batch):
     plan = plan_of(model, hardware, count, batch, fixed={"cp": 1})
     for solver in ("auto", "exhaustive"):
@@ -393,9 +461,13 @@ def test_nothing_fits(model, hardware, count, batch):
 
 
 def test_no_plan_takes_a_step_in_50_ms():
-    plan = {"version": "1.0", "workload": {"name": "Llama3_70B", "batch_size": 4096},
-            "hardware": {"name": "H100", "nodes": 64}, "ops": {"region": "Quebec", "duration_days": 14.0},
-            "constraints": {"assert": [{"metric": "performance.latency", "max": 50.0}]}}
+    plan = {
+        "version": "1.0",
+        "workload": {"name": "Llama3_70B", "batch_size": 4096},
+        "hardware": {"name": "H100", "nodes": 64},
+        "ops": {"region": "Quebec", "duration_days": 14.0},
+        "constraints": {"assert": [{"metric": "performance.latency", "max": 50.0}]},
+    }
     result = mlsysim.optimize.parallelism(plan)
     free = mlsysim.optimize.parallelism({k: v for k, v in plan.items() if k != "constraints"})
     assert (result.status, result.dropped, result.exit_code) == ("optimal", ("assert0",), 3)
@@ -411,9 +483,16 @@ def test_no_plan_takes_a_step_in_50_ms():
 
 def test_two_assertions_that_contradict_each_other_are_the_conflict():
     best = mlsysim.optimize.parallelism(NAMED["dense"]).evaluation.metric("performance.latency")
-    plan = {**NAMED["dense"], "constraints": {"assert": [
-        {"metric": "performance.latency", "max": 3 * best}, {"metric": "feasibility.memory", "max": "1 TB"},
-        {"metric": "performance.latency", "min": 4 * best}]}}
+    plan = {
+        **NAMED["dense"],
+        "constraints": {
+            "assert": [
+                {"metric": "performance.latency", "max": 3 * best},
+                {"metric": "feasibility.memory", "max": "1 TB"},
+                {"metric": "performance.latency", "min": 4 * best},
+            ]
+        },
+    }
     result = mlsysim.optimize.parallelism(plan)
     assert [c.tag for c in result.conflict] == ["assert0", "assert2"]
     assert [c.wall for c in result.conflict] == [None, None]
@@ -423,9 +502,14 @@ def test_two_assertions_that_contradict_each_other_are_the_conflict():
 
 
 @rp.examples(25)
-@given(st.sampled_from(["dense", "experts", "convolutions", "small cards", "unfused"]),
-       st.lists(st.tuples(st.sampled_from(sorted(LIMITS)), st.sampled_from([0.3, 0.6, 0.95, 1.05, 1.7])),
-                min_size=1, max_size=3))
+@given(
+    st.sampled_from(["dense", "experts", "convolutions", "small cards", "unfused"]),
+    st.lists(
+        st.tuples(st.sampled_from(sorted(LIMITS)), st.sampled_from([0.3, 0.6, 0.95, 1.05, 1.7])),
+        min_size=1,
+        max_size=3,
+    ),
+)
 def test_conflicts_are_minimal(name, wishes):
     best = mlsysim.optimize.parallelism(NAMED[name]).evaluation
     asserts = []
@@ -438,14 +522,21 @@ def test_conflicts_are_minimal(name, wishes):
         asserts.append({"metric": metric, side: level})
     plan = {**NAMED[name], "constraints": {"assert": asserts}}
     result = mlsysim.optimize.parallelism(plan)
-    check(result, enumerated(name), [Wish(f"assert{i}", metric, side, level) for i, (metric, side, level) in
-                                     enumerate((a["metric"], k, v) for a in asserts
-                                               for k, v in a.items() if k != "metric")])
+    check(
+        result,
+        enumerated(name),
+        [
+            Wish(f"assert{i}", metric, side, level)
+            for i, (metric, side, level) in enumerate(
+                (a["metric"], k, v) for a in asserts for k, v in a.items() if k != "metric"
+            )
+        ],
+    )
     if result.dropped:
         s = scenario(plan)
         first = conflict(formulate(s, s.settings.bounds).problem)
         minimal(plan, first)
-        assert [c.tag for c in result.conflict][:len(first)] == first
+        assert [c.tag for c in result.conflict][: len(first)] == first
 
 
 def test_a_budget_below_the_cost_is_a_conflict_of_its_own():
@@ -461,8 +552,17 @@ def test_an_inference_plan_has_no_layout():
         mlsysim.optimize.parallelism(plan)
 
 
-@pytest.mark.parametrize("option", [{"time_limit": 0.0}, {"gap": -1.0}, {"threads": 0}, {"seed": True},
-                                    {"solver": "simplex"}, {"time_limit": float("nan")}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"time_limit": 0.0},
+        {"gap": -1.0},
+        {"threads": 0},
+        {"seed": True},
+        {"solver": "simplex"},
+        {"time_limit": float("nan")},
+    ],
+)
 def test_options_are_checked(option):
     with pytest.raises(InputError):
         mlsysim.optimize.parallelism(NAMED["convolutions"], **option)
@@ -472,8 +572,9 @@ def test_space_size_counts_the_decisions():
     plan = NAMED["convolutions"]
     result = mlsysim.optimize.parallelism(plan)
     legal = lay.space(scenario(plan))
-    decisions = {n: set(c.tolist()) for part in (legal.layer, legal.pipeline, legal.shard)
-                 for n, c in part.items()}
+    decisions = {
+        n: set(c.tolist()) for part in (legal.layer, legal.pipeline, legal.shard) for n, c in part.items()
+    }
     assert result.space_size == np.prod([len(v) for v in decisions.values()])
     assert result.to_dict()["solution"]["engine"]["verified_by"] == "eval"
 

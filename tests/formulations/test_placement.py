@@ -19,16 +19,36 @@ RELATIVE = 1e-6
 TAXES = (0.0, 50.0, 150.0, 1000.0)
 
 PLANS = {
-    "training": {"version": "1.0", "workload": {"name": "Llama3_8B", "batch_size": 256},
-                 "hardware": {"name": "H100", "nodes": 4}, "ops": {"duration_days": 30.0}},
-    "own pue": {"version": "1.0", "workload": {"name": "Llama3_8B", "batch_size": 256},
-                "hardware": {"name": "A100", "nodes": 2}, "ops": {"duration_days": 10.0, "pue": 1.3}},
-    "rented": {"version": "1.0", "workload": {"name": "GPT2", "batch_size": 64},
-               "hardware": {"name": "H100", "nodes": 1}, "ops": {"duration_days": 3.0, "ownership": "rent"}},
-    "inference": {"version": "1.0", "workload": {"name": "Llama3_8B", "batch_size": 8, "phase": "inference"},
-                  "hardware": {"name": "H100", "accelerators": 8}, "ops": {"duration_days": 365.0}},
-    "vision": {"version": "1.0", "workload": {"name": "ResNet50", "batch_size": 1024},
-               "hardware": {"name": "V100", "accelerators": 8}, "ops": {"duration_days": 1.5}},
+    "training": {
+        "version": "1.0",
+        "workload": {"name": "Llama3_8B", "batch_size": 256},
+        "hardware": {"name": "H100", "nodes": 4},
+        "ops": {"duration_days": 30.0},
+    },
+    "own pue": {
+        "version": "1.0",
+        "workload": {"name": "Llama3_8B", "batch_size": 256},
+        "hardware": {"name": "A100", "nodes": 2},
+        "ops": {"duration_days": 10.0, "pue": 1.3},
+    },
+    "rented": {
+        "version": "1.0",
+        "workload": {"name": "GPT2", "batch_size": 64},
+        "hardware": {"name": "H100", "nodes": 1},
+        "ops": {"duration_days": 3.0, "ownership": "rent"},
+    },
+    "inference": {
+        "version": "1.0",
+        "workload": {"name": "Llama3_8B", "batch_size": 8, "phase": "inference"},
+        "hardware": {"name": "H100", "accelerators": 8},
+        "ops": {"duration_days": 365.0},
+    },
+    "vision": {
+        "version": "1.0",
+        "workload": {"name": "ResNet50", "batch_size": 1024},
+        "hardware": {"name": "V100", "accelerators": 8},
+        "ops": {"duration_days": 1.5},
+    },
 }
 
 
@@ -54,8 +74,11 @@ def everywhere(plan):
 
 def loop(plan, tax, regions=None):
     """Return objective, name and evaluation of a plan in the regions, best first."""
-    found = [(e.metric("macro.tco_usd") + tax * e.metric("macro.carbon_tco2e"), name, e)
-             for name, e in everywhere(plan) if not regions or name in regions]
+    found = [
+        (e.metric("macro.tco_usd") + tax * e.metric("macro.carbon_tco2e"), name, e)
+        for name, e in everywhere(plan)
+        if not regions or name in regions
+    ]
     return sorted(found, key=lambda x: x[0])
 
 
@@ -71,7 +94,8 @@ def test_the_optimum_equals_a_loop_over_regions(name, tax):
         assert chosen == pytest.approx(expected[0][0], rel=RELATIVE)
         e = result.evaluation
         assert result.objective.value == pytest.approx(
-            e.metric("macro.tco_usd") + tax * e.metric("macro.carbon_tco2e"), rel=1e-9)
+            e.metric("macro.tco_usd") + tax * e.metric("macro.carbon_tco2e"), rel=1e-9
+        )
         again = mlsysim.evaluate_plan(result.plan)
         assert again.scenario.region.name == result.decided["region"]
         for metric in ("macro.tco_usd", "macro.carbon_tco2e", "macro.water_l", "performance.latency"):
@@ -79,16 +103,36 @@ def test_the_optimum_equals_a_loop_over_regions(name, tax):
         assert again.layout == e.layout
 
 
-LIMITS = {"budget": ("macro.tco_usd", "USD"), "carbon": ("macro.carbon_tco2e", "tCO2e"),
-          "water": ("macro.water_l", "L")}
+LIMITS = {
+    "budget": ("macro.tco_usd", "USD"),
+    "carbon": ("macro.carbon_tco2e", "tCO2e"),
+    "water": ("macro.water_l", "L"),
+}
 
 
 @rp.examples(30)
-@given(st.sampled_from(list(PLANS)), st.sampled_from(TAXES),
-       st.dictionaries(st.sampled_from(sorted(LIMITS)), st.integers(0, 30), max_size=2),
-       st.lists(st.tuples(st.sampled_from(["macro.tco_usd", "macro.energy_kwh", "macro.operational_tco2e",
-                                           "macro.carbon_tco2e", "macro.water_l", "macro.energy_cost_usd"]),
-                          st.sampled_from(["min", "max"]), st.integers(0, 30)), max_size=2))
+@given(
+    st.sampled_from(list(PLANS)),
+    st.sampled_from(TAXES),
+    st.dictionaries(st.sampled_from(sorted(LIMITS)), st.integers(0, 30), max_size=2),
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [
+                    "macro.tco_usd",
+                    "macro.energy_kwh",
+                    "macro.operational_tco2e",
+                    "macro.carbon_tco2e",
+                    "macro.water_l",
+                    "macro.energy_cost_usd",
+                ]
+            ),
+            st.sampled_from(["min", "max"]),
+            st.integers(0, 30),
+        ),
+        max_size=2,
+    ),
+)
 def test_limits_and_assertions(name, tax, limits, wishes):
     everything = loop(name, tax)
     tests, constraints, asserts = [], {}, []
@@ -104,14 +148,23 @@ def test_limits_and_assertions(name, tax, limits, wishes):
     tags = [{"budget": "w17"}.get(limit, "w18") for limit in limits]
     tags += [f"assert{i}" for i in range(len(wishes))]
     plan = with_constraints(PLANS[name], **constraints, **({"assert_": asserts} if asserts else {}))
-    kept = [x for x in everything if all(
-        x[2].metric(m) <= v if side == "max" else x[2].metric(m) >= v for m, side, v in tests)]
+    kept = [
+        x
+        for x in everything
+        if all(x[2].metric(m) <= v if side == "max" else x[2].metric(m) >= v for m, side, v in tests)
+    ]
     for solver in ("auto", "exhaustive"):
         result = mlsysim.optimize.placement(plan, carbon_tax=tax, solver=solver)
         assert result.status == "optimal"
-        left = [x for x in everything if all(
-            x[2].metric(m) <= v if side == "max" else x[2].metric(m) >= v
-            for (m, side, v), tag in zip(tests, tags, strict=True) if tag not in result.dropped)]
+        left = [
+            x
+            for x in everything
+            if all(
+                x[2].metric(m) <= v if side == "max" else x[2].metric(m) >= v
+                for (m, side, v), tag in zip(tests, tags, strict=True)
+                if tag not in result.dropped
+            )
+        ]
         assert result.objective.value == pytest.approx(left[0][0], rel=RELATIVE)
         assert (not result.dropped) == bool(kept)
         assert set(result.dropped) <= set(tags)
@@ -137,8 +190,9 @@ def test_a_higher_tax_never_raises_carbon_and_never_lowers_the_objective(name):
     assert all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(carbon))
     assert all(b >= a * (1 - 1e-9) for a, b in itertools.pairwise(objective))
     assert carbon[-1] < carbon[0]
-    assert carbon[-1] == pytest.approx(min(e.metric("macro.carbon_tco2e")
-                                           for _, _, e in loop(name, 0.0)), rel=1e-6)
+    assert carbon[-1] == pytest.approx(
+        min(e.metric("macro.carbon_tco2e") for _, _, e in loop(name, 0.0)), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("regions", [("Quebec",), ("Poland", "Quebec"), ("Iowa", "Norway", "Poland")])
@@ -191,8 +245,12 @@ def test_the_layout_does_not_move_with_the_region():
 
 
 def test_what_does_not_fit_fits_in_no_region():
-    plan = {"version": "1.0", "workload": {"name": "Llama3_70B", "batch_size": 4},
-            "hardware": {"name": "V100", "accelerators": 1}, "ops": {"duration_days": 1.0}}
+    plan = {
+        "version": "1.0",
+        "workload": {"name": "Llama3_70B", "batch_size": 4},
+        "hardware": {"name": "V100", "accelerators": 1},
+        "ops": {"duration_days": 1.0},
+    }
     result = mlsysim.optimize.placement(plan)
     assert (result.status, result.exit_code, result.decided) == ("infeasible", 2, {})
     assert [c.wall for c in result.conflict] == [2]
@@ -221,5 +279,6 @@ def test_carbon_and_budget_together_may_be_too_much():
     assert sorted(c.wall for c in result.conflict) == [17, 18]
     for alone in ("budget", "carbon"):
         one = mlsysim.optimize.placement(
-            with_constraints(PLANS["training"], **{alone: plan["constraints"][alone]}))
+            with_constraints(PLANS["training"], **{alone: plan["constraints"][alone]})
+        )
         assert (one.dropped, one.exit_code) == ((), 0)

@@ -42,8 +42,9 @@ def test_join_of_a_subset_of_cells(spec, data):
     kept = [sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))) for n in spec.sizes]
     subset = {c: np.array(k) for c, k in zip(problem.choices, kept, strict=True)}
     found = points_of(problem, join(problem, subset))
-    assert sorted(found) == [p for p in rp.legal(spec)
-                             if all(cell in k for cell, k in zip(p, kept, strict=True))]
+    assert sorted(found) == [
+        p for p in rp.legal(spec) if all(cell in k for cell, k in zip(p, kept, strict=True))
+    ]
 
 
 @rp.examples(60)
@@ -55,10 +56,15 @@ def test_compatible_pairs(spec):
         a, b = problem.choices[i], problem.choices[j]
         agree = compatible(problem, a, b)
         np.testing.assert_array_equal(agree.T, compatible(problem, b, a))
-        pair = rp.Spec((spec.columns[i], spec.columns[j]), spec.objective, exclusions=tuple(
-            ((0, lk, 1, rk, bad) if (left, right) == (i, j) else
-             (1, lk, 0, rk, bad)) for left, lk, right, rk, bad in spec.exclusions
-            if {left, right} == {i, j}))
+        pair = rp.Spec(
+            (spec.columns[i], spec.columns[j]),
+            spec.objective,
+            exclusions=tuple(
+                ((0, lk, 1, rk, bad) if (left, right) == (i, j) else (1, lk, 0, rk, bad))
+                for left, lk, right, rk, bad in spec.exclusions
+                if {left, right} == {i, j}
+            ),
+        )
         for k in range(a.size):
             for m in range(b.size):
                 assert agree[k, m] == rp.together(pair, (k, m))
@@ -87,8 +93,7 @@ def test_reduction_keeps_the_optimum(spec):
             slack = RELATIVE * max(1.0, abs(truth[0][0]))
             assert abs(found.objective - truth[0][0]) <= slack
             assert abs(whole.objective - truth[0][0]) <= slack
-        for choice, original, at in zip(reduced.problem.choices, problem.choices, reduced.cells,
-                                        strict=True):
+        for choice, original, at in zip(reduced.problem.choices, problem.choices, reduced.cells, strict=True):
             assert choice.size == len(at)
             for name, column in choice.columns.items():
                 np.testing.assert_array_equal(column, original.columns[name][at])
@@ -140,9 +145,15 @@ def test_lower_bounds_hold_cell_by_cell(spec):
 
 
 def test_a_lower_bound_sees_what_goes_together():
-    spec = rp.Spec(({"tp": [1, 2], "k": [0, 1]}, {"tp": [1, 2], "j": [0, 1]}),
-                   ("sum", ("table", 0, (1.0, 2.0)), ("table", 1, (10.0, 3.0)),
-                    ("product", ("table", 0, (1.0, 2.0)), ("table", 1, (4.0, 5.0)))))
+    spec = rp.Spec(
+        ({"tp": [1, 2], "k": [0, 1]}, {"tp": [1, 2], "j": [0, 1]}),
+        (
+            "sum",
+            ("table", 0, (1.0, 2.0)),
+            ("table", 1, (10.0, 3.0)),
+            ("product", ("table", 0, (1.0, 2.0)), ("table", 1, (4.0, 5.0))),
+        ),
+    )
     problem = rp.problem_of(spec)
     low = Bounds(problem).of(problem.objective, problem.choices[0])
     np.testing.assert_allclose(low, [15.0, 15.0], rtol=1e-12)
@@ -154,8 +165,9 @@ def test_restriction_is_the_same_problem_on_fewer_cells(spec, data):
     problem = rp.problem_of(spec)
     kept = [np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1)))) for n in spec.sizes]
     small = restrict(problem, kept)
-    inside = [(w, p) for w, p in rp.enumerate_all(spec)
-              if all(cell in k for cell, k in zip(p, kept, strict=True))]
+    inside = [
+        (w, p) for w, p in rp.enumerate_all(spec) if all(cell in k for cell, k in zip(p, kept, strict=True))
+    ]
     found = best(small)
     assert (found.objective is None) == (not inside)
     if inside:
@@ -190,8 +202,9 @@ def test_enumeration_takes_the_first_of_equals(spec):
 
 
 def test_enumeration_says_when_it_is_not_complete():
-    spec = rp.Spec(({"a": [0, 1]}, {"b": [0, 1]}),
-                   ("sum", ("table", 0, (1.0, 4.0)), ("table", 1, (1.0, 8.0))))
+    spec = rp.Spec(
+        ({"a": [0, 1]}, {"b": [0, 1]}), ("sum", ("table", 0, (1.0, 4.0)), ("table", 1, (1.0, 8.0)))
+    )
     problem = rp.problem_of(spec)
     stopped = best(problem, stop=lambda: True)
     assert (stopped.objective, stopped.seen, stopped.complete) == (None, 0, False)
@@ -199,8 +212,9 @@ def test_enumeration_says_when_it_is_not_complete():
 
 
 def test_forbidding_walks_through_all_solutions_in_order():
-    spec = rp.Spec(({"a": [0, 1, 2]}, {"b": [0, 1]}),
-                   ("sum", ("table", 0, (1.0, 4.0, 2.5)), ("table", 1, (1.0, 8.0))))
+    spec = rp.Spec(
+        ({"a": [0, 1, 2]}, {"b": [0, 1]}), ("sum", ("table", 0, (1.0, 4.0, 2.5)), ("table", 1, (1.0, 8.0)))
+    )
     problem = rp.problem_of(spec)
     worths = []
     while (o := solve(problem).outcome).status == "optimal":

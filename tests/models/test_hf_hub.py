@@ -31,11 +31,35 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("reference", [
-    "hf://", "hf://gpt2", "hf://a/b/c", "hf://../etc", "hf://a/..", "hf:///etc/passwd", "hf://a/b@", "hf://a/b@../x",
-    "hf://a/b@x/../y", "hf://a/b@/x", "hf://a/b@x//y", "hf://a--b/c", "hf://a/b?x=1", "hf://a/b#x", "hf://a/b\n",
-    "hf://a b/c", "hf://.a/b", "hf://a/b.", "hf://a/" + "b" * 200, "hf://user:pw@host/x", "hf://a/b%2e%2e",
-    "hf://a/b@x\r\nHost: evil", "hf://a\\b/c", "hf://ä/b"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "hf://",
+        "hf://gpt2",
+        "hf://a/b/c",
+        "hf://../etc",
+        "hf://a/..",
+        "hf:///etc/passwd",
+        "hf://a/b@",
+        "hf://a/b@../x",
+        "hf://a/b@x/../y",
+        "hf://a/b@/x",
+        "hf://a/b@x//y",
+        "hf://a--b/c",
+        "hf://a/b?x=1",
+        "hf://a/b#x",
+        "hf://a/b\n",
+        "hf://a b/c",
+        "hf://.a/b",
+        "hf://a/b.",
+        "hf://a/" + "b" * 200,
+        "hf://user:pw@host/x",
+        "hf://a/b%2e%2e",
+        "hf://a/b@x\r\nHost: evil",
+        "hf://a\\b/c",
+        "hf://ä/b",
+    ],
+)
 def test_references_that_name_no_model(reference: str) -> None:
     with pytest.raises(InputError, match="names no model"):
         load(reference)
@@ -115,8 +139,21 @@ def test_no_network() -> None:
     assert "looked for config.json of org/name" in caught.value.hint
 
 
-@pytest.mark.parametrize("endpoint", ["file:///etc", "ftp://x", "x", "http://", "http://a b", "http://h:99999",
-                                      "http://[::1", "http://u:p@h", "http://h/?q", "http://ä"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "file:///etc",
+        "ftp://x",
+        "x",
+        "http://",
+        "http://a b",
+        "http://h:99999",
+        "http://[::1",
+        "http://u:p@h",
+        "http://h/?q",
+        "http://ä",
+    ],
+)
 def test_endpoints_that_are_none(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     with pytest.raises(InputError, match="HF_ENDPOINT is not"):
@@ -183,8 +220,11 @@ def test_the_hub_answers(hub: type[Hub]) -> None:
 def test_the_token_stays_with_the_hub(hub: type[Hub], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", " secret \n")
     elsewhere, address = serve()
-    hub.answers = {MAIN: (307, {"Location": "/moved"}, b""), "/cdn": (200, {}, BODY),
-                   "/moved": (302, {"Location": f"{address}/cdn"}, b"")}
+    hub.answers = {
+        MAIN: (307, {"Location": "/moved"}, b""),
+        "/cdn": (200, {}, BODY),
+        "/moved": (302, {"Location": f"{address}/cdn"}, b""),
+    }
     assert load("hf://org/name").parameters.base == 8030261248
     assert hub.seen == [(MAIN, "Bearer secret"), ("/moved", "Bearer secret"), ("/cdn", None)]
     elsewhere.shutdown()
@@ -204,10 +244,15 @@ def test_redirects_in_a_circle(hub: type[Hub]) -> None:
         load("hf://org/name")
 
 
-@pytest.mark.parametrize(("code", "problem"), [
-    ("RepoNotFound", "no such model on"), ("RevisionNotFound", "no revision 'v2' on"),
-    ("EntryNotFound", "no config.json in this repository on"),
-    ("", "no such model, revision or config.json")])
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("RepoNotFound", "no such model on"),
+        ("RevisionNotFound", "no revision 'v2' on"),
+        ("EntryNotFound", "no config.json in this repository on"),
+        ("", "no such model, revision or config.json"),
+    ],
+)
 def test_what_the_hub_does_not_have(hub: type[Hub], code: str, problem: str) -> None:
     hub.answers = {"/org/name/resolve/v2/config.json": (404, {"X-Error-Code": code}, b"")}
     with pytest.raises(UnknownNameError, match=problem) as caught:
@@ -228,12 +273,17 @@ def test_gated_models(hub: type[Hub], monkeypatch: pytest.MonkeyPatch, status: i
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("answer", "problem"), [
-    ((500, {}, b""), "status 500"), ((429, {}, b""), "status 429"),
-    ((200, {}, b"<html>log in</html>"), "not valid JSON"), ((200, {}, b"[]"), "a JSON object is expected"),
-    ((200, {}, b" " * (MAX_BYTES + 5)), "larger than 1 MiB"),
-    ((200, {"Content-Length": "100"}, b"{}"), "broke off after 2 of 100"),
-])
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ((500, {}, b""), "status 500"),
+        ((429, {}, b""), "status 429"),
+        ((200, {}, b"<html>log in</html>"), "not valid JSON"),
+        ((200, {}, b"[]"), "a JSON object is expected"),
+        ((200, {}, b" " * (MAX_BYTES + 5)), "larger than 1 MiB"),
+        ((200, {"Content-Length": "100"}, b"{}"), "broke off after 2 of 100"),
+    ],
+)
 def test_answers_that_are_no_config(hub: type[Hub], answer: Any, problem: str) -> None:
     hub.answers = {MAIN: answer}
     with pytest.raises(InputError, match=problem):

@@ -25,35 +25,58 @@ LLAMA: dict[str, Any] = json.loads((CONFIGS / "Llama-3.1-8B.json").read_text())
 # Parameters as published: the total that the model's repository states for its tensors, unless
 # another source is named.
 PUBLISHED: dict[str, float] = {
-    "Llama-2-7b-hf": 6738415616, "Llama-3.1-8B": 8030261248, "Llama-3.2-1B": 1235814400,
+    "Llama-2-7b-hf": 6738415616,
+    "Llama-3.1-8B": 8030261248,
+    "Llama-3.2-1B": 1235814400,
     "TinyLlama-1.1B-Chat-v1.0": 1100048384,
-    "Mistral-7B-v0.1": 7241732096, "Mistral-7B-v0.3": 7248023552, "Mixtral-8x7B-v0.1": 46702792704,
-    "Qwen2-0.5B": 494032768, "Qwen2-7B": 7615616512,
+    "Mistral-7B-v0.1": 7241732096,
+    "Mistral-7B-v0.3": 7248023552,
+    "Mixtral-8x7B-v0.1": 46702792704,
+    "Qwen2-0.5B": 494032768,
+    "Qwen2-7B": 7615616512,
     "Qwen1.5-MoE-A2.7B": 14315784192,
     "Qwen2-57B-A14B": 57.41e9,  # model card
     "Qwen3-0.6B": 596049920,  # with the tied output counted once
-    "Qwen3-8B": 8190735360, "Qwen3-30B-A3B": 30532122624,
-    "DeepSeek-V2-Lite": 15706484224, "DeepSeek-V2": 235741434880,
+    "Qwen3-8B": 8190735360,
+    "Qwen3-30B-A3B": 30532122624,
+    "DeepSeek-V2-Lite": 15706484224,
+    "DeepSeek-V2": 235741434880,
     "DeepSeek-V3": 671e9,  # paper, without the multi-token-prediction module
-    "gemma-2b": 2506172416, "gemma-7b": 8537680896, "gemma-2-2b": 2614341888,
-    "gemma-2-9b": 9241705984, "gemma-3-1b-it": 999885952,
+    "gemma-2b": 2506172416,
+    "gemma-7b": 8537680896,
+    "gemma-2-2b": 2614341888,
+    "gemma-2-9b": 9241705984,
+    "gemma-3-1b-it": 999885952,
     "gemma-3-12b-it": 11765788416,  # the language model alone
-    "phi-1_5": 1418270720, "phi-2": 2779683840, "Phi-3.5-mini-instruct": 3821079552,
+    "phi-1_5": 1418270720,
+    "phi-2": 2779683840,
+    "Phi-3.5-mini-instruct": 3821079552,
     "Phi-4-mini-instruct": 3836021760,
-    "gpt2": 124439808, "gpt2-medium": 354823168,
+    "gpt2": 124439808,
+    "gpt2-medium": 354823168,
     "gpt-neox-20b": 20554567680,  # model card
     "pythia-6.9b": 6857302016,  # model card
-    "opt-125m": 125239296, "opt-6.7b": 6658473984,
-    "bloom-7b1": 7069016064, "bloom": 176247271424,  # model cards
+    "opt-125m": 125239296,
+    "opt-6.7b": 6658473984,
+    "bloom-7b1": 7069016064,
+    "bloom": 176247271424,  # model cards
     "falcon-rw-1b": 1311625216,
     "falcon-7b": 7217189760 - 65024 * 4544,  # less the copy of the tied output that is stored
     "falcon-40b": 41835970560 - 65024 * 8192,  # the same
-    "mamba-130m": 129135360, "mamba-130m-hf": 129135360, "mamba-2.8b-hf": 2768345600,
+    "mamba-130m": 129135360,
+    "mamba-130m-hf": 129135360,
+    "mamba-2.8b-hf": 2768345600,
     "falcon-mamba-7b": 7.27e9,  # model card
 }
 ACTIVE = {  # parameters that one token passes through, as the makers state them
-    "Mixtral-8x7B-v0.1": 12.9e9, "Qwen1.5-MoE-A2.7B": 2.7e9, "Qwen3-30B-A3B": 3.3e9,
-    "DeepSeek-V2-Lite": 2.7e9, "DeepSeek-V2": 21e9, "DeepSeek-V3": 37e9, "Qwen2-57B-A14B": 14e9}
+    "Mixtral-8x7B-v0.1": 12.9e9,
+    "Qwen1.5-MoE-A2.7B": 2.7e9,
+    "Qwen3-30B-A3B": 3.3e9,
+    "DeepSeek-V2-Lite": 2.7e9,
+    "DeepSeek-V2": 21e9,
+    "DeepSeek-V3": 37e9,
+    "Qwen2-57B-A14B": 14e9,
+}
 
 
 # -- counts -------------------------------------------------------------------------------------
@@ -88,10 +111,19 @@ def test_active_parameters_agree_with_the_published_ones(name: str) -> None:
     assert model.parameters_active.base == pytest.approx(ACTIVE[name], rel=0.03)
 
 
-@pytest.mark.parametrize(("name", "entry"), [
-    ("Llama-4-Scout-17B-16E", "Llama4_Scout"), ("DeepSeek-V3", "DeepSeek_V3"), ("gpt2", "GPT2"),
-    ("Qwen3-30B-A3B", "Qwen3_30B_A3B"), ("falcon-40b", "Falcon_40B"), ("gemma-2-9b", "Gemma_2_9B"),
-    ("Llama-3.1-8B", "Llama3_8B"), ("mamba-130m", "Mamba_130M")])
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("Llama-4-Scout-17B-16E", "Llama4_Scout"),
+        ("DeepSeek-V3", "DeepSeek_V3"),
+        ("gpt2", "GPT2"),
+        ("Qwen3-30B-A3B", "Qwen3_30B_A3B"),
+        ("falcon-40b", "Falcon_40B"),
+        ("gemma-2-9b", "Gemma_2_9B"),
+        ("Llama-3.1-8B", "Llama3_8B"),
+        ("mamba-130m", "Mamba_130M"),
+    ],
+)
 def test_agrees_with_the_entry_of_the_registry(name: str, entry: str) -> None:
     read, kept = load(str(CONFIGS / f"{name}.json")), CATALOG.get(entry)
     assert read.parameters.base == pytest.approx(kept.parameters.base, rel=1e-3)
@@ -113,9 +145,17 @@ def test_state_space_count_agrees_with_the_registry(name: str) -> None:
     assert a.dt_rank
     assert a.vocab
     assert a.expand
-    counted = statespace.total_params(statespace.StateSpace(
-        layers=a.layers.base, hidden=a.hidden.base, inner=a.expand.base * a.hidden.base,
-        state=a.state.base, conv=a.conv.base, dt_rank=a.dt_rank.base, vocab=a.vocab.base))
+    counted = statespace.total_params(
+        statespace.StateSpace(
+            layers=a.layers.base,
+            hidden=a.hidden.base,
+            inner=a.expand.base * a.hidden.base,
+            state=a.state.base,
+            conv=a.conv.base,
+            dt_rank=a.dt_rank.base,
+            vocab=a.vocab.base,
+        )
+    )
     assert counted == pytest.approx(entry.parameters.base, rel=1e-9)
 
 
@@ -180,8 +220,14 @@ def test_deepseek_variants() -> None:
 
 def test_llama4_alternates() -> None:
     text = json.loads((CONFIGS / "Llama-4-Scout-17B-16E.json").read_text())["text_config"]
-    maverick = from_config({"model_type": "llama4", "text_config": {
-        **text, "num_local_experts": 128, "interleave_moe_layer_step": 2}}, "m", "config.json")
+    maverick = from_config(
+        {
+            "model_type": "llama4",
+            "text_config": {**text, "num_local_experts": 128, "interleave_moe_layer_step": 2},
+        },
+        "m",
+        "config.json",
+    )
     assert maverick.transformer.dense_layers == 24
     assert maverick.transformer.ffn == 16384
     assert maverick.parameters.base == pytest.approx(400e9, rel=5e-3)
@@ -191,8 +237,14 @@ def test_llama4_alternates() -> None:
 
 def test_nested_configs_say_so_and_inherit_tied_embeddings() -> None:
     assert "without its encoders" in build("gemma-3-12b-it").parameters.note
-    nested = {"model_type": "mistral3", "tie_word_embeddings": True, "text_config": {
-        **json.loads((CONFIGS / "Mistral-7B-v0.3.json").read_text()), "tie_word_embeddings": None}}
+    nested = {
+        "model_type": "mistral3",
+        "tie_word_embeddings": True,
+        "text_config": {
+            **json.loads((CONFIGS / "Mistral-7B-v0.3.json").read_text()),
+            "tie_word_embeddings": None,
+        },
+    }
     assert from_config(nested, "m", "config.json").transformer.tied
 
 
@@ -229,27 +281,33 @@ def test_operations_of_a_mamba_model_are_defined() -> None:
 # -- bad configs --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("change", "place", "problem"), [
-    ({"hidden_size": None}, "config.json", "'hidden_size' is missing"),
-    ({"vocab_size": "128256"}, "config.json: vocab_size", "not a number"),
-    ({"hidden_size": -4096}, "config.json: hidden_size", "out of range"),
-    ({"hidden_size": 0}, "config.json: hidden_size", "out of range"),
-    ({"hidden_size": True}, "config.json: hidden_size", "not a number"),
-    ({"hidden_size": [4096]}, "config.json: hidden_size", "a list is not a number"),
-    ({"hidden_size": float("nan")}, "config.json: hidden_size", "not a whole number"),
-    ({"hidden_size": float("inf")}, "config.json: hidden_size", "not a whole number"),
-    ({"hidden_size": 4096.5}, "config.json: hidden_size", "not a whole number"),
-    ({"num_hidden_layers": 10**30}, "config.json: num_hidden_layers", "out of range"),
-    ({"num_attention_heads": 33, "num_key_value_heads": 33}, "config.json", "not a multiple of 33 heads"),
-    ({"num_key_value_heads": 5}, "config.json", "not a multiple of 5 key and value heads"),
-    ({"tie_word_embeddings": "no"}, "config.json: tie_word_embeddings", "not true or false"),
-    ({"attention_bias": 1}, "config.json: attention_bias", "not true or false"),
-    ({"model_type": 3}, "config.json: model_type", "not text"),
-    ({"model_type": None}, "config.json", "'model_type' is missing"),
-    ({"model_type": "x", "text_config": [1]}, "config.json: text_config", "an object is expected"),
-    ({"model_type": "x", "text_config": {"model_type": "llama"}}, "config.json: text_config",
-     "'num_hidden_layers' is missing"),
-])
+@pytest.mark.parametrize(
+    ("change", "place", "problem"),
+    [
+        ({"hidden_size": None}, "config.json", "'hidden_size' is missing"),
+        ({"vocab_size": "128256"}, "config.json: vocab_size", "not a number"),
+        ({"hidden_size": -4096}, "config.json: hidden_size", "out of range"),
+        ({"hidden_size": 0}, "config.json: hidden_size", "out of range"),
+        ({"hidden_size": True}, "config.json: hidden_size", "not a number"),
+        ({"hidden_size": [4096]}, "config.json: hidden_size", "a list is not a number"),
+        ({"hidden_size": float("nan")}, "config.json: hidden_size", "not a whole number"),
+        ({"hidden_size": float("inf")}, "config.json: hidden_size", "not a whole number"),
+        ({"hidden_size": 4096.5}, "config.json: hidden_size", "not a whole number"),
+        ({"num_hidden_layers": 10**30}, "config.json: num_hidden_layers", "out of range"),
+        ({"num_attention_heads": 33, "num_key_value_heads": 33}, "config.json", "not a multiple of 33 heads"),
+        ({"num_key_value_heads": 5}, "config.json", "not a multiple of 5 key and value heads"),
+        ({"tie_word_embeddings": "no"}, "config.json: tie_word_embeddings", "not true or false"),
+        ({"attention_bias": 1}, "config.json: attention_bias", "not true or false"),
+        ({"model_type": 3}, "config.json: model_type", "not text"),
+        ({"model_type": None}, "config.json", "'model_type' is missing"),
+        ({"model_type": "x", "text_config": [1]}, "config.json: text_config", "an object is expected"),
+        (
+            {"model_type": "x", "text_config": {"model_type": "llama"}},
+            "config.json: text_config",
+            "'num_hidden_layers' is missing",
+        ),
+    ],
+)
 def test_a_bad_key_is_named(change: dict[str, Any], place: str, problem: str) -> None:
     with pytest.raises(InputError) as caught:
         from_config({**LLAMA, **change}, "m", "config.json")
@@ -257,15 +315,18 @@ def test_a_bad_key_is_named(change: dict[str, Any], place: str, problem: str) ->
     assert problem in caught.value.problem
 
 
-@pytest.mark.parametrize(("base", "change", "problem"), [
-    ("Qwen3-30B-A3B", {"num_experts_per_tok": 129}, "129 of 128 experts"),
-    ("Qwen3-30B-A3B", {"mlp_only_layers": [48]}, "layer numbers from 0 to 47"),
-    ("Qwen3-30B-A3B", {"mlp_only_layers": "all"}, "layer numbers"),
-    ("DeepSeek-V2-Lite", {"kv_lora_rank": None}, "'kv_lora_rank' is missing"),
-    ("opt-6.7b", {"word_embed_proj_dim": 512}, "not modelled"),
-    ("gpt2", {"n_positions": None}, "'n_positions' is missing"),
-    ("mamba-130m", {"ssm_cfg": 3}, "an object is expected"),
-])
+@pytest.mark.parametrize(
+    ("base", "change", "problem"),
+    [
+        ("Qwen3-30B-A3B", {"num_experts_per_tok": 129}, "129 of 128 experts"),
+        ("Qwen3-30B-A3B", {"mlp_only_layers": [48]}, "layer numbers from 0 to 47"),
+        ("Qwen3-30B-A3B", {"mlp_only_layers": "all"}, "layer numbers"),
+        ("DeepSeek-V2-Lite", {"kv_lora_rank": None}, "'kv_lora_rank' is missing"),
+        ("opt-6.7b", {"word_embed_proj_dim": 512}, "not modelled"),
+        ("gpt2", {"n_positions": None}, "'n_positions' is missing"),
+        ("mamba-130m", {"ssm_cfg": 3}, "an object is expected"),
+    ],
+)
 def test_keys_that_do_not_go_together(base: str, change: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         build(base, **change)
@@ -285,23 +346,37 @@ def test_an_unknown_family_names_the_nearest() -> None:
     assert "qwen3_moe" in caught.value.hint
 
 
-@pytest.mark.parametrize(("body", "problem"), [
-    (b"", "not valid JSON"), (b"{", "not valid JSON"), (b"[1]", "a JSON object is expected"),
-    (b"null", "a JSON object is expected"), (b"\xff\xfe", "not UTF-8"),
-    (b"[" * 100_000, "not valid JSON"), (b'{"a": ' * 50_000, "not valid JSON"),
-    (b'{"hidden_size": ' + b"9" * 10_000 + b"}", "not valid JSON"),
-    (b" " * (MAX_BYTES + 1), "larger than 1 MiB"), (b"<!DOCTYPE html>", "not valid JSON"),
-])
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"[1]", "a JSON object is expected"),
+        (b"null", "a JSON object is expected"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"a": ' * 50_000, "not valid JSON"),
+        (b'{"hidden_size": ' + b"9" * 10_000 + b"}", "not valid JSON"),
+        (b" " * (MAX_BYTES + 1), "larger than 1 MiB"),
+        (b"<!DOCTYPE html>", "not valid JSON"),
+    ],
+)
 def test_what_is_no_config_is_refused(body: bytes, problem: str) -> None:
     with pytest.raises(InputError, match=problem) as caught:
         parse_json(body, "some/config.json")
     assert caught.value.where.startswith("some/config.json")
 
 
-SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),
-                    st.sampled_from([0, -1, 1, 2, 10**9, 1e308, "auto"]),
-                    st.lists(st.integers(-1, 99), max_size=3),
-                    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2))
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from([0, -1, 1, 2, 10**9, 1e308, "auto"]),
+    st.lists(st.integers(-1, 99), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -352,6 +427,8 @@ def test_files_without_end_are_not_read(tmp_path: Path) -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    code = ("import sys, mlsysim.models.own, mlsysim.models.huggingface\n"
-            "assert not {'urllib.request', 'http.client', 'ssl'} & set(sys.modules)")
+    code = (
+        "import sys, mlsysim.models.own, mlsysim.models.huggingface\n"
+        "assert not {'urllib.request', 'http.client', 'ssl'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

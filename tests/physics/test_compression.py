@@ -13,7 +13,8 @@ from mlsysim.core.provenance import Value
 from mlsysim.physics import compression
 from mlsysim.physics.compression import Curve
 
-RAW = yamlfile.load_plain(yamlfile.read_text(registry.root() / "measurements" / "fidelity.yaml"), "fidelity.yaml")
+TABLES = registry.root() / "measurements" / "fidelity.yaml"
+RAW = yamlfile.load_plain(yamlfile.read_text(TABLES), "fidelity.yaml")
 
 
 def number(record: Any, like: str) -> float:

@@ -12,7 +12,7 @@ from mlsysim.core import units
 from mlsysim.core.errors import MismatchError, SolverLimitError
 from mlsysim.core.evaluation import Evaluation, Json
 from mlsysim.core.scenario import Bound, Scenario
-from mlsysim.core.tolerance import TOLERANCE
+from mlsysim.core.tolerance import ROUNDING, TOLERANCE
 from mlsysim.walls import State
 
 if TYPE_CHECKING:
@@ -92,8 +92,11 @@ class Search:
         solved = solve(problem, self.solver, self.options)
         while solved.outcome.status == "infeasible":
             tags = conflict(problem, self.solver, self.options)
-            clash += tuple(self._member(problem, tag, set(tags)) for tag in tags)
-            wishes = soft(problem) & set(tags)
+            wishes = soft(problem)
+            if tags is not None:
+                clash += tuple(self._member(problem, tag, set(tags)) for tag in tags)
+                wishes &= set(tags)
+            # cut short: all wishes go at once, so that what is left is a proof about the physics
             if not wishes:
                 return Found(None, solved, tuple(dropped), clash, ())
             dropped += sorted(wishes)
@@ -134,6 +137,12 @@ class Search:
             row = rows.get(c.name)
             if row is None:
                 continue
+            if not float(c.demand) <= float(c.supply) * (1.0 + ROUNDING):
+                raise MismatchError(
+                    f"{c.name}: {o.engine} says that it holds, eval says {float(c.demand):.9g} of "
+                    f"{float(c.supply):.9g}",
+                    hint="this is a defect of mlsysim: please report the plan",
+                )
             slack = row.supply - float(row.expr.at(o.cells, o.amounts)[0])
             size = max(abs(float(c.demand)), abs(float(c.supply)), 1e-30)
             if abs(slack - (float(c.supply) - float(c.demand))) > TOLERANCE * size:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
+from mlsysim.core.errors import unknown
 from mlsysim.core.evaluation import Evaluation
+from mlsysim.core.plan import Workload
 from mlsysim.core.plan_blocks import ReasoningBlock
 from mlsysim.core.scenario import Assumptions, Settings
 from mlsysim.core.solver.models.base import LAYOUT, TRAINING, WORKLOAD, PlanModel, needed
@@ -64,6 +66,9 @@ class ScalingModel(PlanModel):
             run = needed(e, "scaling", 11)
             return run.params, run.tokens, run.fit
         name = given.get("scaling_fit", Settings.scaling_fit)
+        fits = get_args(Workload.model_fields["scaling_fit"].annotation)
+        if name not in fits:
+            raise unknown("scaling law", str(name), fits).at("scaling_fit")
         fit = scaling.Fit(**{f.name: take.take(f"{name}_{f.name}") for f in fields(scaling.Fit)})
         if way == self.ways[1]:
             return numbers["parameters"], numbers["training_tokens"], fit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -66,7 +66,7 @@ class Result:
             "model": self.model,
             "walls": list(self.walls),
             "values": {name: self._plain(name) for name in self.values},
-            "assumptions": [vars(a) for a in self.assumptions],
+            "assumptions": [asdict(a) for a in self.assumptions],
         }
 
     def _plain(self, name: str) -> dict[str, Any]:
@@ -139,9 +139,10 @@ class ForwardModel:
         for name in self.way(given):
             if name not in given:
                 raise InputError(f"{name!r} is missing", where=self.name, hint=self.remedy(name))
-        for name in set(given) - set(self.takes(given)):
-            hint = f"leave it out, or leave {' and '.join(self.way(given))} out"
-            raise InputError(f"{name!r} does not count here", where=self.name, hint=hint)
+        for name in given:
+            if name not in self.takes(given):
+                hint = f"leave it out: {', '.join(self.way(given))} say it already"
+                raise InputError(f"{name!r} does not count here", where=self.name, hint=hint)
         take = Assumptions()
         try:
             numbers = {name: self._base(name, value) for name, value in given.items()}

@@ -24,6 +24,7 @@ class Port:
         whole: only whole numbers are allowed.
         zero: zero is allowed too.
         most: the largest number that is allowed, in ``unit``.
+        below: that number itself is not allowed.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Port:
     whole: bool = False
     zero: bool = False
     most: float = math.inf
+    below: bool = False
 
     @property
     def dimension(self) -> str | None:
@@ -51,7 +53,8 @@ class Port:
         unit = self.unit or "1"
         found = _from_pint(value, unit) if hasattr(value, "dimensionality") else units.parse(value, unit)
         number = units.from_base(found, unit)
-        if not 0.0 <= number <= self.most or not math.isfinite(number) or not (number or self.zero):
+        fits = 0.0 < number < self.most or (number == 0.0 and self.zero)
+        if not fits and (number != self.most or self.below or not math.isfinite(number)):
             raise InputError(f"{_shown(value)} is not allowed here", hint=self._range())
         if self.whole and abs(number - round(number)) > 1e-9 * number:
             raise InputError(f"{_shown(value)} is not allowed here", hint="give a whole number")
@@ -67,12 +70,10 @@ class Port:
         return round(number) if self.whole else number
 
     def _range(self) -> str:
-        unit = "" if self.unit in (None, "1") else f" {self.unit}"
-        low = "from 0" if self.zero else "above 0"
-        high = (
-            "" if math.isinf(self.most) else f" to {self.most:g}" if self.zero else f", at most {self.most:g}"
-        )
-        return f"give a finite number {low}{high}{unit}"
+        unit = "" if self.unit in (None, "1") else f" in {self.unit}"
+        low = "at least 0" if self.zero else "above 0"
+        high = "" if math.isinf(self.most) else f" and {'below' if self.below else 'at most'} {self.most:g}"
+        return f"give a finite number{unit}, {low}{high}"
 
 
 def _from_pint(value: Any, unit: str) -> float:
@@ -104,7 +105,8 @@ def _read(text: str) -> dict[str, Port]:
                 (block, *(key or name).split(".")) if block else (),
                 whole="n" in marks,
                 zero="0" in marks,
-                most=1.0 if "<1" in marks else math.inf,
+                most=1.0 if {"<1", "<=1"} & set(marks) else math.inf,
+                below="<1" in marks,
             )
     return found
 
