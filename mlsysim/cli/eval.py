@@ -48,7 +48,10 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     context: typer.Context,
     what: Annotated[
-        str, typer.Argument(metavar="PLAN | MODEL", help="A plan file (.yaml), or a model of the zoo.")
+        str,
+        typer.Argument(
+            metavar="PLAN | MODEL", help="A plan file (.yaml), a scenario, or a model of the zoo."
+        ),
     ],
     hardware: Annotated[
         str | None, typer.Argument(metavar="[HARDWARE]", help="An accelerator of the zoo, with a model.")
@@ -62,7 +65,7 @@ def evaluate(
     wall: Annotated[str | None, typer.Option(help="Show one wall at close range, by number or name.")] = None,
     output: OUTPUT = None,
 ) -> int:
-    """Evaluate a plan file, or one inference step of MODEL on one HARDWARE."""
+    """Evaluate a plan file, a scenario of the zoo, or one inference step of MODEL on one HARDWARE."""
     from mlsysim.core.api import SystemEvaluator, evaluate_plan
 
     form = chosen(context, output)
@@ -79,9 +82,12 @@ def evaluate(
     elif _is_plan(what):
         _no_options(context)
         result = evaluate_plan(what)
+    elif (scenario := _scenario(what)) is not None:
+        _no_options(context)
+        result = scenario.evaluate()
     else:
         raise InputError(
-            f"{what!r} is neither a plan file nor a model with an accelerator",
+            f"{what!r} is neither a plan file, nor a scenario, nor a model with an accelerator",
             where="eval",
             hint="mlsysim eval plan.yaml, or mlsysim eval MODEL HARDWARE, e.g. mlsysim eval Llama3_8B H100",
         )
@@ -93,6 +99,19 @@ def evaluate(
         near = view(result, wall)
         emit(form, near.to_dict, near.text, near.markdown)
     return result.exit_code
+
+
+def _scenario(what: str) -> Any:
+    """Return the named scenario of the zoo, or None where no such is there."""
+    from mlsysim.core.errors import UnknownNameError
+    from mlsysim.systems import CATALOG
+    from mlsysim.systems.scenarios import ScenarioEntry
+
+    try:
+        entry = CATALOG.get(what)
+    except UnknownNameError:
+        return None
+    return entry if isinstance(entry, ScenarioEntry) else None
 
 
 def _is_plan(what: str) -> bool:

@@ -128,6 +128,19 @@ class Entry(Record):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.title}>"
 
+    def _repr_html_(self) -> str:
+        """Return the entry as a notebook shows it: every value with its source."""
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td style='text-align:right'>{v.value:,.12g}</td>"
+            f"<td>{'' if v.unit == '1' else escape(v.unit)}</td><td>{v.kind}</td>"
+            f"<td>{escape(v.source)}</td></tr>"
+            for name, v in self.values().items()
+        )
+        head = "".join(f"<th>{h}</th>" for h in ("field", "value", "unit", "kind", "source"))
+        return f"<b>{escape(self.name)}</b>: {escape(self.title)}<table><tr>{head}</tr>{rows}</table>"
+
 
 _PLANS: dict[type, dict[str, Any]] = {}
 

@@ -245,7 +245,7 @@ def _plain_fields(e: Any) -> Json:
     """Return the text and the flags of an entry and of the records below it."""
     found: Json = {}
     for name, value in vars(e).items():
-        if name in ("name", "group", "title") or name.startswith("_"):
+        if name in ("name", "group", "title", "reference") or name.startswith("_"):
             continue
         if (isinstance(value, str) and value) or isinstance(value, bool):
             found[name] = value
