@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlsysim.core import markdown, text, units
+from mlsysim.core import text, units
 from mlsysim.core.errors import InputError, unknown
 from mlsysim.core.provenance import Value
 from mlsysim.core.records import Entry
@@ -76,6 +76,12 @@ def at(entry: Any, path: str) -> Value | None:
         if entry is None:
             return None
     return entry if isinstance(entry, Value) else None
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    from mlsysim.core.markdown import table
+
+    return table(header, rows)
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ def _listing(kind: str, source: Catalog[Any], wanted: str, sort: str) -> View:
     def as_text() -> str:
         return "\n".join([*_fitting(header, rows), "", foot]) if rows else f"nothing matches; {foot}"
 
-    return View(document, as_text, lambda: markdown.table(header, rows))
+    return View(document, as_text, lambda: _markdown(header, rows))
 
 
 def _fitting(header: list[str], rows: list[list[str]]) -> list[str]:
@@ -227,7 +233,7 @@ def _entry(kind: str, e: Entry) -> View:
     return View(
         document,
         as_text,
-        lambda: markdown.table(
+        lambda: _markdown(
             ("field", "value", "unit", "kind", "source"),
             [(n, f"{v.value:,g}", v.unit, v.kind, v.source) for n, v in values.items()],
         ),
@@ -300,7 +306,7 @@ def _walls(name: str | None) -> View:
     return View(
         document,
         as_text,
-        lambda: markdown.table(
+        lambda: _markdown(
             ("#", "wall", "domain", "equation"),
             [(str(w.number), w.name, w.domain, w.equation) for w in chosen],
         ),
@@ -330,6 +336,6 @@ def check(folder: str | None) -> View:
     return View(
         lambda: {"schema_version": "1.0", "kind": "check", **report.to_dict()},
         as_text,
-        lambda: markdown.table(("severity", "file", "field", "problem"), found),
+        lambda: _markdown(("severity", "file", "field", "problem"), found),
         exit_code=0 if report.ok else 1,
     )
