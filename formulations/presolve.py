@@ -192,7 +192,11 @@ def reduce(problem: Problem, options: Options | None = None, *, prune: bool = Tr
     while dropped and not options.expired:
         dropped = False
         bounds = Bounds(current)
-        limits = [(row.expr, row.supply + SLACK * row.scale) for row in current.rows]
+        limits = [
+            (row.expr, row.supply + SLACK * row.scale)
+            for row in current.rows
+            if row.expr.bounds()[1] > row.supply  # the others hold whatever is chosen
+        ]
         if incumbent is not None:
             limits.append((current.objective, incumbent[0] + _slack(current.objective, incumbent[0])))
         keep = _kept(bounds, limits, options)

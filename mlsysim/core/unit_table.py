@@ -33,6 +33,11 @@ def used_units() -> set[str]:
         "1/s",
         "sample",
         "token",
+        "s/token",
+        "s/sample",
+        "byte/token",
+        "byte/sample",
+        "min",
         "",
     }
     for path in registry.root().rglob("*.yaml"):
