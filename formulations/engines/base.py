@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from formulations import defaults
 from formulations.algebra import Amount, Problem
 from formulations.joint import Cells
 
@@ -24,10 +25,10 @@ class Options:
         seed: for its random choices.
     """
 
-    time_limit: float = 60.0
-    gap: float = 1e-9
-    threads: int = 1
-    seed: int = 0
+    time_limit: float = defaults.TIME_LIMIT
+    gap: float = defaults.GAP
+    threads: int = defaults.THREADS
+    seed: int = defaults.SEED
     began: float = field(default_factory=time.monotonic)
 
     @property

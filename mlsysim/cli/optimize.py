@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from formulations import defaults
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit, progress
 from mlsysim.core.errors import InputError
 
@@ -75,10 +76,10 @@ def parallelism(
     context: typer.Context,
     plan: PLAN,
     solver: SOLVER = "auto",
-    time_limit: LIMIT = 60.0,
-    gap: GAP = 1e-9,
-    threads: THREADS = 1,
-    seed: SEED = 0,
+    time_limit: LIMIT = defaults.TIME_LIMIT,
+    gap: GAP = defaults.GAP,
+    threads: THREADS = defaults.THREADS,
+    seed: SEED = defaults.SEED,
     top: TOP = 1,
     output: OUTPUT = None,
 ) -> int:
@@ -101,10 +102,10 @@ def placement(
         list[str] | None, typer.Option(help="A candidate; repeat for several. All if absent.")
     ] = None,
     solver: SOLVER = "auto",
-    time_limit: LIMIT = 60.0,
-    gap: GAP = 1e-9,
-    threads: THREADS = 1,
-    seed: SEED = 0,
+    time_limit: LIMIT = defaults.TIME_LIMIT,
+    gap: GAP = defaults.GAP,
+    threads: THREADS = defaults.THREADS,
+    seed: SEED = defaults.SEED,
     top: TOP = 1,
     output: OUTPUT = None,
 ) -> int:

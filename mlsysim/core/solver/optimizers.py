@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from formulations import defaults
 from mlsysim.core import units
 from mlsysim.core.api import PlanLike, placing, scenario
 from mlsysim.core.errors import InputError, MissingExtraError
@@ -31,10 +32,10 @@ def parallelism(
     plan: PlanLike,
     *,
     solver: str = "auto",
-    time_limit: float = 60.0,
-    gap: float = 1e-9,
-    threads: int = 1,
-    seed: int = 0,
+    time_limit: float = defaults.TIME_LIMIT,
+    gap: float = defaults.GAP,
+    threads: int = defaults.THREADS,
+    seed: int = defaults.SEED,
     top: int = 1,
 ) -> Optimization:
     """Return the layout of a training job with the shortest step, proven.
@@ -91,10 +92,10 @@ def placement(
     carbon_tax: float = 0.0,
     regions: tuple[str, ...] = (),
     solver: str = "auto",
-    time_limit: float = 60.0,
-    gap: float = 1e-9,
-    threads: int = 1,
-    seed: int = 0,
+    time_limit: float = defaults.TIME_LIMIT,
+    gap: float = defaults.GAP,
+    threads: int = defaults.THREADS,
+    seed: int = defaults.SEED,
     top: int = 1,
 ) -> Optimization:
     """Return the region in which a plan costs least, carbon tax included, proven.

@@ -1,0 +1,8 @@
+"""How a question is solved where the user does not say: one home for the library and the shell."""
+
+from __future__ import annotations
+
+TIME_LIMIT = 60.0  # s
+GAP = 1e-9  # relative
+THREADS = 1
+SEED = 0
