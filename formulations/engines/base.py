@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from formulations import defaults
 from formulations.algebra import Amount, Problem
 from formulations.joint import Cells
+from mlsysim.core.solver import defaults
 
 STATUSES = ("optimal", "feasible", "infeasible", "unknown")
 

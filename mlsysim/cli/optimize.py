@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from formulations import defaults
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit, progress
 from mlsysim.core.errors import InputError
+from mlsysim.core.solver import defaults
 
 PLAN = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file (.yaml).")]
 SOLVER = Annotated[str, typer.Option(help="auto, highs or exhaustive.")]

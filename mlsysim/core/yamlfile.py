@@ -153,21 +153,25 @@ def _check_events(text: str, name: str) -> None:
 
 def check_size(data: Any, name: str) -> None:
     """Refuse a tree that is recursive, or that aliases expand beyond :data:`MAX_NODES`."""
-    stack: list[tuple[Any, int]] = [(data, 0)]
-    seen = 0
-    while stack:
-        item, depth = stack.pop()
-        seen += 1
-        if seen > MAX_NODES or depth > MAX_DEPTH:
-            raise InputError(
-                "the document is too large or refers to itself",
-                where=name,
-                hint="write it without YAML aliases (&name, *name)",
-            )
-        if isinstance(item, dict):
-            stack.extend((child, depth + 1) for pair in item.items() for child in pair)
-        elif isinstance(item, list | tuple | set):
-            stack.extend((child, depth + 1) for child in item)
+    level: list[Any] = [data]
+    seen = depth = 0
+    while level:
+        seen += len(level)
+        depth += 1
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                seen += len(item)  # its keys, which are plain
+                below.extend(item.values())
+            elif isinstance(item, list | tuple | set):
+                below.extend(item)
+            if seen + len(below) > MAX_NODES or depth > MAX_DEPTH + 1:
+                raise InputError(
+                    "the document is too large or refers to itself",
+                    where=name,
+                    hint="write it without YAML aliases (&name, *name)",
+                )
+        level = below
 
 
 class _Lines:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from formulations import defaults
 from mlsysim.core import units
 from mlsysim.core.api import PlanLike, placing, scenario
 from mlsysim.core.errors import InputError, MissingExtraError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
 from mlsysim.core.resolve import resolve
+from mlsysim.core.solver import defaults
 from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.search import Conflict, Found, Search
 from mlsysim.infra import CATALOG as INFRA
