@@ -32,6 +32,7 @@ class Architecture(Record):
     vocab: Value | None = number("1")
     context: Value | None = number("token")
     window: Value | None = number("token")
+    full_layers: Value | None = number("1")
     experts: Value | None = number("1")
     experts_active: Value | None = number("1")
     expert_ffn: Value | None = number("1")

@@ -18,30 +18,33 @@ def attention_bias(keys: Keys, draft: Draft) -> None:
     draft.traits["bias"] = ("all" if keys.flag("mlp_bias", False) else "qkv") if attention else "none"
 
 
-def window(keys: Keys, draft: Draft, note: str = "") -> None:
-    """Set a sliding window, unless it is as long as the context anyway."""
+def window(keys: Keys, draft: Draft, full: float = 0.0, *full_keys: str) -> None:
+    """Set a sliding window and the number of layers without it, unless it spans the context anyway."""
     span = keys.maybe("sliding_window", least=1)
     context = draft.numbers.get("context")
     if span is not None and (context is None or span.value < context.value):
-        draft.numbers["window"] = Number(span.value, span.keys, note=note)
+        draft.numbers["window"] = Number(span.value, span.keys)
+        if full:
+            draft.derive("full_layers", full, *full_keys)
 
 
 def qwen_window(keys: Keys, draft: Draft) -> None:
     """Qwen 2 and 3: a window only if it is switched on, and only from ``max_window_layers`` on."""
     full = keys.maybe("max_window_layers")
-    if keys.flag("use_sliding_window", False) and full and 2 * full.value < draft.value("layers"):
-        window(keys, draft, f"all but the first {full.value:g} layers")
+    if keys.flag("use_sliding_window", False) and full and full.value < draft.value("layers"):
+        window(keys, draft, full.value, *full.keys)
 
 
 def gemma2_window(keys: Keys, draft: Draft) -> None:
     """Gemma 2: windowed layers alternate with full ones (Gemma Team 2024, section 2)."""
-    window(keys, draft, "every second layer")
+    window(keys, draft, draft.value("layers") // 2, "num_hidden_layers")
 
 
 def gemma3_window(keys: Keys, draft: Draft) -> None:
     """Gemma 3: five windowed layers to a full one (Gemma Team 2025, section 2)."""
     period = keys.maybe("sliding_window_pattern", "_sliding_window_pattern", least=1)
-    window(keys, draft, f"all but one in {period.value if period else 6:g} layers")
+    full = draft.value("layers") // (period.value if period else 6)
+    window(keys, draft, full, "num_hidden_layers", *(period.keys if period else ()))
 
 
 def _experts(

@@ -54,6 +54,7 @@ def transformer(model: Model) -> Transformer:
         relative=a.positions == "relative",
         attention_blocks=blocks,
         window=base(a.window),
+        full_layers=base(a.full_layers),
         experts=experts,
         experts_active=need("experts_active") if experts else 0.0,
         expert_ffn=need("expert_ffn") if experts else 0.0,
@@ -86,6 +87,7 @@ def operations(model: Model, seq_len: float) -> Operations:
         model.flops_per_sample.base,
         base(model.activations_per_sample),
         base(model.bytes_per_sample),
+        read=base(model.parameters_active),
     )
 
 

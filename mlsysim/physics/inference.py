@@ -79,13 +79,13 @@ def decode_load(m: tf.Transformer, batch: Array, context: Array, queries: Array 
         queries: tokens worked on at once: more than one where guesses are verified.
     """
     reach = context + 0.5 * (queries - 1.0)
-    span = np.minimum(reach, m.window) if m.window else reach
+    span = tf.in_reach(m, reach)
     tokens = batch * (queries if m.causal else context)
     cached = 1.0 if m.causal else 0.0
     return Load(
         tokens=tokens,
         scored=tokens * span,
-        read=cached * batch * (np.minimum(context, m.window) if m.window else context),
+        read=cached * batch * tf.in_reach(m, context),
         held=cached * batch * context,
         outputs=tokens,
         kept=batch * queries,
@@ -105,7 +105,7 @@ def prefill_load(m: tf.Transformer, batch: Array, prompt: Array, cached: Array =
     return Load(
         tokens=batch * prompt,
         scored=batch * (scored_up_to(cached + prompt) - scored_up_to(cached)),
-        read=batch * (np.minimum(cached, m.window) if m.window else cached),
+        read=batch * tf.in_reach(m, cached),
         held=batch * (cached + prompt),
         outputs=batch + 0.0 * prompt,
         kept=batch + 0.0 * prompt,

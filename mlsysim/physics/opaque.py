@@ -21,6 +21,8 @@ class Operations:
         activations: elements that a sample keeps for the backward pass; 0 where unknown.
         moved: bytes that a sample reads beyond the weights.
         tokens: tokens of one sample, 0 where it has none.
+        read: parameters that a pass reads whole, where that is not all of them: embedding tables
+            are looked up, and the rows count in ``moved``. 0 stands for all.
     """
 
     params: float
@@ -28,18 +30,20 @@ class Operations:
     activations: float = 0.0
     moved: float = 0.0
     tokens: float = 0.0
+    read: float = 0.0
 
 
 def single_pass(m: Operations, chip: roofline.Chip, *, batch: Array, width: float) -> Pass:
     """Return one forward pass of ``batch`` samples on one accelerator.
 
-    Weights are read once for the batch. ``width`` is the bytes of a weight and an activation.
+    Weights are read once for the batch, those of tables by the row (Naumov 2019, section 2.1).
+    ``width`` is the bytes of a weight and an activation.
     """
     work = batch * m.flops
     weights = m.params * width
     kept = batch * m.activations * width
     matmul = roofline.compute_time(work, chip)
-    stream = roofline.stream_time(weights + batch * m.moved + kept, chip)
+    stream = roofline.stream_time((m.read or m.params) * width + batch * m.moved + kept, chip)
     return Pass(
         matmul=matmul,
         stream=stream,

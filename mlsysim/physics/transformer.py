@@ -40,6 +40,7 @@ class Transformer:
     relative: bool = False
     attention_blocks: float = 1.0
     window: float = 0.0
+    full_layers: float = 0.0
     experts: float = 0.0
     experts_active: float = 0.0
     expert_ffn: float = 0.0
@@ -160,7 +161,21 @@ def attended(m: Transformer, seq_len: Array) -> Array:
         return span
     # a causal window w over s tokens: w - w^2 / (2 s) for s > w
     w = np.minimum(m.window, seq_len)
-    return w - 0.5 * w * w / seq_len if m.causal else np.minimum(span, m.window)
+    return over_layers(m, w - 0.5 * w * w / seq_len if m.causal else w, span)
+
+
+def in_reach(m: Transformer, length: Array) -> Array:
+    """Return how many of ``length`` earlier tokens a new one attends to, on average over the layers."""
+    return over_layers(m, np.minimum(length, m.window), length) if m.window else length
+
+
+def over_layers(m: Transformer, windowed: Array, full: Array) -> Array:
+    """Return the mean over the layers of what windowed and full layers have.
+
+    Some models attend to the whole context in every second or sixth layer (Gemma Team 2024, 2025).
+    """
+    share = m.full_layers / m.layers
+    return (1.0 - share) * windowed + share * full
 
 
 def attention_flops(m: Transformer, tokens: Array, span: Array) -> Array:

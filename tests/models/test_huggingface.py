@@ -131,6 +131,7 @@ def test_agrees_with_the_entry_of_the_registry(name: str, entry: str) -> None:
         for size in ("layers", "hidden", "ffn", "heads", "kv_heads", "head_dim", "experts", "dense_layers"):
             assert getattr(read.transformer, size) == getattr(kept.transformer, size), size
         assert read.transformer.window == kept.transformer.window
+        assert read.transformer.full_layers == kept.transformer.full_layers
 
 
 @pytest.mark.parametrize("name", CATALOG.names("statespace"))
@@ -194,10 +195,10 @@ def test_windows() -> None:
     switched_on = {"use_sliding_window": True, "sliding_window": 4096}
     assert window(build("Qwen2-7B", **switched_on, max_window_layers=0)) == 4096
     assert window(build("Qwen2-7B", **switched_on)) == 0  # no layer has it
-    model = build("gemma-3-1b-it")
-    assert model.architecture
-    assert model.architecture.window
-    assert model.architecture.window.note.startswith("all but one in 6 layers")
+    assert build("Qwen2-7B", **switched_on, max_window_layers=20).transformer.full_layers == 20
+    assert build("Mistral-7B-v0.1").transformer.full_layers == 0
+    assert build("gemma-2-9b").transformer.full_layers == 21  # every second of 42
+    assert build("gemma-3-1b-it").transformer.full_layers == 4  # every sixth of 26
 
 
 def test_qwen_dense_layers() -> None:

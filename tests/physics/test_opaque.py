@@ -34,6 +34,14 @@ def test_one_sample_is_bound_by_its_weights():
     assert one.time == pytest.approx(4e9 / 0.8e12 + 5e-6, rel=1e-12)
 
 
+def test_tables_are_looked_up():
+    """DLRM reads its MLPs whole, and 26 rows of 128 numbers an impression, not 24 billion parameters."""
+    table = Operations(params=24e9, flops=4.9e6, moved=13312.0, read=2.4e6)
+    many = single_pass(table, CHIP, batch=100.0, width=2.0)
+    assert many.stream == pytest.approx((4.8e6 + 1331200) / 0.8e12, rel=1e-12)
+    assert many.weights == 48e9  # held all the same
+
+
 def test_nothing_takes_one_launch():
     assert single_pass(Operations(0.0, 0.0), CHIP, batch=1.0, width=2.0).time == 5e-6
 

@@ -216,6 +216,16 @@ def test_a_causal_token_attends_to_half_the_sequence():
     assert tf.attended(replace(LLAMA3_8B, causal=False), 2048.0) == 2048.0
 
 
+@given(length=st.integers(1, 9000), full=st.integers(0, 32))
+def test_layers_without_the_window_are_the_mean_of_both_kinds(length, full):
+    """32 layers of which some are full do the work of so many layers of each kind."""
+    narrow = replace(LLAMA3_8B, window=1024.0)
+    mixed = replace(narrow, full_layers=float(full))
+    for reach in (tf.attended, tf.in_reach):
+        apart = full * reach(LLAMA3_8B, float(length)) + (32 - full) * reach(narrow, float(length))
+        assert 32 * reach(mixed, float(length)) == pytest.approx(apart, rel=1e-12)
+
+
 @given(length=st.integers(1, 3000), window=st.integers(1, 3000))
 def test_a_window_attends_as_counted_one_by_one(length, window):
     """Token i of a causal window sees min(i, w) positions; counting whole ones adds at most a half."""

@@ -87,6 +87,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "architecture.vocab": _count(1e7, "tokenizers have some ten to some hundred thousand entries"),
         "architecture.context": Range(16, 1e9, "token", "from a sentence to 10 million", whole=True),
         "architecture.window": Range(16, 1e9, "token", "at most the context", whole=True),
+        "architecture.full_layers": _count(2000, "layers without the window, fewer than all"),
         "architecture.experts": _count(1e4, "8 to some hundred"),
         "architecture.experts_active": _count(1e3, "1 to 8 in practice"),
         "architecture.expert_ffn": _count(2e6, "as for ffn"),

@@ -51,6 +51,7 @@ def _sizes(a: Any) -> Iterator[Problem]:
         ("experts_active", "experts"),
         ("dense_layers", "layers"),
         ("window", "context"),
+        ("full_layers", "layers"),
     ):
         if size(large) and size(small) > size(large):
             yield Problem(f"architecture.{small}", f"{size(small):g} is more than {large}, {size(large):g}")
