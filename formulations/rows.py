@@ -30,13 +30,14 @@ class Comparison:
 def comparisons(state: State, bounds: tuple[Bound, ...]) -> Iterator[Comparison]:
     """Yield what limits a state: each limited row of each wall, and the plan's assertions.
 
-    Rows that hold by construction (the step is as long as they make it) are left out. An assertion
+    Rows that hold by construction (the step is as long as they make it) or that only show what an
+    assertion enforces are left out. An assertion
     on a quotient is multiplied out: ``numerator <= limit x denominator``.
     """
     slack = 1.0 + TOLERANCE - ROUNDING
     for wall in WALLS:
         for index, row in enumerate(wall.rows(state)):
-            if row.supply is not None and not row.by_construction:
+            if row.supply is not None and row.limits:
                 yield Comparison(wall.tag, f"{wall.tag}[{index}]", row.demand, row.supply * slack, row.hard)
     for index, bound in enumerate(bounds):
         numerator, denominator = bound.metric.parts(state)

@@ -36,8 +36,6 @@ EXPECTED: dict[str, tuple[int, set[int]]] = {
     "wafer_streaming": (0, {6}),
 }
 TRAINING = [name for name in EXPECTED if load(FOLDER / f"{name}.yaml")[0].workload.phase == "training"]
-# The walls of analysis act on the others: 21 and 22 limit nothing and only ever read `info`.
-ANALYSIS = {w.number for w in WALLS if w.domain == "analysis"}
 
 
 @cache
@@ -78,16 +76,6 @@ def test_a_training_example_can_be_optimized(name):
     assert (found.status == "infeasible") == (name == "too_small")
 
 
-def _cases() -> list[object]:
-    return [w.number for w in WALLS if w.number not in ANALYSIS]
-
-
-@pytest.mark.parametrize("number", _cases())
+@pytest.mark.parametrize("number", [w.number for w in WALLS])
 def test_each_wall_is_seen(number):
     assert any(number in seen(name) for name in EXPECTED)
-
-
-def test_the_walls_of_analysis_limit_nothing():
-    assert sorted(ANALYSIS) == [21, 22]
-    for name in EXPECTED:
-        assert {evaluated(name).walls[n - 1].status for n in ANALYSIS} <= {"info", "n/a"}

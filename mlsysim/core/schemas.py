@@ -109,7 +109,14 @@ def _solution() -> Json:
             "problem": {"enum": ["parallelism", "placement"]},
             "status": {"enum": ["optimal", "feasible", "infeasible"]},
             "objective": _object(
-                {"name": _TEXT, "value": _MAYBE, "unit": _TEXT, "bound": _MAYBE, "gap": _MAYBE}
+                {
+                    "name": _TEXT,
+                    "value": _MAYBE,
+                    "unit": _TEXT,
+                    "before": _MAYBE,
+                    "bound": _MAYBE,
+                    "gap": _MAYBE,
+                }
             ),
             "plan": {"type": "object"},
             "binding_walls": _list(_WHOLE),

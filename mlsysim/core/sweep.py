@@ -297,18 +297,9 @@ def _tighter(a: _Seen, b: _Seen) -> _Seen:
     return _Seen(*(np.where(better, y, x) for x, y in zip(a, b, strict=True)))
 
 
-def _rows(wall: Wall, state: State) -> tuple[Row, ...]:
-    """Return a wall's rows. Of wall 21 one: it puts the longest part first, which differs by point."""
-    rows = wall.rows(state)
-    if wall.number != 21:
-        return rows
-    longest = np.maximum.reduce([np.asarray(row.demand, dtype=float) for row in rows])
-    return (Row(longest, None, rows[0].unit, rows[0].note),)
-
-
 def _read(wall: Wall, state: State, bottleneck: np.ndarray, count: int) -> WallSweep:
     """Return a wall's tightest row at each point."""
-    rows = _rows(wall, state)
+    rows = wall.rows(state)
     best = _Seen(NOT_APPLICABLE, np.nan, np.nan, np.nan, 0)
     if rows:
         best = reduce(_tighter, (_seen(row, i, bottleneck) for i, row in enumerate(rows)))

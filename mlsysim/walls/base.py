@@ -152,6 +152,7 @@ class Row:
         hard: whether exceeding it is impossible, rather than against the plan's wishes.
         by_construction: the step is as long as this demand makes it, so it always holds; it binds
             where it is what the time goes to.
+        asserted: an assertion of the plan enforces the same; the row only shows it.
     """
 
     demand: Array
@@ -160,6 +161,12 @@ class Row:
     note: str
     hard: bool = False
     by_construction: bool = False
+    asserted: bool = False
+
+    @property
+    def limits(self) -> bool:
+        """Whether the supply, where there is one, rules anything out by this row."""
+        return not self.by_construction and not self.asserted
 
 
 class Wall:

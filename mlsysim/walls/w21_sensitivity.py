@@ -10,7 +10,8 @@ class Sensitivity(Wall):
     """What one more percent of a supply is worth.
 
     Forward reading: to first order, the share of the step that goes to the supply's part (Williams
-    2009). Work that overlaps makes it less, a pipeline bubble that shrinks along makes it more.
+    2009). It binds where one supply makes up 95% of the step: nothing else is worth anything then.
+    Work that overlaps makes it less, a pipeline bubble that shrinks along makes it more.
     Elasticities of every metric come from :mod:`mlsysim.core.solver.sensitivity`, prices of a
     solved plan from solving again.
     """
@@ -20,19 +21,22 @@ class Sensitivity(Wall):
     sources = ("williams_2009",)
 
     def rows(self, s: State) -> tuple[Row, ...]:
-        """Show the parts of the step, the longest first; nothing limits them."""
+        """Hold the parts of the step, the longest first, against the whole of it."""
         parts: list[tuple[str, Array]] = [
             ("compute rate", s.matmul),
             ("memory bandwidth", s.stream + s.update),
             ("network", s.exposed),
         ]
-        if not (_plain(s.time) and all(_plain(part) for _, part in parts)):
-            return tuple(Row(part, None, "ms", f"{name}: its part of the step") for name, part in parts)
-        parts.sort(key=lambda pair: -float(pair[1]))
-        return tuple(
-            Row(part, None, "ms", f"{name}: 1% more of it saves up to about {part / s.time:.2f}% of the step")
-            for name, part in parts
-        )
+        plain = _plain(s.time) and all(_plain(part) for _, part in parts)
+        if plain:
+            parts.sort(key=lambda pair: -float(pair[1]))
+
+        def note(name: str, part: Array) -> str:
+            if not plain:
+                return f"{name}: its part of the step"
+            return f"{name}: 1% more of it saves up to about {part / s.time:.2f}% of the step"
+
+        return tuple(Row(part, s.time, "ms", note(name, part), by_construction=True) for name, part in parts)
 
 
 def _plain(x: Array) -> bool:

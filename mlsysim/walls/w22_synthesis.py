@@ -8,8 +8,8 @@ from mlsysim.walls.base import Row, State, Wall
 class Synthesis(Wall):
     """The least supply that still meets a target: the roofline read backwards (Williams 2009).
 
-    Forward reading: the step against the target time that the plan asserts. It is shown and never
-    enforced, since the assertion itself is. The least rate, bandwidth, capacity and links come
+    Forward reading: the step against the target time that the plan asserts; the assertion enforces
+    it. The least rate, bandwidth, capacity and links come
     from :mod:`mlsysim.core.solver.synthesis`.
     """
 
@@ -27,7 +27,7 @@ class Synthesis(Wall):
             factor = s.time / target
             need = "needs" if factor > 1.0 else "is met with"
             note = f"a target of {target:.4g} s {need} {factor:.3g} x every rate, latencies aside"
-        return (Row(s.time, None, "ms", note),)
+        return (Row(s.time, target, "ms", note, asserted=True),)
 
     def why_not(self, s: State) -> str:
         """There is nothing to be synthesized for."""

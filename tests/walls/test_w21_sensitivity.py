@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mlsysim.core.api import scenario
+from mlsysim.core.api import evaluate_plan, scenario
 from mlsysim.core.evaluation import Evaluation, evaluate
 from mlsysim.walls.w21_sensitivity import Sensitivity
 
@@ -31,8 +31,23 @@ def test_the_longest_part_comes_first():
     assert sum(r.demand for r in rows) + s.bubble == pytest.approx(s.time)
 
 
-def test_nothing_limits_it():
-    assert all(r.supply is None for r in WALL.rows(evaluation().state))
+def test_each_part_is_held_against_the_whole_step_and_rules_nothing_out():
+    s = evaluation().state
+    assert all(r.supply == s.time and not r.limits for r in WALL.rows(s))
+
+
+def test_it_binds_where_one_supply_decides():
+    """One sequence at a time is all memory bandwidth; a training step has several parts."""
+    plan = {
+        "version": "1.0",
+        "workload": {"name": "Llama3_8B", "phase": "inference"},
+        "hardware": {"name": "H100"},
+    }
+    one = evaluate_plan(plan)
+    reading = one.walls[20]
+    assert reading.status == "binding"
+    assert reading.note.startswith("memory bandwidth")
+    assert evaluation().walls[20].status == "pass"
 
 
 def test_agrees_with_the_bottleneck():

@@ -24,8 +24,10 @@ def test_a_met_target_says_how_much_would_do():
     assert "is met with 0.5 x every rate" in WALL.rows(state(5.0, 10.0))[0].note
 
 
-def test_it_is_never_enforced():
-    assert WALL.rows(state(12.0, 10.0))[0].supply is None
+def test_the_assertion_enforces_it():
+    (row,) = WALL.rows(state(12.0, 10.0))
+    assert row.supply == 10.0
+    assert not row.limits
 
 
 def test_tables():

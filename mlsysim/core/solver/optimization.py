@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Objective:
-    """What was made least, in base units."""
+    """What was made least, in base units; ``before`` is its value for the plan as given."""
 
     name: str
     title: str
     unit: str
+    before: float | None
     value: float | None
     bound: float | None
     gap: float | None
@@ -34,6 +35,7 @@ class Objective:
             "name": self.name,
             "value": shown(self.value),
             "unit": self.unit,
+            "before": shown(self.before),
             "bound": shown(self.bound),
             "gap": self.gap,
         }

@@ -83,7 +83,7 @@ def parallelism(
         _other(e.layout.to_dict(), e.metric("performance.latency"), "ms") for e in found.others if e.layout
     ]
     objective = ("performance.latency", "step time", "ms")
-    return _optimization("parallelism", found, before, decided, recipe.space_size, objective, others)
+    return _optimization("parallelism", search, found, before, decided, recipe.space_size, objective, others)
 
 
 def placement(
@@ -143,7 +143,7 @@ def placement(
     if s.settings.rented and not tax:
         notes = (*notes, "rent is the same in every region: without a carbon tax the region does not matter")
     space = float(len(candidates))
-    return _optimization("placement", found, before, decided, space, objective, others, notes)
+    return _optimization("placement", search, found, before, decided, space, objective, others, notes)
 
 
 def _options(time_limit: float, gap: float, threads: int, seed: int, top: int) -> Options:
@@ -223,6 +223,7 @@ def _other(decided: Json, objective: float, unit: str) -> Json:
 
 def _optimization(
     name: str,
+    search: Search,
     found: Found,
     before: Evaluation,
     decided: Json,
@@ -237,7 +238,7 @@ def _optimization(
         found.evaluation or before,
         before,
         o.status,
-        Objective(*objective, o.objective, o.bound, found.solved.gap),
+        Objective(*objective, search.value(before), o.objective, o.bound, found.solved.gap),
         decided,
         found.solved,
         found.dropped,

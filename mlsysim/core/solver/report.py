@@ -53,8 +53,9 @@ def _comparison(o: Optimization) -> list[str]:
         rows.append(
             ["region", before.scenario.region.name if before else "-", after.scenario.region.name, ""]
         )
-        objective = o.objective.value
-        rows.append([o.objective.title, "", text.amount(objective, "USD"), ""])
+        old, new = o.objective.before, o.objective.value
+        change = f"{new / old - 1:+.1%}" if old and new is not None else ""
+        rows.append([o.objective.title, text.amount(old, "USD"), text.amount(new, "USD"), change])
     for title, name, unit in _ROWS:
         if o.problem_name == "placement" and not name.startswith("macro."):
             continue
