@@ -79,3 +79,14 @@ def test_a_training_example_can_be_optimized(name):
 @pytest.mark.parametrize("number", [w.number for w in WALLS])
 def test_each_wall_is_seen(number):
     assert any(number in seen(name) for name in EXPECTED)
+
+
+def test_streamed_weights_are_what_the_time_goes_to():
+    """14 GB of layers at the rate of the link: the pass, its first token and its bottleneck say so."""
+    e = evaluated("wafer_streaming")
+    link = e.state.streaming.injection
+    assert e.state.time >= 13.9e9 / link
+    assert e.state.serving.ttft >= 13.9e9 / link
+    assert e.bottleneck == "streaming"
+    assert [w.wall.number for w in e.walls if w.status == "binding"] == [6, 21]
+    assert e.walls[20].note.startswith("weight stream")

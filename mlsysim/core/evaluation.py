@@ -15,6 +15,7 @@ from mlsysim.core.plan_out import plan_of
 from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.states import inference_state, training_state
 from mlsysim.core.tolerance import TOLERANCE
+from mlsysim.physics.streaming import exposed_time
 from mlsysim.physics.training import Step, step
 from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, Row, State, Wall
@@ -25,7 +26,7 @@ BINDING = 0.05
 # What a row says, from the mildest to the worst.
 STATUSES = ("info", "pass", "binding", "fail")
 # The wall behind each part that a step's time can go to.
-BOTTLENECK_WALLS = {"compute": 1, "memory": 2, "communication": 14, "bubble": 14}
+BOTTLENECK_WALLS = {"compute": 1, "memory": 2, "communication": 14, "bubble": 14, "streaming": 6}
 
 Json = dict[str, Any]
 
@@ -208,12 +209,15 @@ class Evaluation:
 
 def parts_of(s: State) -> dict[str, Array]:
     """Return the parts of a step's time by what they go to; numbers, or arrays over points."""
-    return {
+    parts = {
         "compute": s.matmul,
         "memory": s.stream + s.update,
         "communication": s.exposed,
         "bubble": s.bubble,
     }
+    if s.streaming is not None:
+        parts["streaming"] = exposed_time(s.streaming)
+    return parts
 
 
 def within(b: Bound, value: Array) -> Array:

@@ -44,8 +44,9 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
     c = _Context(s, server, take)
     found: dict[str, Any] = {}
     m = s.model.transformer if s.model.is_transformer else None
+    injection = _injection(c, m)
     if m is not None and m.causal:
-        found |= _answers(c, m)
+        found |= _answers(c, m, injection)
     elif c.block("serving") or c.block("reasoning"):
         raise InputError(
             f"{s.model.name} does not answer token by token", where="serving", hint="leave the block out"
@@ -56,18 +57,20 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
         job = found.get("serving")
         time = None if job is None else float(serving.response_time(job, _lengths(c).output))
         found["tenancy"] = tenancy(c.block("tenancy"), c.take, time)
-    stream = _stream(c, m)
-    if stream is not None:
-        found["streaming"] = stream
+    if m is not None and injection is not None:
+        from mlsysim.core.states import whole_pass
+
+        found["streaming"] = streaming.of_pass(m, s.width, injection, float(whole_pass(s).matmul))
     return found
 
 
-def _answers(c: _Context, m: tf.Transformer) -> dict[str, Any]:
+def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[str, Any]:
     """Return what the walls of token-by-token service look at."""
     block, s = c.block("serving"), c.s
     n = _lengths(c)
     requests = float(block.get("requests") or s.batch)
-    i = _instance(c, m)
+    tp = float(block.get("tp", 1))
+    i = serving.Instance(m, s.chip, s.network, tp, s.width, injection)
     service = _service(c, i, requests, n)
     found: dict[str, Any] = {"serving": service, "batching": _batching(c, m, i, requests, n)}
     replicas = s.accelerators / float(i.tp)
@@ -107,10 +110,6 @@ def _lengths(c: _Context) -> Lengths:
         float(longest),
         float(block.get("shared_prefix", 0.0)),
     )
-
-
-def _instance(c: _Context, m: tf.Transformer) -> serving.Instance:
-    return serving.Instance(m, c.s.chip, c.s.network, float(c.block("serving").get("tp", 1)), c.s.width)
 
 
 def _service(c: _Context, i: serving.Instance, requests: float, n: Lengths) -> serving.Service:
@@ -227,8 +226,8 @@ def tenancy(block: dict[str, Any], take: Assumptions, job_time: float | None) ->
     )
 
 
-def _stream(c: _Context, m: tf.Transformer | None) -> streaming.Stream | None:
-    """Return the weights that come in layer by layer, where the plan says so."""
+def _injection(c: _Context, m: tf.Transformer | None) -> float | None:
+    """Return the bandwidth at which weights come in layer by layer, where the plan says that they do."""
     block = c.s.settings.blocks.get("streaming")
     if block is None:
         return None
@@ -242,7 +241,4 @@ def _stream(c: _Context, m: tf.Transformer | None) -> streaming.Stream | None:
             )
         injection = fabric(c.server.scale_out).bandwidth.base * c.server.scale_out_links.base
         c.take.choose("injection bandwidth", injection, f"network of {c.server.name}", "byte/s")
-    from mlsysim.core.states import whole_pass
-
-    compute = float(whole_pass(c.s).matmul) / m.layers
-    return streaming.Stream(tf.layer_params(m) * c.s.width, float(injection), compute, m.layers)
+    return float(injection)

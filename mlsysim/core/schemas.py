@@ -43,7 +43,7 @@ def _lens(prefix: str) -> Json:
     names = [n.split(".")[1] for n in METRICS if n.startswith(prefix + ".")]
     metrics = dict.fromkeys(names, _MAYBE)
     if prefix == "performance":
-        metrics["bottleneck"] = {"enum": ["compute", "memory", "communication", "bubble"]}
+        metrics["bottleneck"] = {"enum": ["compute", "memory", "communication", "bubble", "streaming"]}
     return _object(
         {
             "status": {"enum": ["pass", "fail"]},

@@ -14,12 +14,12 @@ their means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlsysim.physics import collectives as net
-from mlsysim.physics import inference, kvcache, roofline
+from mlsysim.physics import inference, kvcache, roofline, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.inference import Load, Pass
 from mlsysim.physics.kvcache import Lengths
@@ -36,6 +36,8 @@ class Instance:
         network: of the accelerators.
         tp: accelerators that share each layer's matrices.
         width: bytes of a weight and of a cached element.
+        injection: bandwidth at which weights stream in, layer by layer [byte/s]; None where they
+            lie in the memory.
     """
 
     model: tf.Transformer
@@ -43,6 +45,7 @@ class Instance:
     network: net.Network
     tp: Array
     width: float
+    injection: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,11 @@ class Service:
 
 def run(i: Instance, load: Load) -> Pass:
     """Return a pass of an instance."""
-    return inference.forward(i.model, i.chip, load, width=i.width, tp=i.tp, network=i.network)
+    passed = inference.forward(i.model, i.chip, load, width=i.width, tp=i.tp, network=i.network)
+    if i.injection is None:
+        return passed
+    stream = streaming.of_pass(i.model, i.width, i.injection, passed.matmul)
+    return replace(passed, time=streaming.pass_time(stream))
 
 
 def prefill(i: Instance, prompt: Array, batch: Array = 1.0) -> Pass:

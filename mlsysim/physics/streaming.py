@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlsysim.physics.transformer import Transformer, layer_params
 from mlsysim.physics.types import Array
 
 
@@ -30,6 +31,18 @@ class Stream:
     compute: Array
     layers: Array
     training: bool = False
+
+
+def of_pass(m: Transformer, width: float, injection: Array, matmul: Array) -> Stream:
+    """Return the stream of a forward pass.
+
+    Args:
+        m: the model.
+        width: bytes of a weight.
+        injection: bandwidth into the accelerator [byte/s].
+        matmul: matrix work of the whole pass with all weights at hand [s].
+    """
+    return Stream(layer_params(m) * width, injection, matmul / m.layers, m.layers)
 
 
 def load_time(s: Stream) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlsysim.physics.streaming import Stream, exposed_time
 from mlsysim.physics.types import Array
 from mlsysim.walls.base import Row, State, Wall
 
@@ -27,6 +28,9 @@ class Sensitivity(Wall):
             ("memory bandwidth", s.stream + s.update),
             ("network", s.exposed),
         ]
+        stream: Stream | None = getattr(s, "streaming", None)
+        if stream is not None:
+            parts.append(("weight stream", exposed_time(stream)))
         plain = _plain(s.time) and all(_plain(part) for _, part in parts)
         if plain:
             parts.sort(key=lambda pair: -float(pair[1]))

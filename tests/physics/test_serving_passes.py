@@ -162,3 +162,13 @@ def test_more_sequences_and_longer_ones_take_longer(b1, b2, c1, c2):
     i = replace(ONE, chip=chip)
     less = serving.decode(i, min(b1, b2), min(c1, c2)).time
     assert less <= serving.decode(i, max(b1, b2), max(c1, c2)).time * (1 + 1e-12)
+
+
+@given(batch=batches, injection=st.floats(1e9, 1e15))
+def test_streamed_weights_take_as_long_as_their_link(batch, injection):
+    """No pass is quicker than its layers over the link, and a link without end costs nothing but work."""
+    step = serving.decode(replace(ONE, injection=injection), batch, 1000.0)
+    assert step.time >= LLAMA3_8B.layers * tf.layer_params(LLAMA3_8B) * 2.0 / injection * (1.0 - 1e-12)
+    assert step.time >= step.matmul * (1.0 - 1e-12)
+    endless = serving.decode(replace(ONE, injection=math.inf), batch, 1000.0)
+    assert endless.time == pytest.approx(endless.matmul, rel=1e-9)
