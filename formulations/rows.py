@@ -37,7 +37,7 @@ def comparisons(state: State, bounds: tuple[Bound, ...]) -> Iterator[Comparison]
     slack = 1.0 + TOLERANCE - ROUNDING
     for wall in WALLS:
         for index, row in enumerate(wall.rows(state)):
-            if row.supply is not None and row.limits:
+            if row.supply is not None and row.enforced:
                 yield Comparison(wall.tag, f"{wall.tag}[{index}]", row.demand, row.supply * slack, row.hard)
     for index, bound in enumerate(bounds):
         numerator, denominator = bound.metric.parts(state)

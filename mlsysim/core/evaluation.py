@@ -15,10 +15,10 @@ from mlsysim.core.plan_out import plan_of
 from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.states import inference_state, training_state
 from mlsysim.core.tolerance import TOLERANCE
-from mlsysim.physics.streaming import exposed_time
 from mlsysim.physics.training import Step, step
 from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, Row, State, Wall
+from mlsysim.walls.base import parts_of
 
 SCHEMA_VERSION = "1.0"
 # Headroom below which a wall is said to bind.
@@ -205,19 +205,6 @@ class Evaluation:
     def plan(self) -> Json:
         """Return the plan with its defaults filled in; ``eval`` accepts it unchanged."""
         return plan_of(self.scenario, self.layout)
-
-
-def parts_of(s: State) -> dict[str, Array]:
-    """Return the parts of a step's time by what they go to; numbers, or arrays over points."""
-    parts = {
-        "compute": s.matmul,
-        "memory": s.stream + s.update,
-        "communication": s.exposed,
-        "bubble": s.bubble,
-    }
-    if s.streaming is not None:
-        parts["streaming"] = exposed_time(s.streaming)
-    return parts
 
 
 def within(b: Bound, value: Array) -> Array:

@@ -19,7 +19,6 @@ from mlsysim.core.evaluation import (
     BOTTLENECK_WALLS,
     STATUSES,
     Json,
-    parts_of,
     rank_of,
     within,
 )
@@ -31,6 +30,7 @@ from mlsysim.physics.job import Job
 from mlsysim.physics.training import step
 from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, Row, State, Wall
+from mlsysim.walls.base import parts_of
 
 Part = TypeVar("Part")
 

@@ -70,20 +70,22 @@ def _work(s: Scenario) -> tuple[float, float]:
 
 def _ingest(c: _Context, tokens: float, samples: float) -> dataflow.Ingest | None:
     block = c.block("data")
-    size = _per_step(c, block, tokens, samples, "bytes", "byte")
-    if size is None:
+    read = _per_step(c, block, tokens, samples, "bytes", "byte")
+    if read is None:
         return None
     if not block:  # the plan says nothing of its data: shown, not enforced
-        return dataflow.Ingest(size, math.inf)
+        return dataflow.Ingest(dataflow.read_bytes(*read), math.inf)
     name = block["storage"] or DEFAULT_STORAGE
-    return dataflow.Ingest(size * (1.0 - block["cached"]), _bandwidth(c, name, block, "read"))
+    size = dataflow.read_bytes(*read, block["cached"])
+    return dataflow.Ingest(size, _bandwidth(c, name, block, "read"))
 
 
 def _transform(c: _Context, tokens: float, samples: float) -> dataflow.Transform | None:
     block = c.block("data")
-    work = _per_step(c, block, tokens, samples, "cpu", "s")
-    if work is None:
+    prepared = _per_step(c, block, tokens, samples, "cpu", "s")
+    if prepared is None:
         return None
+    work = dataflow.processor_time(*prepared)
     if not block:
         return dataflow.Transform(work, math.inf)
     per_accelerator = block["cores_per_accelerator"]
@@ -97,17 +99,17 @@ def _transform(c: _Context, tokens: float, samples: float) -> dataflow.Transform
 
 def _per_step(
     c: _Context, block: dict[str, Any], tokens: float, samples: float, what: str, unit: str
-) -> float | None:
-    """Return bytes or CPU seconds of a step's data; None where a sample's are not known."""
+) -> tuple[float, float] | None:
+    """Return a step's samples or tokens, and bytes or CPU seconds of each; None where not known."""
     own_token = block.get(f"{what}_per_token")
     own_sample = block.get(f"{what}_per_sample")
     if own_sample is not None:
-        return float(samples * own_sample)
+        return samples, float(own_sample)
     if own_token is not None or tokens:
         each = own_token if own_token is not None else c.take.take(_TOKEN[what], f"{unit}/token")
-        return float(tokens * each)
+        return tokens, float(each)
     if c.s.model.group == "vision":
-        return float(samples * c.take.take(_IMAGE[what], f"{unit}/sample"))
+        return samples, float(c.take.take(_IMAGE[what], f"{unit}/sample"))
     return None
 
 
@@ -132,8 +134,8 @@ def _bandwidth(c: _Context, name: str, block: dict[str, Any], way: str) -> float
                 where="data.storage_capacity",
                 hint="say how large it is",
             )
-        return value.base * float(size) / _TIB
-    return value.base * c.nodes
+        return float(dataflow.file_system_bandwidth(value.base / _TIB, float(size), math.inf, c.nodes))
+    return float(dataflow.local_bandwidth(value.base, 1.0, c.nodes))
 
 
 def _bisection(c: _Context) -> float:

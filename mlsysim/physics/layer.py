@@ -180,7 +180,7 @@ def _opaque_layer(job: Job, m: Operations, microbatch: Array) -> LayerPart:
     The backward pass does twice the work of the forward pass (Kaplan 2020, section 2.1).
     """
     compute = roofline.compute_time(microbatch * m.flops, job.chip)
-    moved = m.params * job.width + microbatch * (m.moved + m.activations * job.width)
+    moved = m.params_read * job.width + microbatch * (m.moved + m.activations * job.width)
     forward = np.maximum(compute, roofline.stream_time(moved, job.chip)) + job.chip.launch
     none = 0.0 * compute
     return LayerPart(

@@ -32,6 +32,11 @@ class Operations:
     tokens: float = 0.0
     read: float = 0.0
 
+    @property
+    def params_read(self) -> float:
+        """Parameters that a pass reads."""
+        return self.read or self.params
+
 
 def single_pass(m: Operations, chip: roofline.Chip, *, batch: Array, width: float) -> Pass:
     """Return one forward pass of ``batch`` samples on one accelerator.
@@ -43,7 +48,7 @@ def single_pass(m: Operations, chip: roofline.Chip, *, batch: Array, width: floa
     weights = m.params * width
     kept = batch * m.activations * width
     matmul = roofline.compute_time(work, chip)
-    stream = roofline.stream_time((m.read or m.params) * width + batch * m.moved + kept, chip)
+    stream = roofline.stream_time(m.params_read * width + batch * m.moved + kept, chip)
     return Pass(
         matmul=matmul,
         stream=stream,

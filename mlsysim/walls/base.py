@@ -20,7 +20,7 @@ from mlsysim.physics.reasoning import Chain
 from mlsysim.physics.reliability import Losses
 from mlsysim.physics.scaling import Budget
 from mlsysim.physics.serving import Service
-from mlsysim.physics.streaming import Stream
+from mlsysim.physics.streaming import Stream, exposed_time
 from mlsysim.physics.topology import Cut
 from mlsysim.physics.types import Array
 
@@ -141,6 +141,19 @@ class State:
     target: float | None = None
 
 
+def parts_of(s: State) -> dict[str, Array]:
+    """Return the parts of a step's time by what they go to; numbers, or arrays over points."""
+    parts = {
+        "compute": s.matmul,
+        "memory": s.stream + s.update,
+        "communication": s.exposed,
+        "bubble": s.bubble,
+    }
+    if s.streaming is not None:
+        parts["streaming"] = exposed_time(s.streaming)
+    return parts
+
+
 @dataclass(frozen=True)
 class Row:
     """One comparison of a wall.
@@ -164,7 +177,7 @@ class Row:
     asserted: bool = False
 
     @property
-    def limits(self) -> bool:
+    def enforced(self) -> bool:
         """Whether the supply, where there is one, rules anything out by this row."""
         return not self.by_construction and not self.asserted
 

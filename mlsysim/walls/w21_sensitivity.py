@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from mlsysim.physics.streaming import Stream, exposed_time
 from mlsysim.physics.types import Array
-from mlsysim.walls.base import Row, State, Wall
+from mlsysim.walls.base import Row, State, Wall, parts_of
+
+# What shortens a part of the step. The bubble shrinks along with the others.
+SUPPLIES = {
+    "compute": "compute rate",
+    "memory": "memory bandwidth",
+    "communication": "network",
+    "streaming": "weight stream",
+}
 
 
 class Sensitivity(Wall):
@@ -23,14 +30,8 @@ class Sensitivity(Wall):
 
     def rows(self, s: State) -> tuple[Row, ...]:
         """Hold the parts of the step, the longest first, against the whole of it."""
-        parts: list[tuple[str, Array]] = [
-            ("compute rate", s.matmul),
-            ("memory bandwidth", s.stream + s.update),
-            ("network", s.exposed),
-        ]
-        stream: Stream | None = getattr(s, "streaming", None)
-        if stream is not None:
-            parts.append(("weight stream", exposed_time(stream)))
+        by_part = parts_of(s)
+        parts = [(supply, by_part[part]) for part, supply in SUPPLIES.items() if part in by_part]
         plain = _plain(s.time) and all(_plain(part) for _, part in parts)
         if plain:
             parts.sort(key=lambda pair: -float(pair[1]))

@@ -408,6 +408,16 @@ def test_a_model_by_its_totals_bound_by_memory():
     assert step.time == pytest.approx(3 * one + traffic + 28 * 25.6e6 / 0.5e12, rel=1e-12)
 
 
+def test_training_looks_tables_up_as_inference_does():
+    """Layers of 2.4 M parameters are read whole, and the rows of 24 billion more as they are needed."""
+    table = Operations(params=24e9, flops=4.9e6, activations=7520.0, moved=13312.0, read=2.4e6)
+    chip = replace(IDEAL, bandwidth=1e12, bandwidth_share=0.5, launch=1e-5)
+    j = ideal(model=table, weights=tr.weights_of(table), chip=chip, accelerators=1.0, batch=1000.0)
+    step = run(j, microbatch=1000)
+    one = (4.8e6 + 1000 * (13312 + 2 * 7520)) / 0.5e12 + 1e-5
+    assert step.matmul + step.elementwise == pytest.approx(3 * one, rel=1e-12)
+
+
 # -- laws -----------------------------------------------------------------------------------------
 
 JOBS = {

@@ -33,7 +33,7 @@ def test_the_longest_part_comes_first():
 
 def test_each_part_is_held_against_the_whole_step_and_rules_nothing_out():
     s = evaluation().state
-    assert all(r.supply == s.time and not r.limits for r in WALL.rows(s))
+    assert all(r.supply == s.time and not r.enforced for r in WALL.rows(s))
 
 
 def test_it_binds_where_one_supply_decides():
@@ -57,7 +57,9 @@ def test_agrees_with_the_bottleneck():
 
 def test_tables_keep_their_order():
     two = np.array([1.0, 2.0])
-    s = SimpleNamespace(time=4 * two, matmul=0 * two, stream=two, update=two, exposed=two)
+    s = SimpleNamespace(
+        time=4 * two, matmul=0 * two, stream=two, update=two, exposed=two, bubble=0 * two, streaming=None
+    )
     rows = WALL.rows(s)
     assert rows[0].note == "compute rate: its part of the step"
     assert rows[1].demand.tolist() == [2.0, 4.0]

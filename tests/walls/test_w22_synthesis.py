@@ -27,7 +27,7 @@ def test_a_met_target_says_how_much_would_do():
 def test_the_assertion_enforces_it():
     (row,) = WALL.rows(state(12.0, 10.0))
     assert row.supply == 10.0
-    assert not row.limits
+    assert not row.enforced
 
 
 def test_tables():

@@ -158,7 +158,7 @@ class Search:
         wall = next((w for w in WALLS if w.tag == tag), None)
         if wall is None:
             return _wish(self.scenario.settings.bounds, tag, over, self.state)
-        limited = [r for r in wall.rows(self.state) if isinstance(r.supply, int | float) and r.limits]
+        limited = [r for r in wall.rows(self.state) if isinstance(r.supply, int | float) and r.enforced]
         if over is None or len(limited) != 1:
             return Conflict(tag, wall.number, wall.name, wall.equation)
         row = limited[0]
