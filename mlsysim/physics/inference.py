@@ -119,9 +119,7 @@ def tensor_traffic(m: tf.Transformer, tokens: Array, tp: Array, network: net.Net
     sequence parallelism has it, moves as much (Korthikanti 2022, section 4.2.2).
     """
     size = tokens * m.hidden * width
-    return tf.all_reduces(m) * net.by_extent(
-        tp, network, net.all_reduce_time(size, tp, network.up), net.all_reduce_time(size, tp, network.out)
-    )
+    return tf.all_reduces(m) * net.hierarchical_all_reduce_time(size, tp, 1.0, network)
 
 
 def forward(

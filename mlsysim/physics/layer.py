@@ -165,12 +165,7 @@ def _traffic(
     context_back = np.maximum(2.0 * ring - attention_back, 0.0)
     # expert parallel: tokens to their experts and back (Lepikhin 2020)
     sent = m.moe_share * tokens * m.experts_active * m.hidden * width / tp
-    expert = 2.0 * net.by_extent(
-        tp * cp * ep,
-        network,
-        net.all_to_all_time(sent, ep, network.up),
-        net.all_to_all_time(sent, ep, network.out),
-    )
+    expert = 2.0 * net.hierarchical_all_to_all_time(sent, ep, tp * cp, network)
     return tensor + context + expert, tensor + context_back + expert
 
 

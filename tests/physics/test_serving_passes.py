@@ -172,3 +172,14 @@ def test_streamed_weights_take_as_long_as_their_link(batch, injection):
     assert step.time >= step.matmul * (1.0 - 1e-12)
     endless = serving.decode(replace(ONE, injection=math.inf), batch, 1000.0)
     assert endless.time == pytest.approx(endless.matmul, rel=1e-9)
+
+
+@given(tp=st.sampled_from([8.0, 16.0, 32.0]), batch=batches)
+def test_ranks_beyond_a_domain_reduce_in_two_levels_where_that_is_quicker(tp, batch):
+    """Never slower than flat over the slower tier, and the same within one domain (Cho 2019)."""
+    size = batch * LLAMA3_70B.hidden * 2.0
+    flat = tf.all_reduces(LLAMA3_70B) * all_reduce_time(size, tp, BOX.up if tp <= 8 else BOX.out)
+    taken = inference.tensor_traffic(LLAMA3_70B, batch, tp, BOX, 2.0)
+    assert taken == pytest.approx(flat, rel=1e-12) if tp <= 8 else taken <= flat * (1.0 + 1e-12)
+    if batch >= 64 and tp > 8:
+        assert taken < 0.9 * flat
