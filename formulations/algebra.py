@@ -93,6 +93,9 @@ class _Arithmetic:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         operation = _UFUNCS.get(ufunc)
+        pointwise = _of_one_choice(inputs) if method == "__call__" and not kwargs else None
+        if pointwise is not None:
+            return Table(pointwise, np.asarray(ufunc(*map(_plain, inputs)), dtype=float))
         if method != "__call__" or operation is None or kwargs:
             return NotImplemented
         return operation(
@@ -133,9 +136,9 @@ class Amount(_Arithmetic):
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """``left x right``: a table or an amount times a table of another choice."""
+    """``left x right``: a table, an amount or an expression times a table (of another choice)."""
 
-    left: Table | Amount
+    left: Table | Amount | Expr
     right: Table
 
 
@@ -165,7 +168,9 @@ class Expr(_Arithmetic):
         """Return the value where each choice takes the cells given, one per position."""
         amounts = amounts or {}
 
-        def value(x: Table | Amount) -> Any:
+        def value(x: Table | Amount | Expr) -> Any:
+            if isinstance(x, Expr):
+                return x.at(cells, amounts)
             return amounts[x] if isinstance(x, Amount) else x.values[cells[x.choice]]
 
         size = len(next(iter(cells.values()))) if cells else 1
@@ -184,7 +189,9 @@ class Expr(_Arithmetic):
         """Return the sum of the sizes of the terms at one solution: what rounding is relative to."""
         amounts = amounts or {}
 
-        def value(x: Table | Amount) -> float:
+        def value(x: Table | Amount | Expr) -> float:
+            if isinstance(x, Expr):
+                return x.magnitude(cells, amounts)
             return amounts[x] if isinstance(x, Amount) else float(x.values[cells[x.choice]][0])
 
         total = abs(self.constant)
@@ -198,7 +205,18 @@ class Expr(_Arithmetic):
     @property
     def pushes_up(self) -> bool:
         """Whether a maximum counts against the expression: it then takes binaries of its own."""
-        return any(m.factor < 0 or any(a.pushes_up for a in m.args) for m in self.maxima)
+        return any(m.factor < 0 or any(a.pushes_up for a in m.args) for m in self.maxima) or any(
+            p.left.pushes_up or (p.right.values.min() < 0 and p.left.has_maxima)
+            for p in self.products
+            if isinstance(p.left, Expr)
+        )
+
+    @property
+    def has_maxima(self) -> bool:
+        """Whether there is a maximum anywhere in it."""
+        return bool(self.maxima) or any(
+            isinstance(p.left, Expr) and p.left.has_maxima for p in self.products
+        )
 
     def bounds(self) -> tuple[float, float]:
         """Return numbers between which the expression lies, whatever is chosen."""
@@ -218,10 +236,12 @@ class Expr(_Arithmetic):
         return float(low), float(high)
 
 
-def extent(x: Table | Amount) -> tuple[float, float]:
-    """Return the least and largest value of a table or an amount."""
+def extent(x: Table | Amount | Expr) -> tuple[float, float]:
+    """Return numbers between which a factor lies; of a table or an amount, its ends."""
     if isinstance(x, Amount):
         return x.low, x.high
+    if isinstance(x, Expr):
+        return x.bounds()
     return float(x.values.min()), float(x.values.max())
 
 
@@ -286,7 +306,7 @@ def _scale(x: Any, factor: float) -> Table | Expr:
     )
 
 
-def _product(left: Table | Amount, right: Table) -> Expr:
+def _product(left: Table | Amount | Expr, right: Table) -> Expr:
     if not right.values.any():
         return Expr()
     if isinstance(left, Table) and not left.values.any():
@@ -303,10 +323,7 @@ def _product(left: Table | Amount, right: Table) -> Expr:
 
 def _distribute(e: Expr, t: Table) -> Expr:
     if e.products or e.maxima:
-        raise TypeError(
-            "a product of three tables, or of a table and a maximum, is not supported; "
-            "tabulate it over a common choice"
-        )
+        return _product(e, t)
     total: Table | Expr = Table(t.choice, t.values * e.constant)
     for choice, values in e.tables.items():
         total = add(total, multiply(Table(choice, values), t))
@@ -325,6 +342,8 @@ def maximum(*args: Operand) -> Table | Expr:
         parts = [_plain(a) for a in args]
         return Table(tables[0].choice, np.maximum.reduce(np.broadcast_arrays(*parts)))
     exprs = [as_expr(a) for a in args]
+    if len(exprs) == 2 and exprs[0] is exprs[1]:
+        return exprs[0]
     ranges = [e.bounds() for e in exprs]
     floor = max(low for low, _ in ranges)
     kept: list[Expr] = []
@@ -336,6 +355,15 @@ def maximum(*args: Operand) -> Table | Expr:
 
 def _plain(x: Operand) -> Any:
     return x.values if isinstance(x, Table) else x
+
+
+def _of_one_choice(inputs: tuple[Any, ...]) -> Choice | None:
+    """Return the choice of operands that are tables of one choice and single numbers."""
+    choices = {x.choice for x in inputs if isinstance(x, Table)}
+    rest = [x for x in inputs if not isinstance(x, Table)]
+    if len(choices) == 1 and all(not isinstance(x, _Arithmetic) and np.ndim(x) == 0 for x in rest):
+        return choices.pop()
+    return None
 
 
 def _minimum(x: Operand, y: Operand) -> Table | Expr:
@@ -397,6 +425,11 @@ class Row:
         return as_expr(add(self.demand, _negative(self.allowed)))
 
     @cached_property
+    def may_bind(self) -> bool:
+        """Whether anything breaks it: other rows hold whatever is chosen."""
+        return bool(self.expr.bounds()[1] > self.supply)
+
+    @cached_property
     def scale(self) -> float:
         """The size of the row's larger side over all its cells; 1 where both are 0."""
         ends = (*self.demand.bounds(), *self.allowed.bounds())
@@ -428,7 +461,11 @@ class Exclusion:
 
 @dataclass
 class Problem:
-    """Choices, amounts, rows, and an objective to be made least."""
+    """Choices, amounts, rows, and an objective to be made least.
+
+    Of equally good solutions the one with the least of the first of ``ties`` is meant, then of the
+    next, then the first in order of cells.
+    """
 
     name: str
     choices: list[Choice] = field(default_factory=list)
@@ -436,6 +473,7 @@ class Problem:
     rows: list[Row] = field(default_factory=list)
     exclusions: list[Exclusion] = field(default_factory=list)
     objective: Expr = field(default_factory=Expr)
+    ties: tuple[Expr, ...] = ()
 
     def choose(self, name: str, **columns: Any) -> Choice:
         """Add a choice whose cells have the given attributes."""

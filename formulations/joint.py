@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formulations.algebra import Choice, Exclusion, Indices, Problem, shared
+from formulations.algebra import Choice, Exclusion, Indices, Problem, Row, shared
 
 Cells = dict[Choice, Indices]
+# To which rows hold, relative to their sides.
+ROW_TOLERANCE = 1e-9
 
 
 @lru_cache(maxsize=256)
@@ -53,57 +55,137 @@ def join(problem: Problem, subset: Cells | None = None, chunk: int = 1 << 18) ->
     """Yield all complete solutions in batches, in a fixed order.
 
     Args:
-        problem: its choices are joined in order.
+        problem: its choices are joined one after another, those that share attributes first.
         subset: cells to use of each choice; all where absent.
         chunk: about how many solutions to build at a time.
     """
-    cells = {c: np.arange(c.size) if subset is None else subset[c] for c in problem.choices}
-    yield from _extend(problem, {}, list(problem.choices), cells, chunk)
+    order = _order(problem)
+    levels: list[_Level] = []
+    for i, choice in enumerate(order):
+        usable = np.arange(choice.size) if subset is None else subset[choice]
+        levels.append(_Level(problem, choice, order[:i], usable))
+    if levels:
+        yield from _gathered(_extend({}, levels, chunk), chunk)
 
 
-def _extend(problem: Problem, done: Cells, rest: list[Choice], cells: Cells, chunk: int) -> Iterator[Cells]:
-    if not rest:
-        if done and len(next(iter(done.values()))):
+def count(problem: Problem) -> int:
+    """Return how many complete solutions there are, rows aside.
+
+    Cells that go with the same cells are counted together, so that nothing is enumerated.
+    """
+    classes: dict[Choice, Indices] = {}
+    many: dict[Choice, Indices] = {}
+    for choice in problem.choices:
+        key = np.zeros(choice.size, dtype=np.int64)
+        for other in problem.choices:
+            for column in links(problem, choice, other) if other is not choice else []:
+                _, key = np.unique(key * (int(column.max(initial=0)) + 1) + column, return_inverse=True)
+                key = key.reshape(-1)
+        _, first, sizes = np.unique(key, return_index=True, return_counts=True)
+        classes[choice] = np.sort(first)
+        many[choice] = np.zeros(choice.size, dtype=np.int64)
+        many[choice][first] = sizes
+    total = 0
+    for batch in join(problem, classes):
+        total += int(np.prod([many[c][at] for c, at in batch.items()], axis=0).sum())
+    return total
+
+
+def links(problem: Problem, choice: Choice, other: Choice) -> list[Indices]:
+    """Return what decides which cells of another choice a cell goes with, as codes of its cells."""
+    return [codes(choice, other)[0], *(e.left_class for e in exclusions_between(problem, choice, other))]
+
+
+def _order(problem: Problem) -> list[Choice]:
+    """Return the choices so that each shares attributes with those before it, if it can."""
+    rest = list(problem.choices)
+    done: list[Choice] = []
+    while rest:
+        linked = max(rest, key=lambda c: sum(len(shared(c, d)) for d in done))
+        rest.remove(linked)
+        done.append(linked)
+    return done
+
+
+class _Level:
+    """One choice to join to those before it: its cells by what they must agree on."""
+
+    def __init__(self, problem: Problem, choice: Choice, before: list[Choice], usable: Indices) -> None:
+        self.choice = choice
+        self.links: list[tuple[Choice, Indices, int]] = []
+        key = np.zeros(len(usable), dtype=np.int64)
+        for other in before:
+            code_other, code_new = codes(other, choice)
+            width = int(max(code_other.max(initial=0), code_new.max(initial=0))) + 1
+            if width > 1:
+                key = key * width + code_new[usable]
+                self.links.append((other, code_other, width))
+        by_key = np.argsort(key, kind="stable")
+        self.keys, self.cells = key[by_key], usable[by_key]
+        self.exclusions = [e for other in before for e in exclusions_between(problem, other, choice)]
+
+    def matches(self, done: Cells, size: int) -> tuple[Indices, Indices]:
+        """Return for each partial solution where its cells begin, and how many there are."""
+        key = np.zeros(size, dtype=np.int64)
+        for other, code, width in self.links:
+            key = key * width + code[done[other]]
+        first = np.searchsorted(self.keys, key, side="left")
+        return first, np.searchsorted(self.keys, key, side="right") - first
+
+    def extended(self, done: Cells, first: Indices, counts: Indices) -> Cells:
+        """Return partial solutions with each of their cells of this choice."""
+        repeat = np.repeat(np.arange(len(counts)), counts)
+        offset = np.arange(len(repeat)) - np.repeat(np.cumsum(counts) - counts, counts)
+        new = self.cells[np.repeat(first, counts) + offset]
+        keep = np.ones(len(repeat), dtype=bool)
+        for e in self.exclusions:
+            keep &= ~e.bad[e.left_class[done[e.left][repeat]], e.right_class[new]]
+        if not keep.all():
+            repeat, new = repeat[keep], new[keep]
+        return {c: v[repeat] for c, v in done.items()} | {self.choice: new}
+
+
+def _extend(done: Cells, levels: list[_Level], chunk: int) -> Iterator[Cells]:
+    if not levels:
+        if len(next(iter(done.values()))):
             yield done
         return
-    choice, *later = rest
+    level, *later = levels
     size = len(next(iter(done.values()))) if done else 1
-    # each partial solution meets about this many cells of the next choice
-    step = max(1, chunk // max(1, len(cells[choice])))
-    for begin in range(0, size, step):
-        part = {c: v[begin : begin + step] for c, v in done.items()}
-        yield from _extend(problem, _match(problem, part, choice, cells[choice]), later, cells, chunk)
+    first, counts = level.matches(done, size)
+    # as many partial solutions at a time as make about a chunk
+    ends = np.cumsum(counts)
+    begin = 0
+    while begin < size:
+        limit = (ends[begin - 1] if begin else 0) + chunk
+        end = max(begin + 1, int(np.searchsorted(ends, limit, side="right")))
+        part = {c: v[begin:end] for c, v in done.items()}
+        yield from _extend(level.extended(part, first[begin:end], counts[begin:end]), later, chunk)
+        begin = end
 
 
-def _match(problem: Problem, done: Cells, choice: Choice, usable: Indices) -> Cells:
-    """Extend partial solutions by the cells of one more choice that go with them."""
-    if not done:
-        return {choice: usable}
-    size = len(next(iter(done.values())))
-    key_done = np.zeros(size, dtype=np.int64)
-    key_new = np.zeros(len(usable), dtype=np.int64)
-    for other, at in done.items():
-        code_other, code_new = codes(other, choice)
-        width = int(max(code_other.max(initial=0), code_new.max(initial=0))) + 1
-        key_done = key_done * width + code_other[at]
-        key_new = key_new * width + code_new[usable]
-    order = np.argsort(key_new, kind="stable")
-    ordered = key_new[order]
-    left = np.searchsorted(ordered, key_done, side="left")
-    counts = np.searchsorted(ordered, key_done, side="right") - left
-    repeat = np.repeat(np.arange(size), counts)
-    offset = np.arange(len(repeat)) - np.repeat(np.cumsum(counts) - counts, counts)
-    new = usable[order[np.repeat(left, counts) + offset]]
-    joined = {c: v[repeat] for c, v in done.items()} | {choice: new}
-    keep = np.ones(len(repeat), dtype=bool)
-    for other in done:
-        for e in exclusions_between(problem, other, choice):
-            keep &= ~e.bad[e.left_class[joined[other]], e.right_class[new]]
-    return {c: v[keep] for c, v in joined.items()}
+def _gathered(batches: Iterator[Cells], chunk: int) -> Iterator[Cells]:
+    """Join small batches: looking at one costs more than what is in it."""
+    held: list[Cells] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += len(next(iter(batch.values())))
+        if size >= chunk // 2:
+            yield _together(held)
+            held, size = [], 0
+    if held:
+        yield _together(held)
+
+
+def _together(batches: list[Cells]) -> Cells:
+    if len(batches) == 1:
+        return batches[0]
+    return {c: np.concatenate([b[c] for b in batches]) for c in batches[0]}
 
 
 def holds(
-    problem: Problem, cells: Cells, tolerance: float = 1e-9, amounts: dict[Any, float] | None = None
+    problem: Problem, cells: Cells, tolerance: float = ROW_TOLERANCE, amounts: dict[Any, float] | None = None
 ) -> NDArray[np.bool_]:
     """Return which solutions keep every row, to a tolerance relative to the row's sides there."""
     size = len(next(iter(cells.values()))) if cells else 1
@@ -113,14 +195,26 @@ def holds(
     return keep
 
 
+Known = tuple[float, Cells]
+
+
 @dataclass(frozen=True)
 class Enumerated:
-    """What enumeration found: the best solution, how many were looked at, and whether all were."""
+    """What enumeration found: the best solutions, how many were looked at, and whether all were."""
 
-    objective: float | None
-    cells: Cells
+    found: list[Known]
     seen: int
     complete: bool
+
+    @property
+    def objective(self) -> float | None:
+        """The best value; None without a solution."""
+        return self.found[0][0] if self.found else None
+
+    @property
+    def cells(self) -> Cells:
+        """The best solution."""
+        return self.found[0][1] if self.found else {}
 
 
 def best(
@@ -128,26 +222,84 @@ def best(
     subset: Cells | None = None,
     budget: float = float("inf"),
     stop: Callable[[], bool] = lambda: False,
+    count: int = 1,
+    progress: Callable[[float | None, float | None], None] | None = None,
+    cut: float = float("inf"),
 ) -> Enumerated:
-    """Return the best complete solution by enumeration; ties go to the first in order of cells.
+    """Return the best complete solutions by enumeration; ties go to the first in order of cells.
 
     Args:
         problem: choices only; amounts cannot be enumerated.
         subset: cells to use of each choice; all where absent.
         budget: how many solutions to look at, about.
         stop: asked between batches; enumeration ends early when it says so.
+        count: how many solutions to keep.
+        progress: told the best value after each batch; there is no bound before the end.
+        cut: only solutions below this count.
     """
-    objective: float | None = None
-    cells: Cells = {}
+    found: list[Known] = []
+    rows = [row for row in problem.rows if row.may_bind]
     seen = 0
     for batch in join(problem, subset, chunk=1 << 16):
         if seen >= budget or stop():
-            return Enumerated(objective, cells, seen, False)
+            return Enumerated(found, seen, False)
         seen += len(next(iter(batch.values())))
-        keep = holds(problem, batch)
-        if keep.any():
-            values = np.where(keep, problem.objective.at(batch), np.inf)
-            i = int(values.argmin())
-            if objective is None or values[i] < objective:
-                objective, cells = float(values[i]), {c: v[i : i + 1] for c, v in batch.items()}
-    return Enumerated(objective, cells, seen, True)
+        found = better(found, _solutions(problem, rows, batch, _cut(found, count, cut), count), count)
+        if progress:
+            progress(found[0][0] if found else None, None)
+    return Enumerated(found, seen, True)
+
+
+def better(known: list[Known], more: list[Known], count: int) -> list[Known]:
+    """Return the best of two lists of different solutions; of equal ones those known before."""
+    return sorted([*known, *more], key=lambda k: k[0])[:count]
+
+
+def _cut(found: list[Known], count: int, cut: float) -> float:
+    return min(cut, found[count - 1][0]) if len(found) >= count else cut
+
+
+def _solutions(
+    problem: Problem, rows: list[Row], batch: Cells, cut: float, count: int
+) -> list[Known]:
+    """Return the best solutions of a batch below a value that keep every row."""
+    values = problem.objective.at(batch)
+    if cut < np.inf:  # most are not worth a look at the rows
+        promising = np.flatnonzero(values < cut)
+        values, batch = values[promising], {c: v[promising] for c, v in batch.items()}
+    for row in rows:
+        if not len(values):
+            break
+        kept = np.flatnonzero(row.holds(batch, None, ROW_TOLERANCE))
+        if len(kept) < len(values):
+            values, batch = values[kept], {c: v[kept] for c, v in batch.items()}
+    if not len(values):
+        return []
+    order = np.argsort(values, kind="stable")[:count] if count > 1 else [int(values.argmin())]
+    return [(float(values[i]), {c: v[i : i + 1] for c, v in batch.items()}) for i in order]
+
+
+def lexicographic(problem: Problem, worst: float, budget: float) -> Known | None:
+    """Return, of the solutions no worse than given, the one that the tie-breakers prefer.
+
+    Then the first in order of cells. None if there are too many to look at.
+    """
+    chosen: tuple[tuple[float, ...], Known] | None = None
+    seen = 0
+    for batch in join(problem, chunk=1 << 16):
+        seen += len(next(iter(batch.values())))
+        if seen > budget:
+            return None
+        values = problem.objective.at(batch)
+        near = np.flatnonzero(values <= worst)
+        values, batch = values[near], {c: v[near] for c, v in batch.items()}
+        keep = np.flatnonzero(holds(problem, batch))
+        if not len(keep):
+            continue
+        tied = {c: v[keep] for c, v in batch.items()}
+        keys = [*(e.at(tied) for e in problem.ties), *(tied[c] for c in problem.choices)]
+        i = int(np.lexsort(keys[::-1])[0])
+        key = tuple(float(k[i]) for k in keys)
+        if chosen is None or key < chosen[0]:
+            chosen = key, (float(values[keep[i]]), {c: v[i : i + 1] for c, v in tied.items()})
+    return chosen and chosen[1]

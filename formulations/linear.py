@@ -31,6 +31,7 @@ from formulations.algebra import (
     Table,
     extent,
 )
+from formulations.bounds import FEW_PAIRS, Bounds
 from formulations.joint import codes
 
 INF = float("inf")
@@ -87,12 +88,13 @@ class _Form:
 class _Builder:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.bounds = Bounds(problem, FEW_PAIRS)
         self.low: list[Floats] = []
         self.high: list[Floats] = []
         self.whole: list[NDArray[np.bool_]] = []
         self.count = 0
         self.rows: list[tuple[Indices, Floats, float, float, str]] = []
-        self.hulls: dict[tuple[object, object, bytes, bytes], tuple[Indices, Floats, float]] = {}
+        self.hulls: dict[tuple[object, ...], Indices] = {}
         self.cells = {
             c: self.variables(np.zeros(c.size), np.ones(c.size), whole=True) for c in problem.choices
         }
@@ -150,84 +152,98 @@ class _Builder:
 
     # -- expressions ----------------------------------------------------------------------------
 
-    def form(self, e: Expr, *, pushed_down: bool) -> _Form:
-        """Return an expression as a linear form; ``pushed_down`` where smaller is wanted."""
+    def form(self, e: Expr, *, pushed_down: bool | None) -> _Form:
+        """Return an expression as a linear form.
+
+        ``pushed_down`` where smaller is wanted, False where larger is, None where either may be.
+        """
         f = _Form(constant=e.constant)
         for choice, values in e.tables.items():
             f.add(self.cells[choice] + np.arange(choice.size), values)
         for amount, factor in e.amounts.items():
             f.add(np.array([self.amounts[amount]]), np.array([factor]))
         for p in merged(e.products, self.problem.choices):
-            columns, factors, constant = self.hull(p)
-            f.add(columns, factors)
-            f.constant += constant
+            f.add(*self.hull(p, pushed_down=pushed_down))
         for m in e.maxima:
-            column, size = self.largest(m, pushed_down=pushed_down == (m.factor > 0))
+            down = None if pushed_down is None else pushed_down == (m.factor > 0)
+            column, size = self.largest(m, pushed_down=down)
             f.add(np.array([column]), np.array([m.factor * size]))
         return f
 
-    def hull(self, p: Product) -> tuple[Indices, Floats, float]:
+    def hull(self, p: Product, *, pushed_down: bool | None) -> tuple[Indices, Floats]:
         """Return the product as copies of its left factor, one for each value of its right one."""
         left, right = p.left, p.right
         if isinstance(left, Table) and len(np.unique(left.values)) < len(np.unique(right.values)):
             left, right = right, left
         values, which = np.unique(right.values, return_inverse=True)
+        if values[0] < 0:  # less of the factor is more of the product, or both at once
+            pushed_down = None if values[-1] > 0 or pushed_down is None else not pushed_down
         low, high = extent(left)
         size = max(abs(low), abs(high)) or 1.0
-        name: object = left if isinstance(left, Amount) else left.choice
         key = (
-            name,
+            left.choice if isinstance(left, Table) else left,
             right.choice,
-            b"" if isinstance(left, Amount) else left.values.tobytes(),
+            left.values.tobytes() if isinstance(left, Table) else b"",
             which.tobytes(),
+            pushed_down if isinstance(left, Expr) else None,
         )
         if key not in self.hulls:
+            lows = np.full(len(values), low)
+            if isinstance(left, Expr):  # what it is at least with each value makes the hull tight
+                lows = np.full(len(values), np.inf)
+                np.minimum.at(lows, which, np.maximum(self.bounds.of(left, right.choice), low))
+                lows = np.minimum(lows, high)
             self.hulls[key] = self._copies(
-                left, right.choice, which, len(values), low / size, high / size, size
+                self._factor(left, pushed_down), right.choice, which, lows / size, high / size, size
             )
-        columns = self.hulls[key][0]
-        return columns, values * size, 0.0
+        return self.hulls[key], values * size
+
+    def _factor(self, left: Table | Amount | Expr, pushed_down: bool | None) -> _Form:
+        if isinstance(left, Expr):
+            return self.form(left, pushed_down=pushed_down)
+        f = _Form()
+        if isinstance(left, Amount):
+            f.add(np.array([self.amounts[left]]), np.array([1.0]))
+        else:
+            used = np.flatnonzero(left.values)
+            f.add(self.cells[left.choice] + used, left.values[used])
+        return f
 
     def _copies(
         self,
-        left: Table | Amount,
+        whole: _Form,
         choice: Choice,
         which: Indices,
-        count: int,
-        low: float,
+        lows: Floats,
         high: float,
         size: float,
-    ) -> tuple[Indices, Floats, float]:
-        first = self.variables(np.full(count, min(low, 0.0)), np.full(count, max(high, 0.0)))
+    ) -> Indices:
+        count = len(lows)
+        first = self.variables(np.minimum(lows, 0.0), np.full(count, max(high, 0.0)))
         copies = np.arange(first, first + count)
-        if isinstance(left, Amount):
-            whole_columns, whole_factors = np.array([self.amounts[left]]), np.array([1.0 / size])
-        else:
-            whole_columns = self.cells[left.choice] + np.arange(left.choice.size)
-            whole_factors = left.values / size
-        used = whole_factors != 0.0
         self.row(
-            np.concatenate([copies, whole_columns[used]]),
-            np.concatenate([np.ones(count), -whole_factors[used]]),
-            0.0,
-            0.0,
+            np.concatenate([copies, *whole.columns]).astype(np.int64),
+            np.concatenate([np.ones(count), *(-x / size for x in whole.factors)]),
+            whole.constant / size,
+            whole.constant / size,
         )
         for k in range(count):
             binaries = self.cells[choice] + np.flatnonzero(which == k)
             columns = np.concatenate([[copies[k]], binaries])
             ones = np.ones(len(binaries))
             self.row(columns, np.concatenate([[1.0], -high * ones]), -INF, 0.0)
-            self.row(columns, np.concatenate([[1.0], -low * ones]), 0.0, INF)
-        return copies, np.empty(0), 0.0
+            self.row(columns, np.concatenate([[1.0], -lows[k] * ones]), 0.0, INF)
+        return copies
 
-    def largest(self, m: Maximum, *, pushed_down: bool) -> tuple[int, float]:
+    def largest(self, m: Maximum, *, pushed_down: bool | None) -> tuple[int, float]:
         """Return a variable for the maximum of some expressions, and the size it is divided by."""
         ranges = [a.bounds() for a in m.args]
         low, high = max(r[0] for r in ranges), max(r[1] for r in ranges)
         size = max(abs(low), abs(high)) or 1.0
         column = self.variables(np.array([low / size]), np.array([high / size]))
+        exact = None if pushed_down is None else True
         for a in m.args:
-            self.compare(self.form(a, pushed_down=True), column, -INF, 0.0, size)
+            self.compare(self.form(a, pushed_down=exact), column, -INF, 0.0, size)
         if not pushed_down:
             pick = self.variables(np.zeros(len(m.args)), np.ones(len(m.args)), whole=True)
             picks = np.arange(pick, pick + len(m.args))
@@ -235,7 +251,7 @@ class _Builder:
             for k, (a, r) in enumerate(zip(m.args, ranges, strict=True)):
                 # column <= arg + (high - low of arg) (1 - pick)
                 slack = high - r[0]
-                f = self.form(a, pushed_down=False)
+                f = self.form(a, pushed_down=pushed_down)
                 f.add(np.array([picks[k]]), np.array([-slack]))
                 f.constant += slack
                 self.compare(f, column, 0.0, INF, size)
@@ -254,7 +270,7 @@ def merged(products: tuple[Product, ...], choices: list[Choice]) -> list[Product
     found: dict[tuple[object, object, bytes], Product] = {}
     rest: list[Product] = []
     for p in products:
-        if isinstance(p.left, Amount):
+        if not isinstance(p.left, Table):
             rest.append(p)
             continue
         left, right = (p.left, p.right) if order[p.left.choice] < order[p.right.choice] else (p.right, p.left)

@@ -1,26 +1,34 @@
 """Recipe: the parallelism of a training job.
 
-Choices: ``layer`` (tp, cp, ep, microbatch, recompute, sequence parallel), ``pipeline`` (pp,
-interleave) and ``shard`` (tp, cp, pp, dp, ep, ZeRO stage). Their tables are the parts of
-:mod:`mlsysim.physics.training`, and :func:`mlsysim.physics.training.step` joins them, here over
-tables, in ``eval`` over numbers. No equation is restated.
+Choices: ``layer``, ``pipeline`` and ``shard`` are the three factors of a step; their tables are the
+parts of :mod:`mlsysim.physics.training`, and :func:`mlsysim.physics.training.step` joins them, here
+over tables, in ``eval`` over numbers. ``fleet`` is how many accelerators run, in which precision, and
+how often checkpoints are written, where the plan leaves a choice. No equation is restated.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from formulations.algebra import Choice, Problem
+import numpy as np
+
+from formulations import fleet
+from formulations.algebra import Choice, Expr, Operand, Problem, as_expr
 from formulations.joint import Cells
 from formulations.rows import add_rows
 from mlsysim.core import layout as lay
-from mlsysim.core.layout import Layout
+from mlsysim.core import legal
+from mlsysim.core.layout import Columns, Layout
 from mlsysim.core.scenario import Bound, Scenario
-from mlsysim.core.states import training_state
-from mlsysim.physics.training import step
+from mlsysim.core.variants import Variant, variants, with_decisions
+from mlsysim.physics.training import Job, step
+from mlsysim.walls import State
 
 T = TypeVar("T")
+ENDS = ("pp", "first_stage_layers", "last_stage_layers")
+Cost = Callable[[State], Operand]
 
 
 @dataclass(frozen=True)
@@ -29,58 +37,187 @@ class Recipe:
 
     problem: Problem
     scenario: Scenario
-    space_size: int
+    variants: tuple[Variant, ...]
 
-    def decode(self, cells: Cells) -> Layout:
-        """Return the layout that a solution stands for."""
+    def decode(self, cells: Cells) -> tuple[Scenario, Layout]:
+        """Return the scenario and the layout that a solution stands for."""
         columns: dict[str, Any] = {}
         for choice in self.problem.choices:
             at = cells[choice]
             columns |= {name: column[at] for name, column in choice.columns.items()}
-        return lay.layout_at(columns, 0)
+        chosen = self.variants[int(columns["variant"][0]) if "variant" in columns else 0]
+        found = chosen.scenario
+        if len(chosen.intervals) > 1:
+            interval = float(columns["interval"][0])
+            found = with_decisions(found, found.accelerators, found.precision, interval)
+        return found, lay.layout_at(columns, 0)
+
+    def encode(self, s: Scenario, layout: Layout) -> Cells | None:
+        """Return the cells of a layout; None where the problem does not have it.
+
+        Traffic that the layout does not hide is hidden where the problem has it so.
+        """
+        values = {k: v[0] for k, v in lay.columns_of(layout, self.scenario.model_layers).items()}
+        if values["recompute"] == lay.FULL:
+            values["recompute"] = 0
+        values["accelerators"] = s.accelerators
+        values["beyond"] = s.accelerators > s.network.domain
+        if values["pp"] > 1:
+            ends = lay.ends(s.model_layers, *(np.array(values[n]) for n in ENDS))
+            values |= dict(zip(ENDS[1:], map(int, ends), strict=True))
+        cells: Cells = {}
+        for choice in self.problem.choices:
+            match = np.ones(choice.size, dtype=bool)
+            for name, column in choice.columns.items():
+                if name in values and not name.startswith("overlap_"):
+                    match &= column == values[name]
+            if not match.any():
+                return None
+            cells[choice] = np.flatnonzero(match)[:1]
+        return cells
 
 
-def formulate(s: Scenario, bounds: tuple[Bound, ...] = ()) -> Recipe:
-    """Return the problem of the shortest step, subject to the walls and to ``bounds``.
+def shortest_step(state: State) -> Operand:
+    """Return the time of a step: what is made least unless another objective is asked for."""
+    return state.time
+
+
+def formulate(
+    s: Scenario,
+    bounds: tuple[Bound, ...] = (),
+    cost: Cost = shortest_step,
+    *,
+    of_run: bool = False,
+) -> Recipe:
+    """Return the problem of the cheapest layout, subject to the walls and to ``bounds``.
 
     Args:
         s: a training scenario.
         bounds: assertions that the answer must keep.
+        cost: what is made least.
+        of_run: whether that depends on failures and checkpoints.
     """
-    job = s.job
-    assert job is not None
-    legal = lay.space(s)
+    limits = s.settings.limits
+    of_run |= limits.checkpoint is not None or limits.failures is not None
+    of_run |= any(bound.metric.of_run for bound in bounds)
+    found = variants(s, intervals=of_run)
+    numbers = sorted({v.scenario.accelerators for v in found})
+    names = fleet.precisions(found)
+    space = legal.space(found[-1].scenario, counts=numbers)
+    several = ["accelerators"] * (len(numbers) > 1) + ["precision"] * (len(names) > 1)
     problem = Problem("parallelism")
-    layer = problem.choose("layer", **legal.layer)
-    pipe = problem.choose("pipeline", **legal.pipeline)
-    shard = problem.choose("shard", **legal.shard)
-    problem.exclude(
-        layer,
-        legal.layer["microbatch_size"],
-        shard,
-        legal.shard["dp"],
-        lambda microbatch, dp: ~lay.divides(s.batch, dp, microbatch),
-    )
-    # the left key is tp x cp / microbatch as a fraction: all that whole rounds depend on
-    rounds = lay.whole_rounds(
-        s.batch, s.accelerators, legal.layer["tp"], legal.layer["cp"], legal.layer["microbatch_size"]
-    )
-    problem.exclude(
-        layer, rounds, pipe, legal.pipeline["interleave"], lambda whole, interleave: ~whole & (interleave > 1)
-    )
+    jobs = [next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names]
+    layer_columns = _in_each(space.layer, len(names))
+    shard_columns = _in_each(space.shard, len(names))
+    pipe_columns = _on_each_side(space.pipeline, shard_columns, numbers, s)
+    layer = problem.choose("layer", **layer_columns)
+    pipe = problem.choose("pipeline", **pipe_columns)
+    shard = problem.choose("shard", **shard_columns)
+    _exclusions(problem, s, layer, pipe, shard)
+    chosen = fleet.choose(problem, found, several)
+    job = jobs[0]
+    assert job is not None
     result = step(
         job,
-        tabulate(layer, lay.layer_of(job, legal.layer)),
-        tabulate(pipe, lay.pipeline_of(job, legal.pipeline)),
-        tabulate(shard, lay.shard_of(job, legal.shard)),
+        _tabulated(layer, layer_columns, jobs, lay.layer_of),
+        _tabulated(pipe, _with_side(pipe_columns, numbers, s), jobs[:1], lay.pipeline_of),
+        _tabulated(shard, shard_columns, jobs, lay.shard_of),
     )
-    state = training_state(s, result, layer.table(legal.layer["tp"]))
+    state = fleet.state_of(found, chosen, result, layer.table(layer_columns["tp"]))
     add_rows(problem, state, bounds)
-    problem.minimize(state.time)
-    return Recipe(problem, s, legal.size)
+    problem.minimize(cost(state))
+    problem.ties = _ties(layer, pipe, shard)
+    return Recipe(problem, s, tuple(found))
 
 
-def tabulate(choice: Choice, part: T) -> T:
+def _exclusions(problem: Problem, s: Scenario, layer: Choice, pipe: Choice, shard: Choice) -> None:
+    """Forbid what does not go together."""
+    of_layer = layer.columns
+    problem.exclude(
+        layer,
+        of_layer["microbatch_size"],
+        shard,
+        shard.columns["dp"],
+        lambda microbatch, dp: ~legal.divides(s.batch, dp, microbatch),
+    )
+    # the left key is tp x cp / (N microbatch) as a fraction: all that whole rounds depend on
+    count = of_layer.get("accelerators", s.accelerators)
+    rounds = legal.whole_rounds(
+        s.batch, count, of_layer["tp"], of_layer["cp"], of_layer["microbatch_size"]
+    )
+    problem.exclude(
+        layer, rounds, pipe, pipe.columns["interleave"], lambda whole, interleave: ~whole & (interleave > 1)
+    )
+    wish = s.settings.fixed.get("recompute")
+    none = wish is None or wish.allows("none")
+    problem.exclude(
+        layer,
+        of_layer["recompute"],
+        pipe,
+        pipe.columns["recompute_layers"] > 0,
+        lambda mode, some: ~legal.one_way_to_recompute(mode, some, none),
+    )
+
+
+def _ties(layer: Choice, pipe: Choice, shard: Choice) -> tuple[Expr, ...]:
+    """Return what breaks ties: the fewest model-parallel ranks, then what asks least of the software."""
+    c = shard.columns
+    tables = [
+        shard.table(c["tp"] * c["cp"] * c["pp"]),
+        shard.table(c["offload_optimizer"]),
+        pipe.table(pipe.columns["recompute_layers"]),
+        pipe.table(pipe.columns["interleave"]),
+        shard.table(c["zero_stage"]),
+        shard.table(c["ep"]),
+        layer.table(layer.columns["microbatch_size"]),
+        pipe.table(np.abs(pipe.columns["first_stage_layers"] - pipe.columns["last_stage_layers"])),
+    ]
+    return tuple(as_expr(t) for t in tables)
+
+
+def _in_each(columns: Columns, precisions: int) -> Columns:
+    """Return the columns once for each precision, with its number where there are several."""
+    if precisions == 1:
+        return columns
+    size = len(next(iter(columns.values())))
+    found = {name: np.tile(column, precisions) for name, column in columns.items()}
+    return found | {"precision": np.repeat(np.arange(precisions), size)}
+
+
+def _on_each_side(pipe: Columns, shard: Columns, numbers: list[int], s: Scenario) -> Columns:
+    """Return pipelines within a scale-up domain and beyond, where the fleet may be either.
+
+    The slowest hop sets the pace of a pipeline, so it matters whether the fleet leaves the domain.
+    """
+    beyond = [n > s.network.domain for n in numbers]
+    if all(beyond) or not any(beyond):
+        return pipe
+    shard["beyond"] = shard["accelerators"] > s.network.domain
+    size = len(pipe["pp"])
+    found = {name: np.tile(column, 2) for name, column in pipe.items()}
+    return found | {"beyond": np.repeat([False, True], size)}
+
+
+def _with_side(pipe: Columns, numbers: list[int], s: Scenario) -> Columns:
+    """Return pipelines with a number of accelerators on their side of the scale-up domain."""
+    if "beyond" not in pipe:
+        return pipe | {"accelerators": np.full(len(pipe["pp"]), numbers[-1])}
+    return pipe | {"accelerators": np.where(pipe["beyond"], numbers[-1], 1)}
+
+
+def _tabulated(
+    choice: Choice, columns: Columns, jobs: list[Job | None], part_of: Callable[[Job, Columns], T]
+) -> T:
     """Return a part of the physics with each of its arrays as a table over a choice."""
-    values = {f.name: choice.table(getattr(part, f.name)) for f in fields(part)}  # type: ignore[arg-type]
-    return type(part)(**values)
+    parts = []
+    for i, job in enumerate(jobs):
+        assert job is not None
+        mine = legal.keep(columns, columns["precision"] == i) if "precision" in columns else columns
+        if "accelerators" in mine:
+            job = replace(job, accelerators=mine["accelerators"].astype(float))
+        parts.append((part_of(job, mine), len(next(iter(mine.values())))))
+    values = {}
+    for f in fields(parts[0][0]):  # type: ignore[arg-type]
+        arrays = [np.broadcast_to(np.asarray(getattr(part, f.name), dtype=float), (n,)) for part, n in parts]
+        values[f.name] = choice.table(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
+    return type(parts[0][0])(**values)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from formulations.algebra import Choice, Problem
+from formulations.algebra import Problem
 from formulations.engines import engine
 from formulations.engines.base import Engine, Options, Outcome
-from formulations.joint import Cells, best, holds
-from formulations.presolve import Reduced, reduce
+from formulations.joint import Cells, Known, best, holds, lexicographic
+from formulations.presolve import Reduced, reduce, within
 from mlsysim.core.errors import MismatchError
 
 AGREEMENT = 1e-6
@@ -31,12 +31,14 @@ class Solved:
         space_size: complete combinations of cells before any rule.
         left: combinations of cells after presolve.
         presolve_seconds: spent in it.
+        others: the next best solutions, best first: objective and cells.
     """
 
     outcome: Outcome
     space_size: float
     left: float
     presolve_seconds: float
+    others: tuple[Known, ...] = ()
 
     @property
     def gap(self) -> float | None:
@@ -47,7 +49,13 @@ class Solved:
         return max(0.0, o.objective - o.bound) / max(abs(o.objective), 1e-30)
 
 
-def solve(problem: Problem, solver: str = "auto", options: Options | None = None) -> Solved:
+def solve(
+    problem: Problem,
+    solver: str = "auto",
+    options: Options | None = None,
+    count: int = 1,
+    start: Cells | None = None,
+) -> Solved:
     """Solve a problem and check the answer against the problem itself.
 
     ``auto`` is HiGHS; where a maximum counts against a row, which takes binaries of its own, and few
@@ -57,6 +65,8 @@ def solve(problem: Problem, solver: str = "auto", options: Options | None = None
         problem: what to solve.
         solver: an engine by name, or ``auto``.
         options: limits and tolerances.
+        count: how many of the best solutions to find.
+        start: a solution that is known, to prune with.
 
     Raises:
         MismatchError: the engine's objective or feasibility does not survive re-evaluation.
@@ -65,33 +75,72 @@ def solve(problem: Problem, solver: str = "auto", options: Options | None = None
     chosen = engine(solver)
     begin = time.perf_counter()
     if not chosen.amounts:  # enumeration stays an independent judge: no reductions
-        outcome = chosen.solve(problem, options)
-        return Solved(_checked(outcome, problem), problem.space_size, problem.space_size, 0.0)
-    reduced = reduce(problem, options)
+        return _judged(chosen, problem, options, count)
+    reduced = reduce(problem, options, count=count, start=start)
     spent = time.perf_counter() - begin
     if reduced.infeasible:
         outcome = Outcome("infeasible", "presolve", "", spent)
         return Solved(outcome, problem.space_size, 0.0, spent)
     small = reduced.problem
-    counted = _enumerated(small, options) if solver == "auto" and _pushes_up(small) else None
-    outcome = counted or _engine_answer(chosen, small, options, _start(reduced, problem))
-    outcome = _restore(outcome, reduced, problem)
-    return Solved(_checked(outcome, problem), problem.space_size, small.space_size, spent)
+    counted = solver == "auto" and (count > 1 or _pushes_up(small))
+    outcome, others = (_enumerated(small, options, count) if counted else None) or _asked(
+        chosen, small, options, _start(reduced, problem), count
+    )
+    outcome = _settled(_restore(outcome, reduced, problem), reduced, problem, options)
+    known = [_original(k, reduced, problem) for k in others]
+    return Solved(_checked(outcome, problem), problem.space_size, small.space_size, spent, tuple(known))
+
+
+def _judged(chosen: Engine, problem: Problem, options: Options, count: int) -> Solved:
+    """Return the answer of an engine that looks at the problem as it is."""
+    outcome = chosen.solve(problem, options)
+    if outcome.status == "optimal" and not options.expired:
+        known = lexicographic(problem, _tied(outcome.objective), ENUMERABLE)
+        outcome = replace(outcome, cells=known[1], objective=known[0]) if known else outcome
+    others: list[Known] = []
+    if count > 1 and outcome.cells:
+        found = best(problem, stop=lambda: options.expired, count=count).found
+        others = _without(found, outcome.cells)[: count - 1]
+    size = problem.space_size
+    return Solved(_checked(outcome, problem), size, size, 0.0, tuple(others))
+
+
+def _without(found: list[Known], cells: Cells) -> list[Known]:
+    return [k for k in found if any(int(k[1][c][0]) != int(at[0]) for c, at in cells.items())]
+
+
+def _tied(objective: float | None) -> float:
+    """Return up to what an answer is as good as one of this objective."""
+    assert objective is not None
+    return objective + TIE * abs(objective)
+
+
+def _settled(outcome: Outcome, reduced: Reduced, problem: Problem, options: Options) -> Outcome:
+    """Return, of equally good answers, the one that the tie-breakers prefer."""
+    if outcome.status != "optimal" or outcome.objective is None or problem.amounts or options.expired:
+        return outcome
+    worst = _tied(outcome.objective)
+    rest = within(reduced, worst)
+    known = lexicographic(rest.problem, worst, ENUMERABLE)
+    if known is None:
+        return outcome
+    value, cells = _original(known, rest, problem)
+    return replace(outcome, objective=value, cells=cells)
 
 
 def _pushes_up(problem: Problem) -> bool:
     return problem.objective.pushes_up or any(row.expr.pushes_up for row in problem.rows)
 
 
-def _enumerated(problem: Problem, options: Options) -> Outcome | None:
+def _enumerated(problem: Problem, options: Options, count: int) -> tuple[Outcome, list[Known]] | None:
     """Return the outcome of enumeration; None where there is too much of it."""
     if problem.amounts:
         return None
     begin = time.perf_counter()
-    found = best(problem, budget=ENUMERABLE, stop=lambda: options.expired)
+    found = best(problem, budget=ENUMERABLE, stop=lambda: options.expired, count=count)
     if not found.complete:
         return None
-    return Outcome(
+    outcome = Outcome(
         "infeasible" if found.objective is None else "optimal",
         "exhaustive",
         f"numpy {np.__version__}",
@@ -101,6 +150,21 @@ def _enumerated(problem: Problem, options: Options) -> Outcome | None:
         cells=found.cells,
         nodes=found.seen,
     )
+    return outcome, found.found[1:]
+
+
+def _asked(
+    chosen: Engine, problem: Problem, options: Options, start: Cells | None, count: int
+) -> tuple[Outcome, list[Known]]:
+    """Return an engine's outcome and its next best answers, each by forbidding those before it."""
+    first = outcome = _engine_answer(chosen, problem, options, start)
+    others: list[Known] = []
+    while len(others) + 1 < count and outcome.status == "optimal" and not options.expired:
+        problem = problem.forbidding(outcome.cells)
+        outcome = _engine_answer(chosen, problem, options, None)
+        if outcome.objective is not None:
+            others.append((outcome.objective, outcome.cells))
+    return first, others
 
 
 def _engine_answer(chosen: Engine, problem: Problem, options: Options, start: Cells | None) -> Outcome:
@@ -136,18 +200,22 @@ def _start(reduced: Reduced, problem: Problem) -> Cells | None:
     start: Cells = {}
     for small, big, at in zip(reduced.problem.choices, problem.choices, reduced.cells, strict=True):
         here = np.flatnonzero(at == reduced.incumbent[1][big][0])
-        if not len(here):  # rounding cost the incumbent a cell: it is still known, but no start
+        if not len(here):  # another solution is as good, or rounding cost it a cell: known, but no start
             return None
         start[small] = here
     return start
 
 
+def _original(known: Known, reduced: Reduced, problem: Problem) -> Known:
+    """Return a solution of the reduced problem in the cells of the original."""
+    triples = zip(reduced.problem.choices, problem.choices, reduced.cells, strict=True)
+    return known[0], {big: at[known[1][small]] for small, big, at in triples}
+
+
 def _restore(outcome: Outcome, reduced: Reduced, problem: Problem) -> Outcome:
     """Map cells back, and fall back on the first solution if the engine stopped without a better."""
-    back: dict[Choice, Choice] = dict(zip(reduced.problem.choices, problem.choices, strict=True))
-    at = dict(zip(reduced.problem.choices, reduced.cells, strict=True))
     if outcome.cells:
-        outcome = replace(outcome, cells={back[c]: at[c][i] for c, i in outcome.cells.items()})
+        outcome = replace(outcome, cells=_original((0.0, outcome.cells), reduced, problem)[1])
     known = reduced.incumbent
     if known is None:
         return outcome
@@ -157,8 +225,7 @@ def _restore(outcome: Outcome, reduced: Reduced, problem: Problem) -> Outcome:
         )
     if outcome.objective is None:
         return replace(outcome, status="feasible", objective=known[0], cells=known[1])
-    # of equally good answers the first in order of cells, whatever the engine came across
-    if known[0] <= outcome.objective + TIE * abs(outcome.objective):
+    if known[0] < outcome.objective:
         return replace(outcome, objective=known[0], cells=known[1])
     return outcome
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, evaluate
-from mlsysim.core.layout import Layout, check_layout
+from mlsysim.core.layout import Layout
+from mlsysim.core.legal import check_layout
 from mlsysim.core.records import Entry
 from mlsysim.core.resolve import Scenario, Settings, resolve
 from mlsysim.hardware import Hardware

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from mlsysim.core import units
-from mlsysim.core.layout import Layout, by_rule, columns_of, layer_of, pipeline_of, shard_of
+from mlsysim.core.layout import Layout, columns_of, layer_of, pipeline_of, shard_of
 from mlsysim.core.metrics import METRICS, Metric
 from mlsysim.core.plan_out import plan_of
+from mlsysim.core.rule import by_rule
 from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.states import inference_state, training_state
 from mlsysim.core.tolerance import TOLERANCE
+from mlsysim.core.variants import settled
 from mlsysim.physics.training import Step, step
 from mlsysim.physics.types import Array
 from mlsysim.walls import WALLS, Row, State, Wall
@@ -169,7 +171,9 @@ class Evaluation:
 
     def _lens(self, prefix: str) -> tuple[Json, Json]:
         chosen: dict[str, Metric] = {
-            n.split(".")[1]: m for n, m in METRICS.items() if n.startswith(prefix + ".")
+            n.split(".")[1]: m
+            for n, m in METRICS.items()
+            if n.startswith(prefix + ".") and m.applies(self.state)
         }
         return (
             {n: units.from_base(m.value(self.state), m.unit) for n, m in chosen.items()},
@@ -264,13 +268,16 @@ def evaluate(s: Scenario, layout: Layout | None = None) -> Evaluation:
 
     Args:
         s: the scenario.
-        layout: of a training job; by the rule of :func:`mlsysim.core.layout.by_rule` if absent.
+        layout: of a training job; by the rule of :func:`mlsysim.core.rule.by_rule` if absent.
     """
     if s.job is None:
         return Evaluation(s, None, inference_state(s))
     layout_by = "given" if layout else "rule"
-    layout = layout or by_rule(s)
-    columns = columns_of(layout)
+    if layout is None:
+        s = settled(s)
+        layout = by_rule(s)
+    assert s.job is not None
+    columns = columns_of(layout, s.job.weights.layers)
     result = step(s.job, layer_of(s.job, columns), pipeline_of(s.job, columns), shard_of(s.job, columns))
     numbers = Step(**{name: float(np.asarray(value).reshape(-1)[0]) for name, value in vars(result).items()})
     return Evaluation(s, layout, training_state(s, numbers, float(layout.tp)), layout_by)

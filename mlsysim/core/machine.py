@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import math
 
+from mlsysim.core import own
 from mlsysim.core.errors import InputError
 from mlsysim.core.provenance import Value
 from mlsysim.core.scenario import Assumptions, Settings
+from mlsysim.hardware import CATALOG as HARDWARE
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.infra import Region
 from mlsysim.physics.collectives import Network, Tier
 from mlsysim.physics.operations import Fleet, Site
 from mlsysim.physics.roofline import Chip
-from mlsysim.systems import Fabric, Node, fabric
+from mlsysim.systems import Fabric, Node, fabric, node
+
+
+def server_of(s: Settings) -> Node | None:
+    """Return the server that holds the accelerators; None where none is known.
+
+    Raises:
+        InputError: the plan's server holds others.
+    """
+    hardware = s.hardware
+    if s.node is None:
+        return node(hardware.node) if hardware.node else None
+    if hardware.group != own.GROUP and HARDWARE.find(s.node.accelerator) != hardware.name:
+        raise InputError(
+            f"{s.node.name} holds {s.node.accelerator}, not {hardware.name}", where="hardware.node"
+        )
+    return s.node
 
 
 def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:

@@ -19,13 +19,19 @@ from mlsysim.walls.base import State
 class Metric:
     """A metric, e.g. ``performance.latency`` in ms.
 
-    ``parts`` returns numerator and denominator in base units.
+    ``parts`` returns numerator and denominator in base units. ``of_run`` is of the whole training
+    run, so it needs its number of tokens.
     """
 
     name: str
     unit: str
     title: str
     parts: Callable[[State], tuple[Array, Array]]
+    of_run: bool = False
+
+    def applies(self, state: State) -> bool:
+        """Return whether a state has what the metric needs."""
+        return not self.of_run or state.training_tokens is not None
 
     def value(self, state: State) -> float:
         """Return the metric of an evaluated state in base units."""
@@ -41,6 +47,30 @@ def _bill(field: str) -> Callable[[State], tuple[Array, Array]]:
     def parts(s: State) -> tuple[Array, Array]:
         bill: Bill = s.bill
         return getattr(bill, field), 1.0
+
+    return parts
+
+
+def run_time(s: State) -> Array:
+    """Return how long the whole training run takes, time lost to failures and checkpoints included [s].
+
+    Raises:
+        ValueError: the state is not of a run with a number of tokens.
+    """
+    if s.training_tokens is None or s.losses is None:
+        raise ValueError("not a training run over tokens")
+    # in this order, so that a formulation has one table to multiply the step by
+    return s.time * (1.0 / s.losses.useful * (s.training_tokens / s.tokens))
+
+
+def _of_run(field: str) -> Callable[[State], tuple[Array, Array]]:
+    """Return a part of the bill for the time that the whole run takes; everything in it is linear."""
+
+    def parts(s: State) -> tuple[Array, Array]:
+        assert s.training_tokens is not None
+        assert s.losses is not None
+        rate = getattr(s.bill, field) / s.duration
+        return s.time * (rate / s.losses.useful * (s.training_tokens / s.tokens)), 1.0
 
     return parts
 
@@ -63,6 +93,7 @@ METRICS: dict[str, Metric] = {
         Metric("feasibility.state", "GiB", "weights, gradients and optimizer state", _of("state")),
         Metric("feasibility.activations", "GiB", "activations at their fullest", _of("activations")),
         Metric("feasibility.kv_cache", "GiB", "KV cache", _of("cache")),
+        Metric("feasibility.accelerators", "device", "accelerators in use", _of("accelerators")),
         Metric("performance.latency", "ms", "time of a step or inference pass", _of("time")),
         Metric(
             "performance.throughput",
@@ -91,6 +122,33 @@ METRICS: dict[str, Metric] = {
             "performance.communication_share", "1", "share of the step in exposed traffic", _share("exposed")
         ),
         Metric("performance.bubble_share", "1", "share of the step in the bubble", _share("bubble")),
+        Metric(
+            "performance.goodput",
+            "1",
+            "share of the run that counts: neither lost to failures nor spent on checkpoints",
+            lambda s: (1.0 if s.losses is None else s.losses.useful, 1.0),
+            of_run=True,
+        ),
+        Metric(
+            "performance.training_time",
+            "day",
+            "time to train on all tokens, failures and checkpoints included",
+            lambda s: (run_time(s), 1.0),
+            of_run=True,
+        ),
+        Metric(
+            "macro.training_usd", "USD", "cost of training on all tokens", _of_run("tco"), of_run=True
+        ),
+        Metric(
+            "macro.training_kwh", "kWh", "energy of training on all tokens", _of_run("energy"), of_run=True
+        ),
+        Metric(
+            "macro.training_tco2e",
+            "tCO2e",
+            "operational and embodied carbon of training on all tokens",
+            _of_run("carbon"),
+            of_run=True,
+        ),
         Metric("macro.tco_usd", "USD", "cost of the run", _bill("tco")),
         Metric("macro.capex_usd", "USD", "purchase price of the fleet", _bill("capital")),
         Metric("macro.capital_share_usd", "USD", "share of the purchase written off", _bill("capital_share")),

@@ -34,7 +34,8 @@ from mlsysim.core.plan_blocks import (
     TenancyBlock,
     limit_fields,
 )
-from mlsysim.core.plan_types import Block, Degree, Name, Quantity, one_line
+from mlsysim.core.plan_decisions import Parallelism
+from mlsysim.core.plan_types import Block, Name, Quantity, one_line
 from mlsysim.core.yamlfile import Document
 
 
@@ -92,21 +93,6 @@ class Ops(Block):
     duration_days: Annotated[float, Field(gt=0, le=36_525)] | None = None
     ownership: Literal["own", "rent"] = "own"
     pue: Annotated[float, Field(ge=1, le=10)] | None = None
-
-
-class Parallelism(Block):
-    """Decisions that the plan fixes; the rest is left to the rule (eval) or the solver."""
-
-    tp: Degree | None = Field(None, description="tensor-parallel size")
-    cp: Degree | None = Field(None, description="context-parallel size")
-    pp: Degree | None = Field(None, description="pipeline stages")
-    dp: Degree | None = Field(None, description="data-parallel size")
-    ep: Degree | None = Field(None, description="expert-parallel size, out of the data-parallel ranks")
-    microbatch_size: Degree | None = Field(None, description="sequences a microbatch")
-    interleave: Degree | None = Field(None, description="model chunks a stage (virtual pipeline)")
-    recompute: Literal["none", "selective", "full"] | None = None
-    sequence_parallel: bool | None = None
-    zero_stage: Annotated[int, Field(ge=0, le=3)] | None = None
 
 
 class Assertion(Block):

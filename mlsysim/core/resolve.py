@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlsysim.core import inference_run, own, promises, training_run
+from mlsysim.core import inference_run, promises, training_run
 from mlsysim.core.errors import InputError
-from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, site_of
+from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, server_of, site_of
 from mlsysim.core.scenario import Assumption, Assumptions, Bound, Scenario, Settings
 from mlsysim.core.settings import settings_of
 from mlsysim.hardware import BYTES
-from mlsysim.hardware import CATALOG as HARDWARE
 from mlsysim.physics.memory import StateBytes
 from mlsysim.physics.training import Job, weights_of
-from mlsysim.systems import Node, node
+from mlsysim.systems import Node
 
 __all__ = ["Assumption", "Assumptions", "Bound", "Scenario", "Settings", "resolve", "settings_of", "site_of"]
 
@@ -28,7 +27,7 @@ def resolve(s: Settings) -> Scenario:
     _check_blocks(s)
     hardware = s.hardware
     precision = _precision(s, take)
-    server = _server(s)
+    server = server_of(s)
     count = _accelerators(s, server, take)
     if hardware.is_whole_system:
         take.choose(
@@ -71,6 +70,13 @@ def resolve(s: Settings) -> Scenario:
     else:
         fields = inference_run.extras(scenario, server, take)
     fields |= promises.extras(scenario, take)
+    for bound in s.bounds:
+        if bound.metric.of_run and fields.get("training_tokens") is None:
+            raise InputError(
+                f"{bound.metric.name} is of training on tokens, and this plan has none",
+                where=bound.where,
+                hint="assert another metric: mlsysim schema --result",
+            )
     return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
 
 
@@ -93,7 +99,17 @@ def _check_blocks(s: Settings) -> None:
 
 
 def _precision(s: Settings, take: Assumptions) -> str:
-    precision = s.precision
+    precision, wish = s.precision, s.fixed.get("precision")
+    if wish is not None:
+        if precision is not None:
+            raise InputError(
+                "the precision is given twice",
+                where="parallelism.precision",
+                hint="leave out workload.precision, or this",
+            )
+        precision = str((wish.values or ("",))[0])
+        for name in wish.values or ():
+            s.hardware.rate(str(name))
     if precision is None:
         precision = s.hardware.usual_precision
         take.choose("precision", precision, "first of bf16, fp16, int8, fp32 that the chip has")
@@ -104,17 +120,6 @@ def _precision(s: Settings, take: Assumptions) -> str:
             hint="use bf16, fp16, fp8 or fp32, or phase: inference",
         )
     return precision
-
-
-def _server(s: Settings) -> Node | None:
-    hardware = s.hardware
-    if s.node is None:
-        return node(hardware.node) if hardware.node else None
-    if hardware.group != own.GROUP and HARDWARE.find(s.node.accelerator) != hardware.name:
-        raise InputError(
-            f"{s.node.name} holds {s.node.accelerator}, not {hardware.name}", where="hardware.node"
-        )
-    return s.node
 
 
 def _state_bytes(width: float, optimizer: str, take: Assumptions) -> StateBytes:
@@ -134,6 +139,22 @@ def _state_bytes(width: float, optimizer: str, take: Assumptions) -> StateBytes:
 
 
 def _accelerators(s: Settings, server: Node | None, take: Assumptions) -> int:
+    """Return how many accelerators run: the fleet's, or as many of them as the plan says."""
+    fleet = _fleet_size(s, server, take)
+    wish = s.fixed.get("accelerators")
+    if wish is None:
+        return fleet
+    used = [n for n in wish.values or (fleet if wish.high is None else min(fleet, int(wish.high)),) if n <= fleet]
+    if not used or (wish.low is not None and used[0] < wish.low):
+        raise InputError(
+            f"{wish} accelerators of a fleet of {fleet}",
+            where="parallelism.accelerators",
+            hint="say how many there are with hardware.nodes or hardware.accelerators",
+        )
+    return int(max(used))
+
+
+def _fleet_size(s: Settings, server: Node | None, take: Assumptions) -> int:
     if s.accelerators is not None:
         return s.accelerators
     per_node = 1 if server is None else round(server.accelerators.base)
@@ -162,6 +183,9 @@ def _job(s: Scenario, take: Assumptions) -> Job:
         state=s.state,
         reserve=s.reserve,
         overlap=take.take("gradient_overlap"),
+        sender_share=take.take("sender_share"),
+        host_link=take.take("snapshot_bandwidth", "byte/s"),
+        host_bandwidth=take.take("host_bandwidth", "byte/s"),
         fused_attention=s.settings.fused_attention,
         dropout=s.settings.dropout,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from mlsysim.core import registry
 from mlsysim.core.metrics import Metric
 from mlsysim.core.provenance import Value
+from mlsysim.core.wanted import Wanted
 from mlsysim.hardware import Hardware
 from mlsysim.infra import Region
 from mlsysim.models import Model
@@ -44,6 +45,7 @@ class Bound:
 class Settings:
     """What the user set, entries looked up and units stripped; None where the plan is silent.
 
+    ``fixed`` is what the plan says of decisions of the layout.
     ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
     written.
     """
@@ -66,7 +68,7 @@ class Settings:
     duration: float | None = None
     rented: bool = False
     pue: float | None = None
-    fixed: dict[str, Any] = field(default_factory=dict)
+    fixed: dict[str, Wanted] = field(default_factory=dict)
     bounds: tuple[Bound, ...] = ()
     limits: Limits = Limits()
     tokens: float | None = None
@@ -118,6 +120,12 @@ class Scenario:
     def hardware(self) -> Hardware:
         """The accelerator."""
         return self.settings.hardware
+
+    @property
+    def model_layers(self) -> int:
+        """Layers of the job's model."""
+        assert self.job is not None
+        return int(self.job.weights.layers)
 
     @property
     def name(self) -> str:

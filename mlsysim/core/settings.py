@@ -10,6 +10,7 @@ from mlsysim.core import units
 from mlsysim.core.errors import InputError, MlsysimError
 from mlsysim.core.metrics import Metric, find
 from mlsysim.core.scenario import Bound, Settings
+from mlsysim.core.wanted import wanted
 from mlsysim.hardware.own import resolve_hardware
 from mlsysim.infra.own import resolve_region
 from mlsysim.models.own import resolve_model
@@ -81,7 +82,7 @@ def settings_of(plan: Plan, document: Document) -> Settings:
         duration=None if o.duration_days is None else o.duration_days * units.factor("day")[0],
         rented=o.ownership == "rent",
         pue=o.pue,
-        fixed=plan.parallelism.model_dump(exclude_none=True),
+        fixed={k: wanted(v) for k, v in plan.parallelism.model_dump(exclude_none=True).items()},
         bounds=bounds,
         limits=limits,
         tokens=None

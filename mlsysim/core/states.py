@@ -52,6 +52,8 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
         duration=s.duration,
         limits=s.settings.limits,
         cut=topology.Cut(result.crossing, bisection) if s.accelerators > 1 else None,
+        alone=s.accelerators <= 1,
+        host=result.host,
         **extras,
     )
 
@@ -101,6 +103,7 @@ def inference_state(s: Scenario) -> State:
     return State(
         phase="inference",
         accelerators=n,
+        alone=n <= 1,
         time=time,
         matmul=float(result.matmul),
         stream=read,

@@ -22,7 +22,17 @@ from mlsysim.core.evaluation import (
     rank_of,
     within,
 )
-from mlsysim.core.layout import Columns, Layout, layer_of, layout_at, pipeline_of, shard_of
+from mlsysim.core.layout import (
+    LAYER,
+    PIPELINE,
+    SHARD,
+    Columns,
+    Layout,
+    layer_of,
+    layout_at,
+    pipeline_of,
+    shard_of,
+)
 from mlsysim.core.metrics import METRICS
 from mlsysim.core.scenario import Scenario
 from mlsysim.core.states import training_state
@@ -36,9 +46,6 @@ Part = TypeVar("Part")
 
 NOT_APPLICABLE = -1
 _SHOWN = np.array([*STATUSES, "n/a"])  # index -1 is the last
-_LAYER = ("tp", "cp", "ep", "microbatch_size", "recompute", "sequence_parallel")
-_PIPELINE = ("pp", "interleave")
-_SHARD = ("tp", "cp", "pp", "dp", "ep", "zero_stage")
 # Tables of codes up to this size are cheaper than sorting.
 _TABLE = 1 << 22
 
@@ -182,9 +189,9 @@ def evaluate_layouts(s: Scenario, columns: Columns) -> Sweep:
     count = len(layouts["tp"])
     result = step(
         s.job,
-        _each(s.job, layer_of, layouts, _LAYER),
-        _each(s.job, pipeline_of, layouts, _PIPELINE),
-        _each(s.job, shard_of, layouts, _SHARD),
+        _each(s.job, layer_of, layouts, LAYER),
+        _each(s.job, pipeline_of, layouts, PIPELINE),
+        _each(s.job, shard_of, layouts, SHARD),
     )
     state = training_state(s, result, layouts["tp"].astype(float))
     bottleneck = _bottleneck(state)
@@ -192,6 +199,8 @@ def evaluate_layouts(s: Scenario, columns: Columns) -> Sweep:
         walls = tuple(_read(wall, state, bottleneck == wall.number, count) for wall in WALLS)
     metrics = {}
     for name, metric in METRICS.items():
+        if not metric.applies(state):
+            continue
         numerator, denominator = metric.parts(state)
         metrics[name] = _column(units.from_base(numerator / denominator, metric.unit), count, float)
     kept: Array = True

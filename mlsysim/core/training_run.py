@@ -10,11 +10,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mlsysim.core.errors import InputError
 from mlsysim.core.inference_run import tenancy
+from mlsysim.core.machine import server_of
 from mlsysim.core.scenario import Assumptions, Scenario
 from mlsysim.physics import checkpoint, dataflow, reliability, scaling, topology
 from mlsysim.physics.transformer import Transformer
+from mlsysim.physics.types import Array
 from mlsysim.systems import Node, Reliability, Storage, reliability_record, storage
 
 _TIB = 2.0**40
@@ -52,8 +56,15 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
     tokens, samples = _work(s)
     found["ingest"] = _ingest(c, tokens, samples)
     found["transform"] = _transform(c, tokens, samples)
-    found["checkpoint"], found["losses"] = _failures(c)
+    failures = _failures(c)
+    interval = failures.given
+    if interval is None:
+        interval = failures.best
+        take.choose("checkpoint interval", interval, "the interval that loses least (Daly 2006)", "s")
+    found |= failures.at(float(interval))
+    found["host_capacity"] = _host_memory(c)
     if tokens:
+        found["training_tokens"] = _training_tokens(c)
         found["scaling"] = _scaling(c)
     if block := c.block("tenancy"):
         found["tenancy"] = tenancy(block, take, s.duration)
@@ -138,6 +149,13 @@ def _bandwidth(c: _Context, name: str, block: dict[str, Any], way: str) -> float
     return float(dataflow.local_bandwidth(value.base, 1.0, c.nodes))
 
 
+def _host_memory(c: _Context) -> float:
+    """Return the host's memory for each accelerator [byte]."""
+    if c.server is not None and c.server.host_memory is not None:
+        return c.server.host_memory.base / c.server.accelerators.base
+    return c.take.take("host_memory", "byte")
+
+
 def _bisection(c: _Context) -> float:
     """Return the bandwidth between the halves of the fleet [byte/s]."""
     s, block = c.s, c.block("network")
@@ -157,8 +175,63 @@ def _bisection(c: _Context) -> float:
     )
 
 
-def _failures(c: _Context) -> tuple[checkpoint.Checkpoint, reliability.Losses]:
-    """Return the checkpoints of a run, and where its time goes with them."""
+@dataclass(frozen=True)
+class Failures:
+    """What failures and checkpoints of a run do at any interval between checkpoints.
+
+    Attributes:
+        size: of a checkpoint [byte].
+        rate: at which it is written [byte/s].
+        stall: how long the run stands still for one [s].
+        recovery: from a failure until the run computes again [s].
+        mtbf: of the whole run [s].
+        straggling: share of a step in which ranks wait for the slowest one.
+        best: the interval that loses least (Daly 2006) [s].
+        shortest: the least interval in which one is written before the next [s].
+        given: the plan's interval; None where it leaves it open [s].
+    """
+
+    size: float
+    rate: float
+    stall: float
+    recovery: float
+    mtbf: float
+    straggling: float
+    best: float
+    shortest: float
+    given: float | None
+
+    def at(self, interval: Array) -> dict[str, Any]:
+        """Return the fields of a state with this interval; a number or an array."""
+        losses = reliability.losses(
+            interval=interval,
+            delta=self.stall,
+            recovery=self.recovery,
+            mtbf=self.mtbf,
+            straggling=self.straggling,
+        )
+        return {
+            "checkpoint": checkpoint.Checkpoint(self.size, self.rate, self.stall, interval),
+            "losses": losses,
+        }
+
+    def intervals(self) -> list[float]:
+        """Return the intervals to choose from: the plan's, or steps of an eighth of a doubling.
+
+        From a sixteenth to sixteen times the best one, which is among them.
+        """
+        if self.given is not None:
+            return [self.given]
+        steps = self.best * 2.0 ** (np.arange(-32, 33) / 8.0)
+        return [float(x) for x in steps if x > self.shortest or x == self.best]
+
+
+def failures_of(s: Scenario, take: Assumptions | None = None) -> Failures:
+    """Return what failures and checkpoints of a training run do."""
+    return _failures(_Context(s, server_of(s.settings), take or Assumptions()))
+
+
+def _failures(c: _Context) -> Failures:
     s, r, b = c.s, c.block("reliability"), c.block("checkpoint")
     job = s.job
     assert job is not None
@@ -171,11 +244,7 @@ def _failures(c: _Context) -> tuple[checkpoint.Checkpoint, reliability.Losses]:
     write = checkpoint.write_time(size, rate)
     snapshot = checkpoint.snapshot_time(size / s.accelerators, c.take.take("snapshot_bandwidth", "byte/s"))
     stall = float(checkpoint.stall_time(write, snapshot, b.get("asynchronous", False)))
-    interval = b.get("interval")
-    if interval is None:
-        best = float(reliability.daly_interval(stall, mtbf))
-        interval = max(best, float(checkpoint.shortest_interval(write, stall)))
-        c.take.choose("checkpoint interval", interval, "the interval that loses least (Daly 2006)", "s")
+    shortest = float(checkpoint.shortest_interval(write, stall))
     recovery = reliability.recovery_time(
         _recorded(c, r, record, "detection_time", "detection_time"),
         _recorded(c, r, record, "restart_time", "restart_time"),
@@ -185,10 +254,18 @@ def _failures(c: _Context) -> tuple[checkpoint.Checkpoint, reliability.Losses]:
     straggling = reliability.straggling_share(
         c.number(r, "rank_variation", "rank_variation", "1"), float(s.accelerators)
     )
-    losses = reliability.losses(
-        interval=interval, delta=stall, recovery=recovery, mtbf=mtbf, straggling=float(straggling)
+    best = max(float(reliability.daly_interval(stall, mtbf)), shortest)
+    return Failures(
+        float(size),
+        float(rate),
+        stall,
+        float(recovery),
+        float(mtbf),
+        float(straggling),
+        best,
+        shortest,
+        b.get("interval"),
     )
-    return checkpoint.Checkpoint(size, rate, stall, float(interval)), losses
 
 
 def _recorded(c: _Context, r: dict[str, Any], record: Reliability | None, key: str, name: str) -> float:
@@ -210,6 +287,19 @@ def _params(s: Scenario) -> float:
     return total_params(model) if isinstance(model, Transformer) else model.params
 
 
+def _training_tokens(c: _Context) -> float:
+    """Return the tokens of the whole run: the plan's, the published ones, or the compute-optimal ones."""
+    if c.s.settings.tokens is not None:
+        return c.s.settings.tokens
+    published = c.s.model.training_tokens
+    if published is not None:
+        c.take.note("training tokens", published)
+        return published.base
+    tokens = c.take.take("compute_optimal_ratio", "token/param") * _params(c.s)
+    c.take.choose("training tokens", tokens, "as many as are compute-optimal (Hoffmann 2022)", "token")
+    return tokens
+
+
 def _scaling(c: _Context) -> scaling.Budget | None:
     """Return the run as the scaling laws see it; None without a number of training tokens."""
     from mlsysim.physics.transformer import active_params
@@ -218,12 +308,9 @@ def _scaling(c: _Context) -> scaling.Budget | None:
     assert s.job is not None
     model = s.job.model
     tokens = s.settings.tokens
-    if tokens is None:
-        published = s.model.training_tokens
-        if published is None:
-            return None
-        c.take.note("training tokens", published)
-        tokens = published.base
+    if tokens is None and s.model.training_tokens is None:
+        return None
+    tokens = _training_tokens(c)
     name = s.settings.scaling_fit
     fit = scaling.Fit(
         **{

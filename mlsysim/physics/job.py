@@ -60,6 +60,9 @@ class Job:
         state: bytes of training state a parameter.
         reserve: memory that the runtime keeps for itself [byte].
         overlap: share of gradient traffic that may hide behind compute.
+        sender_share: of the accelerator's units, those that move the data of hidden traffic.
+        host_link: bandwidth from an accelerator to its host [byte/s].
+        host_bandwidth: of the host's memory, for each accelerator [byte/s].
         fused_attention, dropout: see :func:`mlsysim.physics.transformer.activation_bytes`.
     """
 
@@ -74,5 +77,8 @@ class Job:
     state: memory.StateBytes
     reserve: float
     overlap: float
+    sender_share: float
+    host_link: float
+    host_bandwidth: float
     fused_attention: bool
     dropout: bool

@@ -17,19 +17,31 @@ from mlsysim.physics.types import Array
 
 @dataclass(frozen=True)
 class LayerPart:
-    """One layer, one microbatch, one rank [s, byte]."""
+    """One layer, one microbatch, one rank [s, byte].
 
-    matmul: Array  # matrix products and attention, forward, backward and recomputation
+    ``again_*`` is what comes on top of it where the layer is recomputed in full. ``rounds`` is
+    microbatches over pipeline stages; ``filled``, ``steady`` and ``again`` say how far a pipeline of
+    that many rounds fills: the share of its stages, whether all, and whether there is a second round.
+    """
+
+    matmul: Array  # matrix products and attention, forward and backward
     elementwise: Array
     exposed: Array  # tensor, context and expert traffic
+    again_matmul: Array
+    again_elementwise: Array
+    again_exposed: Array
     backward: Array  # backward share of the layer's time, behind which gradients hide
     head: Array  # vocabulary layer, forward and backward: matrix work
     head_stream: Array  # and its memory-bound work
     kept: Array  # activations kept until the backward pass
-    transient: Array  # activations of the layer at work
+    kept_again: Array  # by a layer that is recomputed in full: its input
     head_kept: Array
     boundary: Array  # bytes sent to the next stage
-    rounds: Array  # microbatches a step over pipeline size: B tp cp / (N microbatch)
+    passed: Array  # bytes of a step that all pipelines together send past one of their stages
+    rounds: Array  # B tp cp / (N microbatch)
+    filled: Array
+    steady: Array
+    again: Array
 
 
 def layer_part(
@@ -39,38 +51,48 @@ def layer_part(
     cp: Array,
     ep: Array,
     microbatch: Array,
-    recompute: Array,
+    selective: Array,
     sequence_parallel: Array,
+    overlap: Array = False,
 ) -> LayerPart:
     """Return what one layer costs for one microbatch; arguments broadcast.
 
-    ``recompute`` is an index into :data:`mlsysim.physics.transformer.RECOMPUTE`.
+    Args:
+        job: the job.
+        tp, cp, ep: degrees of tensor, context and expert parallelism.
+        microbatch: sequences.
+        selective: whether attention scores are recomputed instead of kept (Korthikanti 2022).
+        sequence_parallel: whether the rest of the layer is divided by ``tp`` too.
+        overlap: whether tensor-parallel traffic hides behind the products that it belongs to.
     """
+    rounds = job.batch * tp * cp / (job.accelerators * microbatch)
     if isinstance(job.model, Operations):
-        return _opaque_layer(job, job.model, microbatch)
+        return _opaque_layer(job, job.model, microbatch, rounds)
     m, chip = job.model, job.chip
     tokens = microbatch * job.seq_len / cp
-    recompute = np.asarray(recompute)
-    again = np.where(recompute == 2, 1.0, 0.0)
+    selective = np.asarray(selective)
+    none = 0.0 * tokens * tp * ep * selective * np.asarray(sequence_parallel) * np.asarray(overlap)
 
     forward, backward = _products(job, tf.layer_matmuls(m, tokens, tp, ep))
     attention = roofline.compute_time(tf.attention_flops(m, tokens, tf.attended(m, job.seq_len)) / tp, chip)
     # a fused backward pass recomputes the scores: 2.5 times the forward work (Dao 2023, sec. 3)
     attention_back = attention * (2.5 if job.fused_attention else 2.0)
     # selective recomputation repeats the attention core where scores are not fused away
-    core_again = 0.0 * again if job.fused_attention else np.where(recompute == 1, 1.0, 0.0)
+    core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
     stream = roofline.stream_time(_moved(job, m, tokens, tp, sequence_parallel), chip)
     comm, comm_back = _traffic(job, m, tokens, tp, cp, ep, attention, attention_back)
+    tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
+    comm = comm + _overlapped(job, tensor, forward.compute, tp, overlap)
+    comm_back = comm_back + _overlapped(job, tensor, backward.compute, tp, overlap)
 
     once = forward.compute + attention
-    matmul = once * (1.0 + again) + attention * core_again + backward.compute + attention_back
     # elementwise operators of the backward pass read and write about twice as much
-    elementwise = stream * (3.0 + again) + forward.excess * (1.0 + again) + backward.excess
-    exposed = comm * (1.0 + again) + comm_back
+    back = backward.compute + attention_back + attention * core_again
+    back_stream = 2.0 * stream + backward.excess
     head, head_stream = _head(job, m, tokens, tp)
 
     def kept(mode: Array) -> Array:
-        return tf.activation_bytes(
+        return none + tf.activation_bytes(
             m,
             tokens,
             job.seq_len,
@@ -82,19 +104,60 @@ def layer_part(
             dropout=job.dropout,
         )
 
+    boundary = none + tokens * m.hidden * job.width / np.where(sequence_parallel, tp, 1.0)
     return LayerPart(
-        matmul=matmul,
-        elementwise=elementwise,
-        exposed=exposed,
-        backward=matmul - once + elementwise - stream - forward.excess + exposed - comm,
-        head=head,
-        head_stream=head_stream,
-        kept=kept(recompute),
-        transient=np.where(recompute == 2, kept(np.zeros_like(again)), 0.0),
-        head_kept=tf.head_activation_bytes(m, tokens, tp, sequence_parallel, job.width),
-        boundary=tokens * m.hidden * job.width / np.where(sequence_parallel, tp, 1.0),
-        rounds=job.batch * tp * cp / (job.accelerators * microbatch) + 0.0 * again,
+        matmul=none + once + back,
+        elementwise=none + stream + forward.excess + back_stream,
+        exposed=none + comm + comm_back,
+        again_matmul=none + once,
+        again_elementwise=none + stream + forward.excess,
+        again_exposed=none + comm,
+        backward=none + back + back_stream + comm_back,
+        head=none + head,
+        head_stream=none + head_stream,
+        kept=kept(np.where(selective, 1, 0)),
+        kept_again=kept(np.asarray(2)),
+        head_kept=none + tf.head_activation_bytes(m, tokens, tp, sequence_parallel, job.width),
+        boundary=boundary,
+        passed=boundary * (job.batch * tp * cp / microbatch),
+        **_filling(rounds + none),
     )
+
+
+def _filling(rounds: Array) -> dict[str, Array]:
+    """Return how far a pipeline fills with so many microbatches a stage."""
+    return {
+        "rounds": rounds,
+        "filled": np.minimum(rounds, 1.0),
+        "steady": np.where(rounds >= 1.0, 1.0, 0.0),
+        "again": np.minimum(np.maximum(rounds - 1.0, 0.0), 1.0),
+    }
+
+
+def _overlapped(job: Job, traffic: Array, work: Array, ranks: Array, overlap: Array) -> Array:
+    """Return what is left of tensor-parallel traffic where products work on what has arrived.
+
+    Product and traffic are cut into a part for each rank; the first part has nothing to hide behind
+    (Wang 2022, section 4).
+    """
+    bare = traffic / ranks
+    hidden = traffic_left(bare, traffic - bare, work, job.sender_share)
+    return np.where(np.asarray(overlap) & (np.asarray(ranks) > 1), hidden, traffic)
+
+
+def traffic_left(bare: Array, rest: Array, work: Array, sender_share: float) -> Array:
+    """Return the time that traffic adds to a step when work hides some of it.
+
+    ``bare + s rest + (1 - s) max(0, rest - work)``: while traffic is hidden, the share ``s`` of the
+    accelerator that moves data is lost to the work.
+
+    Args:
+        bare: what nothing can hide.
+        rest: what the work may hide.
+        work: the time of the work alone.
+        sender_share: of the accelerator's units, those that move data.
+    """
+    return bare + sender_share * rest + (1.0 - sender_share) * np.maximum(0.0 * work, rest - work)
 
 
 class _Time(NamedTuple):
@@ -152,9 +215,8 @@ def _traffic(
     attention: Array,
     attention_back: Array,
 ) -> tuple[Array, Array]:
-    """Return the exposed traffic of one layer, forward and backward [s]."""
+    """Return the exposed context and expert traffic of one layer, forward and backward [s]."""
     network, width = job.network, job.width
-    tensor = inference.tensor_traffic(m, tokens, tp, network, width)
     # context parallel: keys and values go round the ring while attention works on what is there
     # (Liu 2023, Ring Attention)
     values = m.v_width if m.kv_rank else m.kv_width
@@ -166,28 +228,33 @@ def _traffic(
     # expert parallel: tokens to their experts and back (Lepikhin 2020)
     sent = m.moe_share * tokens * m.experts_active * m.hidden * width / tp
     expert = 2.0 * net.hierarchical_all_to_all_time(sent, ep, tp * cp, network)
-    return tensor + context + expert, tensor + context_back + expert
+    return context + expert, context_back + expert
 
 
-def _opaque_layer(job: Job, m: Operations, microbatch: Array) -> LayerPart:
+def _opaque_layer(job: Job, m: Operations, microbatch: Array, rounds: Array) -> LayerPart:
     """Return the whole of a model that is known by its totals, as one layer.
 
     The backward pass does twice the work of the forward pass (Kaplan 2020, section 2.1).
     """
-    compute = roofline.compute_time(microbatch * m.flops, job.chip)
+    none = 0.0 * rounds
+    compute = roofline.compute_time(microbatch * m.flops, job.chip) + none
     moved = m.params_read * job.width + microbatch * (m.moved + m.activations * job.width)
     forward = np.maximum(compute, roofline.stream_time(moved, job.chip)) + job.chip.launch
-    none = 0.0 * compute
+    kept = microbatch * m.activations * job.width + none
     return LayerPart(
         matmul=3.0 * compute,
         elementwise=3.0 * (forward - compute),
         exposed=none,
+        again_matmul=compute,
+        again_elementwise=forward - compute,
+        again_exposed=none,
         backward=2.0 * forward,
         head=none,
         head_stream=none,
-        kept=microbatch * m.activations * job.width,
-        transient=none,
+        kept=kept,
+        kept_again=kept,
         head_kept=none,
         boundary=none,
-        rounds=job.batch / (job.accelerators * microbatch),
+        passed=none,
+        **_filling(rounds),
     )

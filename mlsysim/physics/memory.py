@@ -29,10 +29,13 @@ def state_bytes(params: Array, dp: Array, zero: Array, b: StateBytes) -> Array:
     """
     zero = np.asarray(zero)
     return params * (
-        b.weights / np.where(zero >= 3, dp, 1.0)
-        + b.gradients / np.where(zero >= 2, dp, 1.0)
-        + b.optimizer / np.where(zero >= 1, dp, 1.0)
-    )
+        b.weights / np.where(zero >= 3, dp, 1.0) + b.gradients / np.where(zero >= 2, dp, 1.0)
+    ) + optimizer_bytes(params, dp, zero, b)
+
+
+def optimizer_bytes(params: Array, dp: Array, zero: Array, b: StateBytes) -> Array:
+    """Return the optimizer state on one rank, divided from stage 1 on [byte]."""
+    return params * b.optimizer / np.where(np.asarray(zero) >= 1, dp, 1.0)
 
 
 def update_bytes(params: Array, dp: Array, zero: Array, b: StateBytes) -> Array:

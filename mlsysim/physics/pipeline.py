@@ -8,35 +8,35 @@ from mlsysim.physics.types import Array
 
 
 def layers_per_stage(layers: float, pp: Array) -> Array:
-    """Return the layers of the fullest stage: the one that sets the pace."""
+    """Return the layers of the fullest stage of a split that is as even as can be."""
     return np.ceil(layers / np.asarray(pp, dtype=float))
 
 
-def bubble_layers(layers: float, pp: Array, interleave: Array) -> Array:
-    """Return the pipeline bubble in layers' worth of one microbatch.
+def middle_layers(layers: float, pp: Array, first: Array, last: Array) -> Array:
+    """Return the layers of the fullest stage between the first and the last; 0 where there is none.
 
-    ``(p - 1) / v`` microbatches of a stage (Narayanan 2021, section 2.2.2).
+    Args:
+        layers: of the model.
+        pp: stages of the pipeline.
+        first: layers of the first stage.
+        last: layers of the last stage.
     """
-    return layers_per_stage(layers, pp) * (pp - 1.0) / interleave
+    between = np.maximum(np.asarray(pp, dtype=float) - 2.0, 0.0)
+    return np.where(between > 0, np.ceil((layers - first - last) / np.maximum(between, 1.0)), 0.0)
 
 
-def in_flight_layers(layers: float, pp: Array, interleave: Array) -> Array:
-    """Return for how many layers the first stage holds activations at its fullest.
+def in_flight(pp: Array, interleave: Array, stage: Array) -> Array:
+    """Return for how many microbatches a stage holds activations of its layers at its fullest.
 
-    ``p`` microbatches of its layers, and ``1 + (p-1)/(p v)`` times that when interleaved
-    (Korthikanti 2022, section 4.2.3), given that there are as many microbatches.
+    ``p - s`` for stage ``s`` (from 0). Interleaved, the warm-up of the schedule counts in chunks of
+    ``1/v`` of the stage: ``2 (p - s - 1) + (v - 1) p``, and one at work (Narayanan 2021, section
+    2.2.2). For the first stage that is ``p (1 + (p-1)/(p v))``, the factor of Korthikanti 2022,
+    section 4.2.3. There must be as many microbatches.
     """
-    more = np.where(np.asarray(interleave) > 1, 1.0 + (pp - 1.0) / (pp * interleave), 1.0)
-    return layers_per_stage(layers, pp) * pp * more
-
-
-def last_in_flight_layers(layers: float, pp: Array, interleave: Array) -> Array:
-    """Return for how many layers the last stage holds activations at its fullest.
-
-    One microbatch of its layers; when interleaved, ``(v - 1) p + 1`` microbatches of a chunk, which
-    is the warm-up of the schedule (Narayanan 2021, section 2.2.2).
-    """
-    return layers_per_stage(layers, pp) * ((interleave - 1.0) * pp + 1.0) / interleave
+    after = pp - stage - 1.0
+    return np.where(
+        np.asarray(interleave) > 1, (2.0 * after + (interleave - 1.0) * pp + 1.0) / interleave, after + 1.0
+    )
 
 
 def sends(pp: Array, interleave: Array) -> Array:

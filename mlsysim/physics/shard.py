@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,24 +15,51 @@ from mlsysim.physics.types import Array
 
 @dataclass(frozen=True)
 class ShardPart:
-    """Training state and gradient traffic of one rank."""
+    """Training state and gradient traffic of one rank [byte, s].
 
-    state_first: Array
-    state_last: Array
-    reduce: Array  # once a step
-    reduce_floor: Array  # of it, what no compute is left to hide
-    gather: Array  # every microbatch and stage of the pipeline (ZeRO 2 and 3)
-    gather_floor: Array
+    State and what ZeRO 3 gathers are for each layer of a stage; the ends of the model come on top.
+    """
+
+    layer: Array
+    gathered: Array  # of one layer, by ZeRO stage 3
+    first: Array  # besides its layers, on the first stage
+    last: Array
+    host: Array  # optimizer state in the host's memory, for the fullest stage of an even split
+    reduce_bare: Array  # once a step, what no compute is left to hide
+    reduce_rest: Array  # what compute may hide
+    gather_bare: Array  # every microbatch and stage of the pipeline (ZeRO 2 and 3)
+    gather_rest: Array
     update: Array
-    crossing: Array  # of a step between the halves of a fleet without pipeline stages [byte]
+    crossing: Array  # of a step between the halves of a fleet without pipeline stages
 
 
-def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Array, zero: Array) -> ShardPart:
-    """Return training state and gradient traffic of one rank; arguments broadcast."""
+def shard_part(
+    job: Job,
+    *,
+    tp: Array,
+    cp: Array,
+    pp: Array,
+    dp: Array,
+    ep: Array,
+    zero: Array,
+    overlap: Array = True,
+    offload: Array = False,
+) -> ShardPart:
+    """Return training state and gradient traffic of one rank; arguments broadcast.
+
+    Traffic and the optimizer step are those of the fullest stage of an even split.
+
+    Args:
+        job: the job.
+        tp, cp, pp, dp, ep: degrees of parallelism.
+        zero: ZeRO stage.
+        overlap: whether gradient traffic hides behind compute.
+        offload: whether the optimizer and its state are on the host (Ren 2021, ZeRO-Offload).
+    """
     w, network, b = job.weights, job.network, job.state
     n = pipeline.layers_per_stage(w.layers, pp)
     replicated = w.kv * (np.maximum(1.0 / tp, 1.0 / w.kv_heads) - 1.0 / tp)
-    expert, dense = n * w.expert / (tp * ep), n * (w.dense / tp + replicated)
+    expert, dense = w.expert / (tp * ep), w.dense / tp + replicated
     alone = np.asarray(pp) == 1  # one stage holds both ends
     first = np.where(alone, w.ends, w.first) / tp
     last = np.where(alone, w.ends, w.last) / tp
@@ -39,44 +67,62 @@ def shard_part(job: Job, *, tp: Array, cp: Array, pp: Array, dp: Array, ep: Arra
     # gradients and optimizer state of shared weights are divided among tp x cp x dp copies less
     # the tp split: context-parallel ranks hold copies too
     copies, expert_copies = dp * cp, dp * cp / ep
-    zero = np.asarray(zero)
+    zero, offload = np.asarray(zero), np.asarray(offload)
 
-    def state(edge: Array) -> Array:
-        held = memory.state_bytes(dense + edge, copies, zero, b) + memory.state_bytes(
-            expert, expert_copies, zero, b
-        )
-        # stage 3 gathers what it lacks of the layer at work and of the next one
-        lacking = dense * (1.0 - 1.0 / copies) + expert * (1.0 - 1.0 / expert_copies)
-        gathered = np.minimum(2.0, n) / n * lacking * b.weights
-        return held + np.where((zero >= 3) & (copies > 1), gathered, 0.0)
+    def both(of: Callable[..., Array], shared: Array, own: Array) -> Array:
+        return of(shared, copies, zero, b) + of(own, expert_copies, zero, b)
 
+    def state(shared: Array, own: Array = 0.0) -> Array:
+        away = np.where(offload, both(memory.optimizer_bytes, shared, own), 0.0)
+        return both(memory.state_bytes, shared, own) - away
+
+    # stage 3 gathers what it lacks of a layer
+    lacking = dense * (1.0 - 1.0 / copies) + expert * (1.0 - 1.0 / expert_copies)
     edge = np.maximum(first, last)
-    size, expert_size = (dense + edge) * job.width, expert * job.width
+    size, expert_size = (n * dense + edge) * job.width, n * expert * job.width
     one_pass = net.hierarchical_gather_time(size, copies, tp * 1.0, network) + net.hierarchical_gather_time(
         expert_size, expert_copies, tp * ep * 1.0, network
     )
     # 0: all-reduce; 1: reduce-scatter and all-gather; once a step.
     # 2: reduce-scatter each microbatch, all-gather once a step. 3: two gathers, one scatter.
     reduce = one_pass * np.select([zero <= 1, zero == 2], [2.0, 1.0], 0.0)
-    gather = one_pass * np.select([zero == 2, zero == 3], [1.0, 3.0], 0.0)
-    update = roofline.stream_time(
-        memory.update_bytes(dense + edge, copies, zero, b)
-        + memory.update_bytes(expert, expert_copies, zero, b),
-        job.chip,
-    )
+    gather = one_pass * np.select([zero == 2, zero == 3], [1.0, 3.0], 0.0) * pp
     # the first layer's gather and the last layer's reduction have nothing to hide behind
-    bare = 1.0 - job.overlap + job.overlap / n
+    hides = np.where(overlap, job.overlap * (1.0 - 1.0 / n), 0.0)
+    # nor has the gather of stage 2, which comes after the optimizer
+    reduce_hides = np.where(zero == 2, 0.0, hides)
+    none = 0.0 * offload * np.asarray(overlap)
     return ShardPart(
-        state_first=state(first),
-        state_last=state(last),
-        reduce=reduce,
-        # the gather of stage 2 comes after the optimizer, with nothing to hide behind
-        reduce_floor=reduce * np.where(zero == 2, 1.0, bare),
-        gather=gather * pp,
-        gather_floor=gather * pp * bare,
-        update=update,
-        crossing=np.where(alone, _crossing(job, size, copies, expert_size, expert_copies, zero), 0.0),
+        layer=state(dense, expert) + none,
+        gathered=np.where((zero >= 3) & (copies > 1), lacking * b.weights, 0.0) + none,
+        first=state(first) + none,
+        last=state(last) + none,
+        host=np.where(offload, both(memory.optimizer_bytes, n * dense + edge, n * expert), 0.0) + none,
+        reduce_bare=reduce * (1.0 - reduce_hides) + none,
+        reduce_rest=reduce * reduce_hides + none,
+        gather_bare=gather * (1.0 - hides) + none,
+        gather_rest=gather * hides + none,
+        update=_update_time(job, n * dense + edge, n * expert, copies, expert_copies, zero, offload) + none,
+        crossing=np.where(alone, _crossing(job, size, copies, expert_size, expert_copies, zero), 0.0) + none,
     )
+
+
+def _update_time(
+    job: Job, shared: Array, own: Array, copies: Array, expert_copies: Array, zero: Array, offload: Array
+) -> Array:
+    """Return the time of the optimizer step [s].
+
+    On the host it moves the same bytes at the host's pace, after the gradients have come down and
+    before the weights go up (Ren 2021, section 4).
+    """
+    b = job.state
+    moved = memory.update_bytes(shared, copies, zero, b) + memory.update_bytes(own, expert_copies, zero, b)
+    # what a rank updates, sent as gradients and brought back as weights
+    updated = (shared / np.where(zero >= 1, copies, 1.0) + own / np.where(zero >= 1, expert_copies, 1.0)) * (
+        b.gradients + b.weights
+    )
+    away = moved / job.host_bandwidth + updated / job.host_link
+    return np.where(offload, away, roofline.stream_time(moved, job.chip))
 
 
 def _crossing(

@@ -22,7 +22,7 @@ import numpy as np
 
 from mlsysim.physics import pipeline, topology
 from mlsysim.physics.job import Job, Weights, weights_of
-from mlsysim.physics.layer import LayerPart, layer_part
+from mlsysim.physics.layer import LayerPart, layer_part, traffic_left
 from mlsysim.physics.shard import ShardPart, shard_part
 from mlsysim.physics.types import Array
 
@@ -43,16 +43,39 @@ __all__ = [
 
 @dataclass(frozen=True)
 class PipelinePart:
-    """A pipeline schedule, in layers and stages."""
+    """A pipeline schedule, in layers and stages.
+
+    ``middle`` is the fullest stage between the first and the last, ``fullest`` the fullest of all. ``again_*`` are the layers of a stage that are recomputed in full, the others are
+    ``plain_*``. A stage holds activations of its layers for so many microbatches: ``in_*``, less or
+    more where the pipeline is not filled; see :func:`_held`.
+    """
 
     stages: Array
-    stage_layers: Array
-    bubble: Array
-    in_flight: Array
-    last_in_flight: Array
+    chunk: Array  # one over the model chunks of a stage
+    first: Array
+    middle: Array
+    last: Array
+    fullest: Array
+    again_fullest: Array
+    again_last: Array
+    again_total: Array
+    plain_first: Array
+    plain_middle: Array
+    plain_last: Array
+    again_first: Array
+    again_middle: Array
+    in_first: Array  # more microbatches held than stages, once there is a second round
+    in_middle: Array
+    less_middle: Array  # fewer, once the pipeline is filled
+    in_last: Array
+    gathers_first: Array  # layers that ZeRO 3 holds gathered
+    gathers_middle: Array
+    gathers_last: Array
+    recomputes: Array  # whether any layer is recomputed in full
     sends: Array
     hop_per_byte: Array
     hop_latency: Array
+    hop_hidden: Array  # share of a steady hop that work may hide
     fill_sends: Array
     crossings: Array  # of the middle of the pipeline by a microbatch, in one direction
 
@@ -61,8 +84,9 @@ class PipelinePart:
 class Step:
     """A training step.
 
-    Times in s, memory in byte per accelerator (the fullest one), ``crossing`` in byte: what goes from
-    one half of the fleet to the other, in one direction (experts' exchanges aside).
+    Times in s, of the average accelerator: ``bubble`` is what it waits for others. Memory in byte per
+    accelerator (the fullest one), ``host`` of it in the host's memory; ``crossing`` in byte: what goes
+    from one half of the fleet to the other, in one direction (experts' exchanges aside).
     """
 
     time: Array
@@ -75,25 +99,71 @@ class Step:
     state: Array
     activations: Array
     crossing: Array
+    host: Array
 
 
-def pipeline_part(job: Job, *, pp: Array, interleave: Array) -> PipelinePart:
-    """Return a pipeline schedule; arguments broadcast."""
+def pipeline_part(
+    job: Job,
+    *,
+    pp: Array,
+    interleave: Array,
+    first: Array,
+    last: Array,
+    recomputed: Array = 0.0,
+    overlap: Array = False,
+) -> PipelinePart:
+    """Return a pipeline schedule; arguments broadcast.
+
+    Args:
+        job: the job.
+        pp: stages.
+        interleave: model chunks of a stage.
+        first, last: layers of the first and of the last stage; all of them where there is one stage.
+        recomputed: layers of each stage that are recomputed in full.
+        overlap: whether sends between stages hide behind compute in the steady state.
+    """
     layers = job.weights.layers
     up, out = job.network.up, job.network.out
-    crosses = job.accelerators > job.network.domain  # the slowest hop sets the pace
-    sends = pipeline.sends(pp, interleave)
-    none = 0.0 * pp * interleave
+    crosses = np.asarray(job.accelerators > job.network.domain)  # the slowest hop sets the pace
+    pp, interleave = np.asarray(pp, dtype=float), np.asarray(interleave, dtype=float)
+    none = 0.0 * pp * interleave * first * last * recomputed * np.asarray(overlap)
+    pp, interleave, first, last, recomputed = (x + none for x in (pp, interleave, first, last, recomputed))
+    middle = pipeline.middle_layers(layers, pp, first, last)
+    again_first, again_middle, again_last = (np.minimum(recomputed, n) for n in (first, middle, last))
+    fullest = np.maximum(np.maximum(first, middle), last)
+    # stages between the ends: all as full as the fullest, but for one that takes the rest
+    between = np.maximum(pp - 2.0, 0.0)
+    spare = between * middle - np.maximum(layers - first - last, 0.0)
+    again_between = np.minimum(between * again_middle, between * middle - spare)
+    more = np.where(interleave > 1, 1.0, 0.0)
     return PipelinePart(
-        stages=pp + 0.0 * interleave,
-        stage_layers=pipeline.layers_per_stage(layers, pp) + 0.0 * interleave,
-        bubble=pipeline.bubble_layers(layers, pp, interleave),
-        in_flight=pipeline.in_flight_layers(layers, pp, interleave),
-        last_in_flight=pipeline.last_in_flight_layers(layers, pp, interleave),
-        sends=sends,
-        hop_per_byte=none + (1.0 / out.bandwidth if crosses else 1.0 / up.bandwidth),
-        hop_latency=none + (out.latency if crosses else up.latency),
-        fill_sends=2.0 * (pp - 1.0) + 0.0 * interleave,
+        stages=pp,
+        chunk=1.0 / interleave,
+        first=first,
+        middle=middle,
+        last=last,
+        fullest=fullest,
+        again_fullest=np.minimum(recomputed, fullest),
+        again_last=again_last,
+        again_total=again_last + again_between + np.where(pp > 1, again_first, 0.0),
+        plain_first=first - again_first,
+        plain_middle=middle - again_middle,
+        plain_last=last - again_last,
+        again_first=again_first,
+        again_middle=again_middle,
+        in_first=more * (pipeline.in_flight(pp, interleave, 0.0) - pp),
+        in_middle=more * (pipeline.in_flight(pp, interleave, 1.0) - pp),
+        less_middle=(1.0 - more) * np.where(pp > 1, 1.0, 0.0),
+        in_last=pipeline.in_flight(pp, interleave, pp - 1.0),
+        gathers_first=np.minimum(2.0, first),
+        gathers_middle=np.minimum(2.0, middle),
+        gathers_last=np.minimum(2.0, last),
+        recomputes=np.where(recomputed > 0, 1.0, 0.0),
+        sends=pipeline.sends(pp, interleave),
+        hop_per_byte=np.where(crosses, 1.0 / out.bandwidth, 1.0 / up.bandwidth) + none,
+        hop_latency=np.where(crosses, out.latency, up.latency) + none,
+        hop_hidden=np.where(overlap, 1.0, 0.0) + none,
+        fill_sends=2.0 * (pp - 1.0),
         crossings=topology.stage_crossings(pp, interleave),
     )
 
@@ -101,46 +171,107 @@ def pipeline_part(job: Job, *, pp: Array, interleave: Array) -> PipelinePart:
 def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> Step:
     """Join the parts into a step.
 
-    ``m = rounds x stages`` microbatches pass through each stage; the bubble is that of
-    :func:`mlsysim.physics.pipeline.bubble_layers`.
+    ``m = rounds x stages`` microbatches pass through each stage. The slowest stage takes ``P`` for
+    one, all stages together ``S``; the pipeline takes ``(m - 1/v) P + S/v``: the slowest stage works
+    through, and the others' share of the fill and drain shrinks with ``v`` chunks a stage. For equal
+    stages the bubble is ``(p - 1)/v`` of ``P`` (Narayanan 2021, section 2.2).
     """
-    rounds = layer.rounds
-    full = pipe.stages * pipe.stage_layers  # layers a round: L where stages are equal
+    rounds, layers = layer.rounds, job.weights.layers
     whole = layer.matmul + layer.elementwise + layer.exposed
-    bubble = whole * pipe.bubble
-    hops = (
-        (layer.boundary * rounds) * (pipe.stages * pipe.sends * pipe.hop_per_byte)
-        + rounds * (pipe.stages * pipe.sends * pipe.hop_latency)
-        + layer.boundary * (pipe.fill_sends * pipe.hop_per_byte)
-        + pipe.fill_sends * pipe.hop_latency
+    again = layer.again_matmul + layer.again_elementwise + layer.again_exposed
+    head = layer.head + layer.head_stream
+
+    def paced(of_layer: Array, recomputed: Array) -> Array:
+        """Time by a stage of so many layers, but for the head: every term is positive."""
+        return (
+            (whole * rounds) * (pipe.stages * of_layer)
+            + whole * (pipe.chunk * (layers - of_layer))
+            + (again * rounds) * (pipe.stages * recomputed)
+            + again * (pipe.chunk * (pipe.again_total - recomputed))
+        )
+
+    piped = np.maximum(
+        paced(pipe.fullest, pipe.again_fullest) + head * pipe.chunk,
+        paced(pipe.last, pipe.again_last) + (head * rounds) * pipe.stages,
     )
-    # gradients reduced once a step hide behind one microbatch's backward pass, those of ZeRO 2
-    # and 3 behind the whole step's compute
-    reduce = np.maximum(shard.reduce_floor, shard.reduce - job.overlap * (layer.backward * pipe.stage_layers))
-    gather = np.maximum(
-        rounds * shard.gather_floor, rounds * shard.gather - job.overlap * ((whole * rounds) * full)
-    )
-    matmul = (layer.matmul * rounds) * full + (layer.head * rounds) * pipe.stages
-    elementwise = (layer.elementwise * rounds) * full + (layer.head_stream * rounds) * pipe.stages
-    exposed = (layer.exposed * rounds) * full + hops + reduce + gather
-    # one round holds at most its own microbatches; interleaving holds more once there is a second
-    again = np.minimum(np.maximum(rounds - 1.0, 0.0), 1.0)
-    held_first = (layer.kept * np.minimum(rounds, 1.0)) * full + (layer.kept * again) * (
-        pipe.in_flight - full
-    )
-    first = shard.state_first + held_first
-    last = shard.state_last + layer.kept * pipe.last_in_flight + layer.head_kept
-    held = np.maximum(first, last) + layer.transient + job.reserve
-    state = np.maximum(shard.state_first, shard.state_last)
+    traffic = _traffic(job, layer, pipe, shard)
+
+    def busy(of_layer: Array, recomputed: Array, of_head: Array) -> Array:
+        """Work of the average accelerator: all of it over the stages."""
+        return (of_layer * rounds) * layers + (recomputed * rounds) * pipe.again_total + of_head * rounds
+
+    matmul = busy(layer.matmul, layer.again_matmul, layer.head)
+    elementwise = busy(layer.elementwise, layer.again_elementwise, layer.head_stream)
+    exposed = busy(layer.exposed, layer.again_exposed, 0.0)
+    time = piped + traffic + shard.update
+    held, state = _held(job, layer, pipe, shard)
     return Step(
-        time=matmul + elementwise + exposed + bubble + shard.update,
+        time=time,
         matmul=matmul,
         elementwise=elementwise,
-        exposed=exposed,
-        bubble=bubble,
+        exposed=exposed + traffic,
+        bubble=np.maximum(0.0 * matmul, piped - matmul - elementwise - exposed),
         update=shard.update,
         memory=held,
         state=state,
         activations=held - state - job.reserve,
-        crossing=job.accelerators * (layer.boundary * rounds) * pipe.crossings + shard.crossing,
+        crossing=layer.passed * pipe.crossings + shard.crossing,
+        host=shard.host,
     )
+
+
+def _traffic(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> Array:
+    """Return the traffic between stages and of gradients and weights that nothing hides."""
+    rounds, share = layer.rounds, job.sender_share
+    again = layer.again_matmul + layer.again_elementwise + layer.again_exposed
+    work = ((layer.matmul + layer.elementwise + layer.exposed) * rounds) * job.weights.layers
+    passing = pipe.stages * pipe.sends
+
+    def steady(part: Array) -> Array:
+        """Sends of a full pipeline, or the part of them that nothing hides or that work may."""
+        return (layer.boundary * rounds) * (passing * pipe.hop_per_byte * part) + rounds * (
+            passing * pipe.hop_latency * part
+        )
+
+    hops = traffic_left(steady(1.0 - pipe.hop_hidden), steady(pipe.hop_hidden), work, share)
+    fill = layer.boundary * (pipe.fill_sends * pipe.hop_per_byte) + pipe.fill_sends * pipe.hop_latency
+    # gradients reduced once a step hide behind one microbatch's backward pass, those of ZeRO 2
+    # and 3 behind the whole step's compute
+    backward = layer.backward * pipe.fullest + again * pipe.again_fullest
+    reduce = traffic_left(shard.reduce_bare, shard.reduce_rest, backward, share)
+    gather = traffic_left(rounds * shard.gather_bare, rounds * shard.gather_rest, work, share)
+    return hops + fill + reduce + gather
+
+
+def _held(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> tuple[Array, Array]:
+    """Return memory held on the fullest accelerator, and the training state on the fullest.
+
+    A stage holds ``p - s`` microbatches, but no more than there are: ``filled`` of the stages' many
+    in a pipeline that does not fill, fewer on the second stage once it does, more where chunks are
+    interleaved and there is a second round.
+    """
+    state_first = shard.layer * pipe.first + shard.gathered * pipe.gathers_first + shard.first
+    state_middle = shard.layer * pipe.middle + shard.gathered * pipe.gathers_middle
+    state_last = shard.layer * pipe.last + shard.gathered * pipe.gathers_last + shard.last
+
+    def activations(kept: Array, layers: Array, more: Array, less: Array) -> Array:
+        return (
+            (kept * layer.filled) * (pipe.stages * layers)
+            + (kept * layer.again) * (more * layers)
+            - (kept * layer.steady) * (less * layers)
+        )
+
+    kept, again, none = layer.kept, layer.kept_again, 0.0 * pipe.stages
+    first = activations(kept, pipe.plain_first, pipe.in_first, none) + activations(
+        again, pipe.again_first, pipe.in_first, none
+    )
+    middle = activations(kept, pipe.plain_middle, pipe.in_middle, pipe.less_middle) + activations(
+        again, pipe.again_middle, pipe.in_middle, pipe.less_middle
+    )
+    last = kept * (pipe.in_last * pipe.plain_last) + again * (pipe.in_last * pipe.again_last)
+    held = np.maximum(
+        np.maximum(state_first + first, state_middle + middle), state_last + last + layer.head_kept
+    )
+    state = np.maximum(np.maximum(state_first, state_middle), state_last)
+    # a layer that is recomputed holds all of its activations while it is at work
+    return held + kept * pipe.recomputes + job.reserve, state

@@ -94,10 +94,13 @@ class State:
         domain: accelerators of one scale-up domain.
         bill: what the run takes over its duration.
         duration: of the run.
+        alone: whether there is one accelerator, with no neighbours.
+        host: optimizer state in the host's memory, for each accelerator; ``host_capacity`` is there.
+        training_tokens: of the whole training run; None where it sees none.
     """
 
     phase: str
-    accelerators: float
+    accelerators: Array
     time: Array
     matmul: Array
     stream: Array
@@ -139,6 +142,10 @@ class State:
     compression: Fidelity | None = None
     privacy: Privacy | None = None
     target: float | None = None
+    alone: bool = False
+    host: Array = 0.0
+    host_capacity: float = 0.0
+    training_tokens: float | None = None
 
 
 def parts_of(s: State) -> dict[str, Array]:

@@ -23,6 +23,9 @@ class Memory(Wall):
         flash: tuple[Row, ...] = ()
         if s.flash is not None:
             flash = (Row(s.weights, s.flash, "GiB", "weights in flash", hard=True),)
+        host: tuple[Row, ...] = ()
+        if not isinstance(s.host, int | float) or s.host:
+            host = (Row(s.host, s.host_capacity, "GB", "optimizer state in the host's memory", hard=True),)
         return (
             *flash,
             Row(s.memory, s.capacity, "GiB", "held on the fullest accelerator", hard=True),
@@ -33,4 +36,5 @@ class Memory(Wall):
                 "moved by memory-bound work against the achieved bandwidth over the step",
                 by_construction=True,
             ),
+            *host,
         )

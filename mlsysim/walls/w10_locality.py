@@ -23,7 +23,7 @@ class Locality(Wall):
 
     def rows(self, s: State) -> tuple[Row, ...]:
         """Compare the tensor-parallel size with the domain, and traffic with the bisection."""
-        if s.accelerators <= 1:
+        if s.alone:
             return ()
         ranks = Row(
             s.tensor_ranks,

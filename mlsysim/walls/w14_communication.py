@@ -20,7 +20,7 @@ class Communication(Wall):
 
     def rows(self, s: State) -> tuple[Row, ...]:
         """Compare exposed traffic with its share of the step, and all traffic with the links."""
-        if s.accelerators <= 1:
+        if s.alone:
             return ()
         limit = s.limits.communication
         exposed = Row(

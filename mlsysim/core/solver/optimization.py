@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlsysim.core import units
@@ -10,6 +11,7 @@ from mlsysim.core.evaluation import Evaluation, Json
 from mlsysim.core.solver.search import Conflict
 
 if TYPE_CHECKING:
+    from formulations.algebra import Problem
     from formulations.solve import Solved
 
 
@@ -51,6 +53,7 @@ class Optimization:
         before: the plan as given (``eval``).
         status: ``optimal``, ``feasible`` or ``infeasible``.
         decided: the decisions of the answer.
+        problem: what was solved, as it was written.
         dropped: tags of the plan's own limits that had to be given up for it.
         conflict: what cannot hold together, if anything.
         alternatives: the next best answers, best first.
@@ -63,11 +66,18 @@ class Optimization:
     objective: Objective
     decided: Json
     solved: Solved
+    problem: Problem
     dropped: tuple[str, ...] = ()
     conflict: tuple[Conflict, ...] = ()
     alternatives: tuple[Json, ...] = ()
-    space_size: float = 0.0
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def space_size(self) -> int:
+        """How many complete answers are legal, before any limit."""
+        from formulations.joint import count
+
+        return count(self.problem)
 
     @property
     def exit_code(self) -> int:
@@ -104,7 +114,7 @@ class Optimization:
                 "variables": o.variables,
                 "rows": o.rows,
                 "nodes": o.nodes,
-                "space_size": self.space_size or self.solved.space_size,
+                "space_size": self.space_size,
                 "after_presolve": self.solved.left,
                 "verified_by": "eval" if self.decided else None,
             },

@@ -15,6 +15,7 @@ from mlsysim.core.errors import InputError, MissingExtraError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
 from mlsysim.core.resolve import resolve
 from mlsysim.core.solver import defaults
+from mlsysim.core.solver.objectives import Goal, goal
 from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.search import Conflict, Found, Search
 from mlsysim.infra import CATALOG as INFRA
@@ -31,6 +32,8 @@ __all__ = ["Conflict", "Objective", "Optimization", "parallelism", "placement"]
 def parallelism(
     plan: PlanLike,
     *,
+    objective: str = "time",
+    carbon_tax: float = 0.0,
     solver: str = "auto",
     time_limit: float = defaults.TIME_LIMIT,
     gap: float = defaults.GAP,
@@ -38,11 +41,15 @@ def parallelism(
     seed: int = defaults.SEED,
     top: int = 1,
 ) -> Optimization:
-    """Return the layout of a training job with the shortest step, proven.
+    """Return the best layout of a training job, proven.
+
+    Of equally good layouts the one with the fewest model-parallel ranks is returned.
 
     Args:
         plan: a path, a mapping or a plan; what its ``parallelism`` block fixes stays fixed.
-        solver: ``auto``, ``highs`` or ``exhaustive``.
+        objective: one of :data:`mlsysim.core.solver.objectives.NAMES`; the shortest step if absent.
+        carbon_tax: of the objective ``cost+carbon`` [USD/tCO2e].
+        solver: ``auto``, ``highs``, ``cp-sat``, ``exhaustive`` or ``pyomo:NAME``.
         time_limit: for all of it [s]; the best plan found so far comes with its gap.
         gap: relative gap at which an answer counts as optimal.
         threads: of the solver.
@@ -55,6 +62,7 @@ def parallelism(
         MissingExtraError: the solver is not installed.
     """
     options = _options(time_limit, gap, threads, seed, top)
+    wanted = goal(objective, _tax(carbon_tax), carbon_tax)
     with placing(plan):
         s = scenario(plan)
         if s.job is None:
@@ -63,27 +71,40 @@ def parallelism(
                 where="workload.phase",
                 hint="set workload.phase: training",
             )
+        if wanted.of_run and "training_tokens" not in s.extras:
+            raise InputError(
+                f"the objective {objective} is of training on tokens, and this plan has none",
+                where="objective",
+                hint="use time, mfu or accelerators",
+            )
         before = evaluate(s)
-        recipe = _recipe("parallelism")(s, s.settings.bounds)
+        recipe = _recipe("parallelism")(s, s.settings.bounds, wanted.cost, of_run=wanted.of_run)
         search = Search(
             recipe.problem,
             solver,
             options,
             s,
             before.state,
-            decode=lambda cells: evaluate(s, recipe.decode(cells)),
-            value=lambda e: float(e.state.time),
+            decode=lambda cells: evaluate(*recipe.decode(cells)),
+            value=lambda e: float(wanted.cost(e.state)),
+            start=recipe.encode(before.scenario, before.layout),
         )
         found = search.run(top)
-    decided: Json = {}
-    if found.evaluation is not None and found.evaluation.layout is not None:
-        decided = found.evaluation.layout.to_dict()
-        decided |= {"precision": s.precision, "accelerators": s.accelerators}
+    decided: Json = {} if found.evaluation is None else _decided(found.evaluation)
     others = [
-        _other(e.layout.to_dict(), e.metric("performance.latency"), "ms") for e in found.others if e.layout
+        _decided(e) | {"objective": wanted.in_unit(search.value(e)), "unit": wanted.unit} for e in found.others
     ]
-    objective = ("performance.latency", "step time", "ms")
-    return _optimization("parallelism", search, found, before, decided, recipe.space_size, objective, others)
+    return _optimization("parallelism", search, found, before, decided, wanted, others)
+
+
+def _decided(e: Evaluation) -> Json:
+    """Return the decisions of an answer."""
+    assert e.layout is not None
+    s = e.scenario
+    decided = e.layout.to_dict() | {"precision": s.precision, "accelerators": s.accelerators}
+    if "checkpoint" in s.extras:
+        decided["checkpoint_interval_s"] = float(s.extras["checkpoint"].interval)
+    return decided
 
 
 def placement(
@@ -137,13 +158,15 @@ def placement(
         )
         found = search.run(top)
     decided = {} if found.evaluation is None else {"region": found.evaluation.scenario.region.reference}
-    others = [_other({"region": e.scenario.region.name}, search.value(e), "USD") for e in found.others]
     title = f"cost + {carbon_tax:g} USD/tCO2e" if carbon_tax else "cost"
-    objective = ("macro.tco_usd + carbon tax", title, "USD")
+    wanted = Goal("placement", "macro.tco_usd + carbon tax", title, "USD", lambda state: (state.bill.tco, 1.0))
+    others = [
+        {"region": e.scenario.region.name, "objective": wanted.in_unit(search.value(e)), "unit": "USD"}
+        for e in found.others
+    ]
     if s.settings.rented and not tax:
         notes = (*notes, "rent is the same in every region: without a carbon tax the region does not matter")
-    space = float(len(candidates))
-    return _optimization("placement", search, found, before, decided, space, objective, others, notes)
+    return _optimization("placement", search, found, before, decided, wanted, others, notes)
 
 
 def _options(time_limit: float, gap: float, threads: int, seed: int, top: int) -> Options:
@@ -217,33 +240,29 @@ def _candidates(names: tuple[str, ...], here: Region) -> tuple[tuple[Region, ...
     return tuple(ordered), (f"{len(ordered)} regions considered", *((remark,) if guessed else ()))
 
 
-def _other(decided: Json, objective: float, unit: str) -> Json:
-    return {**decided, "objective": objective, "unit": unit}
-
-
 def _optimization(
     name: str,
     search: Search,
     found: Found,
     before: Evaluation,
     decided: Json,
-    space_size: float,
-    objective: tuple[str, str, str],
+    wanted: Goal,
     alternatives: list[Json],
     notes: tuple[str, ...] = (),
 ) -> Optimization:
     o = found.solved.outcome
+    value, bound, was = (wanted.shown(x) for x in (o.objective, o.bound, search.value(before)))
     return Optimization(
         name,
         found.evaluation or before,
         before,
         o.status,
-        Objective(*objective, search.value(before), o.objective, o.bound, found.solved.gap),
+        Objective(wanted.metric, wanted.title, wanted.unit, was, value, bound, found.solved.gap),
         decided,
         found.solved,
+        search.problem,
         found.dropped,
         found.conflict,
         tuple(alternatives),
-        space_size,
         notes,
     )

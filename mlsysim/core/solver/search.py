@@ -18,6 +18,7 @@ from mlsysim.walls import State
 if TYPE_CHECKING:
     from formulations.algebra import Problem
     from formulations.engines.base import Options
+    from formulations.joint import Cells
     from formulations.solve import Solved
 
 
@@ -67,6 +68,7 @@ class Search:
         scenario, state: of the plan as given, for the words of a conflict.
         decode: from cells to the evaluated answer.
         value: the objective of an evaluated answer, by the engine that did not find it.
+        start: a solution that is known.
     """
 
     problem: Problem
@@ -76,6 +78,7 @@ class Search:
     state: State
     decode: Callable[[Any], Evaluation]
     value: Callable[[Evaluation], float]
+    start: Cells | None = None
 
     def run(self, top: int) -> Found:
         """Return the best answer; of the plan's wishes, those in the way are given up step by step.
@@ -89,7 +92,7 @@ class Search:
         problem = self.problem
         clash: tuple[Conflict, ...] = ()
         dropped: list[str] = []
-        solved = solve(problem, self.solver, self.options)
+        solved = solve(problem, self.solver, self.options, top, self.start)
         while solved.outcome.status == "infeasible":
             tags = conflict(problem, self.solver, self.options)
             wishes = soft(problem)
@@ -101,52 +104,44 @@ class Search:
                 return Found(None, solved, tuple(dropped), clash, ())
             dropped += sorted(wishes)
             problem = without(problem, wishes)
-            solved = solve(problem, self.solver, self.options)
+            solved = solve(problem, self.solver, self.options, top, self.start)
         if solved.outcome.status == "unknown":
             raise SolverLimitError(
                 f"{solved.outcome.engine} found no plan within {self.options.time_limit:g} s",
                 hint="raise the time limit",
             )
-        best = self._verified(problem, solved)
-        return Found(best, solved, tuple(dropped), clash, self._more(problem, solved, top))
+        o = solved.outcome
+        assert o.objective is not None
+        given_up = set(dropped)
+        best = self._verified(problem, o.objective, o.cells, o.engine, given_up)
+        others = tuple(self._verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
+        return Found(best, solved, tuple(dropped), clash, others)
 
-    def _more(self, problem: Problem, first: Solved, top: int) -> tuple[Evaluation, ...]:
-        """Return the next best plans, each by forbidding those before it."""
-        from formulations.solve import solve
-
-        others: list[Evaluation] = []
-        last = first
-        while len(others) + 1 < top:
-            problem = problem.forbidding(last.outcome.cells)
-            last = solve(problem, self.solver, self.options)
-            if last.outcome.status not in ("optimal", "feasible"):
-                break
-            others.append(self._verified(problem, last))
-        return tuple(others)
-
-    def _verified(self, problem: Problem, solved: Solved) -> Evaluation:
+    def _verified(
+        self, problem: Problem, objective: float, cells: Cells, engine: str, dropped: set[str]
+    ) -> Evaluation:
         """Decode, evaluate, and hold the two against each other."""
         from formulations.rows import comparisons
 
-        o = solved.outcome
-        e = self.decode(o.cells)
-        assert o.objective is not None
-        _agree("objective", o.objective, self.value(e), o.engine)
+        e = self.decode(cells)
+        _agree("objective", objective, self.value(e), engine)
         rows = {r.name: r for r in problem.rows}
         for c in comparisons(e.state, e.scenario.settings.bounds):
-            row = rows.get(c.name)
-            if row is None:
+            if c.tag in dropped:
                 continue
+            row = rows.get(c.name)
             if not float(c.demand) <= float(c.supply) * (1.0 + ROUNDING):
                 raise MismatchError(
-                    f"{c.name}: {o.engine} says that it holds, eval says {float(c.demand):.9g} of "
+                    f"{c.name}: {engine} says that it holds, eval says {float(c.demand):.9g} of "
                     f"{float(c.supply):.9g}",
                     hint="this is a defect of mlsysim: please report the plan",
                 )
-            slack = row.supply - float(row.expr.at(o.cells, o.amounts)[0])
+            if row is None:  # of a fleet that only some variants have, and it holds
+                continue
+            slack = row.supply - float(row.expr.at(cells)[0])
             size = max(abs(float(c.demand)), abs(float(c.supply)), 1e-30)
             if abs(slack - (float(c.supply) - float(c.demand))) > TOLERANCE * size:
-                _agree(c.name, float(c.supply) - slack, float(c.demand), o.engine)
+                _agree(c.name, float(c.supply) - slack, float(c.demand), engine)
         return e
 
     def _member(self, problem: Problem, tag: str, tags: set[str]) -> Conflict:

@@ -1,0 +1,336 @@
+"""Lower bounds of expressions, given one cell or a pair of cells: what reductions rest on.
+
+The bound with a cell is the cell's own terms, plus for each other choice the least that a compatible
+cell adds. It never exceeds the expression at any complete solution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from formulations.algebra import (
+    Amount,
+    Choice,
+    Expr,
+    Floats,
+    Indices,
+    Problem,
+    Product,
+    Table,
+    as_expr,
+    corners,
+    extent,
+    multiply,
+)
+from formulations.joint import codes, exclusions_between
+
+# Pairs of cells up to which products are bounded pair by pair rather than factor by factor.
+MAX_PAIRS = 1 << 22
+# As many where they would not be worth it before cheaper bounds have done their work.
+FEW_PAIRS = 1 << 18
+SLACK = 1e-9
+
+
+class Bounds:
+    """Lower bounds of expressions, cell by cell.
+
+    Args:
+        problem: whose expressions.
+        pairs: see :data:`MAX_PAIRS`.
+        subset: the only cells of some choices that count; bounds given other cells of theirs mean nothing.
+    """
+
+    def __init__(
+        self, problem: Problem, pairs: int = MAX_PAIRS, subset: dict[Choice, Indices] | None = None
+    ) -> None:
+        self.problem = problem
+        self.pairs = pairs
+        self.subset = subset or {}
+        self._least: dict[tuple[int, int], Callable[[Floats], Floats]] = {}
+        self._pairs: dict[tuple[int, int], Pairs | None] = {}
+
+    def of(self, e: Expr, choice: Choice) -> Floats:
+        """Return for each cell of ``choice`` a number that ``e`` cannot be below with it."""
+        low = np.full(choice.size, e.constant)
+        if choice in e.tables:
+            low += e.tables[choice]
+        for amount, factor in e.amounts.items():
+            low += min(factor * amount.low, factor * amount.high)
+        mine: dict[Choice, list[tuple[Floats, Floats]]] = {}
+        for p in e.products:
+            left, right = p.left, p.right
+            if isinstance(left, Expr):
+                low += self._nested(left, right, choice)
+            elif isinstance(left, Table) and left.choice is choice:
+                mine.setdefault(right.choice, []).append((left.values, right.values))
+            elif isinstance(left, Table) and right.choice is choice:
+                mine.setdefault(left.choice, []).append((right.values, left.values))
+            elif right.choice is choice:
+                ends = np.array(extent(left))
+                low += np.minimum(right.values * ends[0], right.values * ends[1])
+            else:
+                low += self._elsewhere(left, right, choice)
+        for other in self.problem.choices:
+            if other is not choice and (other in e.tables or other in mine):
+                low += self.added(choice, other, e.tables.get(other), mine.get(other, []))
+        for m in e.maxima:
+            if m.factor >= 0:
+                low += m.factor * np.maximum.reduce([self.of(a, choice) for a in m.args])
+            else:
+                low += m.factor * max(a.bounds()[1] for a in m.args)
+        return low
+
+    def _elsewhere(self, left: Table | Amount, right: Table, choice: Choice) -> Floats:
+        """Return a bound of a product of other choices: by what each factor may be with each cell."""
+        if isinstance(left, Amount):
+            return np.full(choice.size, min(corners(extent(left), extent(right))))
+        (a, b), (c, d) = (self.range(choice, t.choice, t.values) for t in (left, right))
+        if left.values.min() >= 0 and right.values.min() >= 0:
+            return a * c
+        return np.minimum.reduce([a * c, a * d, b * c, b * d])
+
+    def _nested(self, left: Expr, right: Table, choice: Choice) -> Floats:
+        """Return a bound of an expression times a table."""
+        low = self.of(left, choice)
+        if right.choice is choice:
+            least = most = right.values
+        else:
+            least, most = self.range(choice, right.choice, right.values)
+        if low.min() >= 0 and right.values.min() >= 0:
+            return np.asarray(low * least)
+        high = -self.of(as_expr(multiply(-1.0, left)), choice)
+        return np.minimum.reduce([low * least, low * most, high * least, high * most])
+
+    def added(
+        self, a: Choice, b: Choice, table: Floats | None, products: list[tuple[Floats, Floats]]
+    ) -> Floats:
+        """Return for each cell of ``a`` the least that compatible cells of ``b`` add."""
+        values = np.zeros(b.size) if table is None else table
+        together = self.together(a, b) if products else None
+        if together is not None:
+            total = self._counting(b, values)[together.right]
+            for x, y in products:
+                total += x[together.left] * y[together.right]
+            found = np.full(a.size, np.inf)
+            if len(total):
+                found[together.there] = np.minimum.reduceat(total, together.begins)
+            return found
+        low = self.least(a, b, values)
+        for x, y in products:
+            least, most = self.range(a, b, y)
+            low = low + np.minimum(x * least, x * most)
+        return low
+
+    def together(self, a: Choice, b: Choice) -> Pairs | None:
+        """Return which pairs of cells are compatible; None where there are too many to look at."""
+        key = id(a), id(b)
+        if key not in self._pairs:
+            self._pairs[key] = _pairs(self.problem, a, b, self.pairs)
+        return self._pairs[key]
+
+    def range(self, a: Choice, b: Choice, values: Floats) -> tuple[Floats, Floats]:
+        """Return the least and the greatest value of a table of ``b`` with each cell of ``a``.
+
+        Zero where no cell of ``b`` is compatible.
+        """
+        least, less = self.least(a, b, values), self.least(a, b, -values)
+        there = np.isfinite(least)
+        return np.where(there, least, 0.0), np.where(there, -less, 0.0)
+
+    def possible(self, a: Choice) -> np.ndarray:
+        """Return which cells have a compatible cell in every other choice."""
+        found = np.ones(a.size, dtype=bool)
+        for b in self.problem.choices:
+            if b is not a:
+                found &= np.isfinite(self.least(a, b, np.zeros(b.size)))
+        return found
+
+    def least(self, a: Choice, b: Choice, values: Floats) -> Floats:
+        """Return the least of a table of ``b`` over the cells compatible with each cell of ``a``.
+
+        By classes: cells that agree on everything that matters between the two share an answer.
+        Infinite where no cell of ``b`` is compatible.
+        """
+        key = id(a), id(b)
+        if key not in self._least:
+            self._least[key] = _class_minimum(self.problem, a, b)
+        return self._least[key](self._counting(b, values))
+
+    def _counting(self, b: Choice, values: Floats) -> Floats:
+        """Return a table with the cells that do not count at infinity."""
+        if b not in self.subset:
+            return values
+        found = np.full(b.size, np.inf)
+        found[self.subset[b]] = values[self.subset[b]]
+        return found
+
+    def pair(self, e: Expr, a: Choice, b: Choice, at: Pairs) -> Floats:
+        """Return for each pair of cells a number that ``e`` cannot be below with both.
+
+        Args:
+            e: the expression.
+            a, b: the choices.
+            at: their compatible pairs.
+        """
+        low = np.full(len(at.left), e.constant)
+        for choice, index in ((a, at.left), (b, at.right)):
+            if choice in e.tables:
+                low += e.tables[choice][index]
+        for amount, factor in e.amounts.items():
+            low += min(factor * amount.low, factor * amount.high)
+        tables = {c: v for c, v in e.tables.items() if c is not a and c is not b}
+        of_a, of_b, rest = [], [], []
+        for p in e.products:
+            ends = {p.left.choice if isinstance(p.left, Table) else None, p.right.choice}
+            if isinstance(p.left, Expr):
+                low += self._nested_pair(p.left, p.right, a, b, at)
+            elif ends == {a, b} and isinstance(p.left, Table):
+                x, y = (p.left, p.right) if p.left.choice is a else (p.right, p.left)
+                low += x.values[at.left] * y.values[at.right]
+            else:
+                (of_a if a in ends else of_b if b in ends else rest).append(p)
+        if tables or of_a or of_b or rest:
+            low += self._others(tables, of_a, of_b, rest, a, b, at)
+        for m in e.maxima:
+            if m.factor >= 0:
+                low += m.factor * np.maximum.reduce([self.pair(x, a, b, at) for x in m.args])
+            else:
+                low += m.factor * max(x.bounds()[1] for x in m.args)
+        return low
+
+    def _others(
+        self,
+        tables: dict[Choice, Floats],
+        of_a: list[Product],
+        of_b: list[Product],
+        rest: list[Product],
+        a: Choice,
+        b: Choice,
+        at: Pairs,
+    ) -> Floats:
+        """Return a bound of what other choices add, given a cell of each of two."""
+        common = Expr(tables=tables, products=tuple(rest))
+        mine, its = Expr(products=tuple(of_a)), Expr(products=tuple(of_b))
+        with_a = self.of(_sum(common, mine), a)[at.left]
+        with_b = self.of(_sum(common, its), b)[at.right]
+        if of_b:
+            with_a = with_a + self.of(its, b)[at.right]
+        if of_a:
+            with_b = with_b + self.of(mine, a)[at.left]
+        return np.asarray(np.maximum(with_a, with_b))
+
+    def _nested_pair(self, left: Expr, right: Table, a: Choice, b: Choice, at: Pairs) -> Floats:
+        low = self.pair(left, a, b, at)
+        if right.choice in (a, b):
+            least = most = right.values[at.left if right.choice is a else at.right]
+        else:
+            (la, ha), (lb, hb) = (self.range(x, right.choice, right.values) for x in (a, b))
+            least = np.maximum(la[at.left], lb[at.right])
+            most = np.minimum(ha[at.left], hb[at.right])
+        if low.min(initial=0.0) >= 0 and right.values.min() >= 0:
+            return np.asarray(low * least)
+        high = extent(left)[1]
+        return np.asarray(np.minimum.reduce([x * y for x in (low, high) for y in (least, most)]))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of compatible cells of two choices, in order of the first.
+
+    ``there`` are the first cells that have any, ``begins`` where the pairs of each begin.
+    """
+
+    left: Indices
+    right: Indices
+    there: Indices
+    begins: Indices
+
+
+def _pairs(problem: Problem, a: Choice, b: Choice, most: int) -> Pairs | None:
+    code_a, code_b = codes(a, b)
+    if _agreements(code_a, code_b) > most:
+        return None
+    left, right = _agreeing(code_a, code_b)
+    keep = np.ones(len(left), dtype=bool)
+    for e in exclusions_between(problem, a, b):
+        keep &= ~e.bad[e.left_class[left], e.right_class[right]]
+    if not keep.all():
+        left, right = left[keep], right[keep]
+    there, begins = np.unique(left, return_index=True)
+    return Pairs(left, right, there, begins)
+
+
+def _agreements(a: Indices, b: Indices) -> float:
+    """Return how many pairs of equal codes there are."""
+    size = int(max(a.max(initial=0), b.max(initial=0))) + 1
+    return float(np.dot(np.bincount(a, minlength=size).astype(float), np.bincount(b, minlength=size)))
+
+
+def _sum(x: Expr, y: Expr) -> Expr:
+    return Expr(tables=x.tables, products=x.products + y.products)
+
+
+def _class_minimum(problem: Problem, a: Choice, b: Choice) -> Callable[[Floats], Floats]:
+    """Return a function from a table of ``b`` to its least value by cell of ``a``."""
+    between = exclusions_between(problem, a, b)
+    columns_a, columns_b = [codes(a, b)[0]], [codes(a, b)[1]]
+    for e in between:
+        columns_a.append(e.left_class)
+        columns_b.append(e.right_class)
+    ua, ia = _numbered(columns_a)
+    ub, ib = _numbered(columns_b)
+    left, right = _agreeing(ua[:, 0], ub[:, 0])
+    for k, e in enumerate(between, start=1):
+        fine = ~e.bad[ua[left, k], ub[right, k]]
+        left, right = left[fine], right[fine]
+    there, begins = np.unique(left, return_index=True)
+    order = np.argsort(ib, kind="stable")
+    starts = np.searchsorted(ib[order], np.arange(len(ub)))
+
+    def least(values: Floats) -> Floats:
+        by_class = np.minimum.reduceat(values[order], starts)
+        found = np.full(len(ua), np.inf)
+        if len(there):
+            found[there] = np.minimum.reduceat(by_class[right], begins)
+        return np.asarray(found[ia])
+
+    return least
+
+
+def _agreeing(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of positions with equal codes, in order of the first."""
+    order = np.argsort(b, kind="stable")
+    first = np.searchsorted(b[order], a, side="left")
+    counts = np.searchsorted(b[order], a, side="right") - first
+    left = np.repeat(np.arange(len(a)), counts)
+    offset = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return left, order[np.repeat(first, counts) + offset]
+
+
+def _numbered(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows of some columns, and for each row which of them it is."""
+    key = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        key = key * (int(column.max(initial=0)) + 1) + column
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    return np.stack([c[first] for c in columns], axis=1), which.reshape(-1)
+
+
+def limits_of(problem: Problem, enough: float | None) -> list[tuple[Expr, float]]:
+    """Return what must not be exceeded: rows that may bind, and the worst solution still wanted."""
+    limits = [
+        (row.expr, row.supply + SLACK * row.scale)
+        for row in problem.rows
+        if row.may_bind
+    ]
+    if enough is not None:
+        limits.append((problem.objective, enough + _slack(problem.objective, enough)))
+    return limits
+
+
+def _slack(objective: Expr, value: float) -> float:
+    """Return how much worse than a known solution may still be as good, rounding considered."""
+    return SLACK * abs(value) + 1e-3 * SLACK * max(abs(x) for x in objective.bounds())

@@ -1,0 +1,119 @@
+"""Good solutions to prune with, before any proof: descent from seeds.
+
+With the cell of one choice fixed, the others are enumerated, all of them or those that bounds like
+best; then that of another choice, until nothing gets better. Changes that need two choices at once,
+such as another degree that both have, are within reach so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from formulations.algebra import Choice, Expr, Problem
+from formulations.bounds import FEW_PAIRS, Bounds, limits_of
+from formulations.engines.base import Options
+from formulations.joint import Cells, Known, best, better
+
+# Complete solutions that one step of the descent looks at, about.
+BUDGET = 1 << 14
+# Cells of each choice that seeds are looked for among.
+SEED_CELLS = (8, 48)
+
+
+def first_solutions(problem: Problem, seeds: list[Known], options: Options, count: int) -> list[Known]:
+    """Return good solutions, best first.
+
+    Args:
+        problem: choices only.
+        seeds: solutions that are known; looked for where there are none.
+        options: its clock is looked at.
+        count: how many to return.
+    """
+    limits = limits_of(problem, None)
+    known = list(seeds)
+    for take in SEED_CELLS:
+        if not known:
+            known = _seeds(problem, limits, take, options, count)
+    tried: set[tuple[int, int]] = set()
+    improved = bool(known)
+    while improved and not options.expired:
+        improved = False
+        for position, choice in enumerate(problem.choices):
+            value, at = known[0]
+            fixed = position, int(at[choice][0])
+            if fixed in tried or options.expired:
+                continue
+            tried.add(fixed)
+            kept: Cells = {choice: at[choice]}
+            cut = known[count - 1][0] if len(known) >= count else np.inf
+            subset = _promising(problem, kept, limits, cut)
+            if subset is not None:
+                found = best(problem, subset, 8 * BUDGET, lambda: options.expired, count, cut=cut)
+                known = merged(known, found.found, count)
+                improved |= known[0][0] < value
+    return known
+
+
+def _seeds(
+    problem: Problem, limits: list[tuple[Expr, float]], take: int, options: Options, count: int
+) -> list[Known]:
+    """Return the best solutions among the cells that bounds like best, from each choice on."""
+    known: list[Known] = []
+    for choice in problem.choices:
+        if options.expired:
+            break
+        subset = _promising(problem, {}, limits, np.inf, take, choice)
+        if subset is not None:
+            found = best(problem, subset, 8 * BUDGET, lambda: options.expired, count)
+            known = merged(known, found.found, count)
+    return known
+
+
+def _promising(
+    problem: Problem,
+    kept: Cells,
+    limits: list[tuple[Expr, float]],
+    cut: float,
+    take: int = 0,
+    begin: Choice | None = None,
+) -> Cells | None:
+    """Return cells of each choice that bounds like best, given those kept of choices before it.
+
+    Args:
+        problem: the problem.
+        kept: cells that are kept already.
+        limits: rows that must hold.
+        cut: what the objective must be below.
+        take: how many cells of each choice; as many as the budget allows if 0.
+        begin: the choice to begin with.
+    """
+    rest = sorted((c for c in problem.choices if c not in kept), key=lambda c: (c is not begin, c.size))
+    room = float(BUDGET)
+    for left, choice in zip(range(len(rest), 0, -1), rest, strict=True):
+        bounds = Bounds(problem, FEW_PAIRS, kept)
+        usable = np.flatnonzero(bounds.possible(choice))
+        if len(usable):
+            worth = bounds.of(problem.objective, choice)
+            for e, limit in limits:
+                worth = np.where(bounds.of(e, choice) <= limit, worth, np.inf)
+            usable = usable[worth[usable] < cut]
+        if not len(usable):
+            return None
+        most = take or max(8, int(room ** (1.0 / left)))
+        if len(usable) > most:
+            usable = usable[np.argsort(worth[usable], kind="stable")[:most]]
+        kept = kept | {choice: np.sort(usable)}
+        room = max(1.0, room / len(usable))
+    return kept
+
+
+def merged(known: list[Known], found: list[Known], count: int) -> list[Known]:
+    """Return the best of both, each solution once."""
+
+    def key(k: Known) -> tuple[int, ...]:
+        return tuple(int(i[0]) for i in k[1].values())
+
+    order = list(known[0][1]) if known else []
+    there = {key(k) for k in known}
+    same = [(v, {c: at[c] for c in order} if order else at) for v, at in found]
+    return better(known, [k for k in same if key(k) not in there], count)
