@@ -15,6 +15,7 @@ Rows and the objective are divided by their size, so that coefficients stay near
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from formulations.algebra import (
     extent,
 )
 from formulations.joint import codes
+from formulations.names import Label, distinct, text, together
 
 INF = float("inf")
 
@@ -46,6 +48,8 @@ class Linear:
         scale: the objective is divided by this.
         cells: index of the first variable of each choice.
         amounts: variable of each amount.
+        row_labels: what each row is, to be named if anybody asks.
+        column_labels: what each block of columns is, and how many it has.
     """
 
     cost: Floats
@@ -62,6 +66,25 @@ class Linear:
     scale: float
     cells: dict[Choice, int]
     amounts: dict[Amount, int]
+    row_labels: list[Label] = field(default_factory=list)
+    column_labels: list[tuple[Label, int]] = field(default_factory=list)
+
+    @cached_property
+    def row_names(self) -> list[str]:
+        """A name for each row, fit for LP and MPS files; ``w14(0)`` is row ``w14[0]`` of the problem."""
+        return distinct(
+            text(("agree", *x[1:3], together(*x[1:]))) if x[0] == "agree" else text(x)
+            for x in self.row_labels
+        )
+
+    @cached_property
+    def column_names(self) -> list[str]:
+        """A name for each column, fit for LP and MPS files; ``layer(12)`` is cell 12 of ``layer``."""
+        return distinct(
+            text(label if count == 1 and isinstance(label[0], Amount) else (*label, k))
+            for label, count in self.column_labels
+            for k in range(count)
+        )
 
     def decode(self, x: Floats) -> tuple[dict[Choice, Indices], dict[Amount, float]]:
         """Return the cell of each choice and the amounts that a solution takes."""
@@ -92,30 +115,38 @@ class _Builder:
         self.whole: list[NDArray[np.bool_]] = []
         self.count = 0
         self.rows: list[tuple[Indices, Floats, float, float, str]] = []
+        self.row_labels: list[Label] = []
+        self.column_labels: list[tuple[Label, int]] = []
+        self.maxima = 0
         self.hulls: dict[tuple[object, object, bytes, bytes], tuple[Indices, Floats, float]] = {}
         self.cells = {
-            c: self.variables(np.zeros(c.size), np.ones(c.size), whole=True) for c in problem.choices
+            c: self.variables((c,), np.zeros(c.size), np.ones(c.size), whole=True) for c in problem.choices
         }
         self.amounts = {
-            a: self.variables(np.array([a.low]), np.array([a.high]), whole=a.whole) for a in problem.amounts
+            a: self.variables((a,), np.array([a.low]), np.array([a.high]), whole=a.whole)
+            for a in problem.amounts
         }
 
-    def variables(self, low: Floats, high: Floats, *, whole: bool = False) -> int:
+    def variables(self, label: Label, low: Floats, high: Floats, *, whole: bool = False) -> int:
         first = self.count
+        self.column_labels.append((label, len(low)))
         self.low.append(low)
         self.high.append(high)
         self.whole.append(np.full(len(low), whole))
         self.count += len(low)
         return first
 
-    def row(self, columns: Indices, factors: Floats, low: float, high: float, tag: str = "") -> None:
+    def row(
+        self, label: Label, columns: Indices, factors: Floats, low: float, high: float, tag: str = ""
+    ) -> None:
         self.rows.append((columns, factors, low, high, tag))
+        self.row_labels.append(label)
 
     # -- structure ------------------------------------------------------------------------------
 
     def one_of_each(self) -> None:
         for choice, first in self.cells.items():
-            self.row(np.arange(first, first + choice.size), np.ones(choice.size), 1.0, 1.0)
+            self.row(("one", choice), np.arange(first, first + choice.size), np.ones(choice.size), 1.0, 1.0)
 
     def agreements(self) -> None:
         choices = self.problem.choices
@@ -127,6 +158,7 @@ class _Builder:
                 for code in np.unique(np.concatenate([code_a, code_b])):
                     left, right = np.flatnonzero(code_a == code), np.flatnonzero(code_b == code)
                     self.row(
+                        ("agree", a, b, left[0] if len(left) else None, right[0] if len(right) else 0),
                         np.concatenate([self.cells[a] + left, self.cells[b] + right]),
                         np.concatenate([np.ones(len(left)), -np.ones(len(right))]),
                         0.0,
@@ -142,6 +174,7 @@ class _Builder:
                 right = np.flatnonzero(pattern[e.right_class])
                 if len(left) and len(right):
                     self.row(
+                        ("exclude", e.left, e.right, k),
                         np.concatenate([self.cells[e.left] + left, self.cells[e.right] + right]),
                         np.ones(len(left) + len(right)),
                         -INF,
@@ -198,7 +231,11 @@ class _Builder:
         high: float,
         size: float,
     ) -> tuple[Indices, Floats, float]:
-        first = self.variables(np.full(count, min(low, 0.0)), np.full(count, max(high, 0.0)))
+        number = len(self.hulls)
+        label = (f"hull{number}", left if isinstance(left, Amount) else left.choice, choice)
+        first = self.variables(
+            (f"copy{number}", *label[1:]), np.full(count, min(low, 0.0)), np.full(count, max(high, 0.0))
+        )
         copies = np.arange(first, first + count)
         if isinstance(left, Amount):
             whole_columns, whole_factors = np.array([self.amounts[left]]), np.array([1.0 / size])
@@ -207,6 +244,7 @@ class _Builder:
             whole_factors = left.values / size
         used = whole_factors != 0.0
         self.row(
+            (*label, "sum"),
             np.concatenate([copies, whole_columns[used]]),
             np.concatenate([np.ones(count), -whole_factors[used]]),
             0.0,
@@ -216,8 +254,8 @@ class _Builder:
             binaries = self.cells[choice] + np.flatnonzero(which == k)
             columns = np.concatenate([[copies[k]], binaries])
             ones = np.ones(len(binaries))
-            self.row(columns, np.concatenate([[1.0], -high * ones]), -INF, 0.0)
-            self.row(columns, np.concatenate([[1.0], -low * ones]), 0.0, INF)
+            self.row((*label, "high", k), columns, np.concatenate([[1.0], -high * ones]), -INF, 0.0)
+            self.row((*label, "low", k), columns, np.concatenate([[1.0], -low * ones]), 0.0, INF)
         return copies, np.empty(0), 0.0
 
     def largest(self, m: Maximum, *, pushed_down: bool) -> tuple[int, float]:
@@ -225,27 +263,30 @@ class _Builder:
         ranges = [a.bounds() for a in m.args]
         low, high = max(r[0] for r in ranges), max(r[1] for r in ranges)
         size = max(abs(low), abs(high)) or 1.0
-        column = self.variables(np.array([low / size]), np.array([high / size]))
-        for a in m.args:
-            self.compare(self.form(a, pushed_down=True), column, -INF, 0.0, size)
+        number = self.maxima
+        self.maxima += 1
+        column = self.variables((f"largest{number}",), np.array([low / size]), np.array([high / size]))
+        for k, a in enumerate(m.args):
+            f = self.form(a, pushed_down=True)
+            self.compare((f"largest{number}", "least", k), f, column, -INF, 0.0, size)
         if not pushed_down:
-            pick = self.variables(np.zeros(len(m.args)), np.ones(len(m.args)), whole=True)
+            pick = self.variables((f"pick{number}",), np.zeros(len(m.args)), np.ones(len(m.args)), whole=True)
             picks = np.arange(pick, pick + len(m.args))
-            self.row(picks, np.ones(len(picks)), 1.0, 1.0)
+            self.row((f"pick{number}",), picks, np.ones(len(picks)), 1.0, 1.0)
             for k, (a, r) in enumerate(zip(m.args, ranges, strict=True)):
                 # column <= arg + (high - low of arg) (1 - pick)
                 slack = high - r[0]
                 f = self.form(a, pushed_down=False)
                 f.add(np.array([picks[k]]), np.array([-slack]))
                 f.constant += slack
-                self.compare(f, column, 0.0, INF, size)
+                self.compare((f"largest{number}", "most", k), f, column, 0.0, INF, size)
         return column, size
 
-    def compare(self, f: _Form, column: int, low: float, high: float, size: float) -> None:
+    def compare(self, label: Label, f: _Form, column: int, low: float, high: float, size: float) -> None:
         """Add ``low <= f / size - column <= high``."""
         columns = np.concatenate([*f.columns, [column]]).astype(np.int64)
         factors = np.concatenate([*(x / size for x in f.factors), [-1.0]])
-        self.row(columns, factors, low - f.constant / size, high - f.constant / size)
+        self.row(label, columns, factors, low - f.constant / size, high - f.constant / size)
 
 
 def merged(products: tuple[Product, ...], choices: list[Choice]) -> list[Product]:
@@ -285,7 +326,7 @@ def linearize(problem: Problem) -> Linear:
         f = b.form(row.expr, pushed_down=True)
         columns = np.concatenate([*f.columns, np.empty(0, np.int64)]).astype(np.int64)
         factors = np.concatenate([*f.factors, np.empty(0)])
-        b.row(columns, factors / row.scale, -INF, (row.supply - f.constant) / row.scale, row.tag)
+        b.row((row,), columns, factors / row.scale, -INF, (row.supply - f.constant) / row.scale, row.tag)
     f = b.form(problem.objective, pushed_down=True)
     ends = problem.objective.bounds()
     scale = max(abs(ends[0]), 1e-6 * abs(ends[1])) or 1.0
@@ -308,6 +349,8 @@ def linearize(problem: Problem) -> Linear:
         scale,
         b.cells,
         b.amounts,
+        b.row_labels,
+        b.column_labels,
     )
 
 
