@@ -128,6 +128,7 @@ def best(
     subset: Cells | None = None,
     budget: float = float("inf"),
     stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Enumerated], None] = lambda found: None,
 ) -> Enumerated:
     """Return the best complete solution by enumeration; ties go to the first in order of cells.
 
@@ -136,6 +137,7 @@ def best(
         subset: cells to use of each choice; all where absent.
         budget: how many solutions to look at, about.
         stop: asked between batches; enumeration ends early when it says so.
+        watch: shown what there is after each batch that found a better solution.
     """
     objective: float | None = None
     cells: Cells = {}
@@ -150,4 +152,5 @@ def best(
             i = int(values.argmin())
             if objective is None or values[i] < objective:
                 objective, cells = float(values[i]), {c: v[i : i + 1] for c, v in batch.items()}
+                watch(Enumerated(objective, cells, seen, False))
     return Enumerated(objective, cells, seen, True)

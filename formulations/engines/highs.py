@@ -9,6 +9,7 @@ import numpy as np
 
 from formulations.algebra import Problem
 from formulations.engines.base import Engine, Options, Outcome
+from formulations.engines.watch import Watch
 from formulations.joint import Cells
 from formulations.linear import Linear, linearize
 from mlsysim.core.errors import MissingExtraError
@@ -30,9 +31,10 @@ class Highs(Engine):
     """HiGHS branch and cut; a fresh object for each solve, since its clock is cumulative."""
 
     name: ClassVar[str] = "highs"
+    starts: ClassVar[bool] = True
 
     def solve(self, problem: Problem, options: Options, start: Cells | None = None) -> Outcome:
-        """Solve the problem's mixed-integer program."""
+        """Solve the problem's mixed-integer program; Ctrl-C leaves the best answer so far."""
         highspy = _highspy()
         begin = time.perf_counter()
         linear = linearize(problem)
@@ -53,9 +55,33 @@ class Highs(Engine):
         if start:
             at = np.array([linear.cells[c] + int(i[0]) for c, i in start.items()], dtype=np.int32)
             h.setSolution(len(at), at, np.ones(len(at)))
-        h.run()
-        seconds = time.perf_counter() - begin
-        return _outcome(highspy, h, linear, problem, seconds)
+        watch = Watch(options)
+        _listen(h, watch, linear.scale)
+        try:
+            watch.run(h.run)
+        except MemoryError:
+            return Outcome("unknown", self.name, h.version(), time.perf_counter() - begin)
+        outcome = _outcome(highspy, h, linear, problem, time.perf_counter() - begin)
+        if outcome.objective is not None:
+            watch.tell(outcome.objective, outcome.bound)
+        return outcome
+
+
+def _listen(h: Any, watch: Watch, scale: float) -> None:
+    """Let HiGHS ask, at every point where it can stop, whether it should."""
+
+    def asked(event: Any) -> None:
+        if watch.stopped:
+            event.data_in.user_interrupt = True
+
+    def searching(event: Any) -> None:
+        objective, bound = event.data_out.mip_primal_bound, event.data_out.mip_dual_bound
+        watch.tell(*(x * scale if np.isfinite(x) else None for x in (objective, bound)))
+        asked(event)
+
+    h.cbMipInterrupt += searching
+    h.cbSimplexInterrupt += asked
+    h.cbIpmInterrupt += asked
 
 
 def _model(highspy: Any, m: Linear) -> Any:
