@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from formulations.engines.base import Engine, Outcome
+from formulations.engines.cpsat import CpSat
 from formulations.engines.exhaustive import Exhaustive
 from formulations.engines.highs import Highs
 from mlsysim.core.errors import unknown
 
-ENGINES: dict[str, type[Engine]] = {"highs": Highs, "exhaustive": Exhaustive}
+ENGINES: dict[str, type[Engine]] = {"highs": Highs, "cp-sat": CpSat, "exhaustive": Exhaustive}
 
 
 def engine(name: str) -> Engine:

@@ -14,17 +14,18 @@ BEAT = 0.1
 
 
 class Watch:
-    """Runs a solver in a thread of its own, so that Ctrl-C stops the search and not the program.
-
-    Attributes:
-        stopped: whether the engine was asked to stop; its callbacks and batches look at it.
-    """
+    """Runs a solver in a thread of its own, so that Ctrl-C stops the search and not the program."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._last: tuple[float | None, float | None] = (None, None)
         self._error: Exception | None = None
-        self.stopped = False
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the engine should stop; its callbacks and batches look at it."""
+        return self._stopped or self._options.interrupted.is_set()
 
     def tell(self, objective: float | None, bound: float | None) -> None:
         """Pass on an objective and a bound, if either is news; called from any thread.
@@ -41,20 +42,20 @@ class Watch:
             self.interrupt()
         except Exception as error:
             self._error = error
-            self.stopped = True
+            self._stopped = True
 
     def interrupt(self) -> None:
         """Note that the person wants what there is: this engine and all later ones stop."""
         self._options.interrupted.set()
-        self.stopped = True
 
     def run(self, work: Callable[[], Any], stop: Callable[[], None] = lambda: None) -> None:
         """Run ``work``, whose results are its own to keep, and wait for it.
 
         Args:
             work: started in another thread, in this one's context.
-            stop: called once at Ctrl-C, for engines that are told rather than ask. A second Ctrl-C
-                is for the program: it does not wait for an engine that does not stop.
+            stop: called at every beat once the engine should stop, for engines that are told rather
+                than ask. A second Ctrl-C is for the program: it does not wait for an engine that
+                does not stop.
 
         Raises:
             Exception: what ``work`` or the listener raised.
@@ -76,6 +77,7 @@ class Watch:
                 if self.stopped:
                     raise
                 self.interrupt()
+            if self.stopped:
                 stop()
         for error in (self._error, *failed):
             if error is not None:
