@@ -22,7 +22,7 @@ def _highspy() -> Any:
         import highspy
     except ImportError as error:
         raise MissingExtraError(
-            "the solver HiGHS is not installed", hint="pip install 'mlsysim[solvers]'"
+            f"the solver HiGHS cannot be loaded: {error}", hint="pip install 'mlsysim[solvers]'"
         ) from error
     return highspy
 
