@@ -61,23 +61,28 @@ class Watch:
             Exception: what ``work`` or the listener raised.
         """
         failed: list[BaseException] = []
+        # an event, since a thread whose join was interrupted calls itself dead
+        done = threading.Event()
 
         def guarded() -> None:
             try:
                 work()
             except BaseException as error:  # raised again below, in the thread that waits
                 failed.append(error)
+            finally:
+                done.set()
 
-        worker = threading.Thread(target=contextvars.copy_context().run, args=(guarded,), daemon=True)
-        worker.start()
-        while worker.is_alive():
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(guarded,), daemon=True).start()
+        finished = False
+        while not finished:
             try:
-                worker.join(BEAT)
+                finished = done.wait(BEAT)
             except KeyboardInterrupt:
                 if self.stopped:
                     raise
                 self.interrupt()
-            if self.stopped:
+            if self.stopped and not finished:
                 stop()
         for error in (self._error, *failed):
             if error is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ import random_problems as rp
 from hypothesis import assume, given
 
 from formulations.algebra import Amount, Problem
-from formulations.engines import ENGINES, Exhaustive, Highs, engine
+from formulations.engines import ENGINES, CpSat, Exhaustive, Highs, Pyomo, engine
 from formulations.engines.base import Options
 from formulations.joint import holds
 from formulations.linear import linearize
@@ -235,6 +237,8 @@ def test_a_matrix_is_what_it_says_it_is():
 def test_engines_by_name():
     assert isinstance(engine("auto"), Highs)
     assert isinstance(engine("exhaustive"), Exhaustive)
+    assert isinstance(engine("cp-sat"), CpSat)
+    assert isinstance(engine("pyomo:highs"), Pyomo)
     with pytest.raises(UnknownNameError, match="gurobi"):
         engine("gurobi")
 
@@ -246,3 +250,12 @@ def test_the_gap_is_relative_to_the_answer():
     assert solved.gap == 0.0
     assert math.isclose(solved.outcome.bound, 2.0, rel_tol=1e-9)
     assert holds(problem, solved.outcome.cells)[0]
+
+
+def test_importing_the_engines_imports_no_solver():
+    code = (
+        "import sys, formulations.engines;"
+        "print([m for m in ('highspy', 'ortools', 'pyomo') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
