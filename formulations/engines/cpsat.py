@@ -21,10 +21,13 @@ Answer = tuple[Outcome, list[int], list[float]]
 
 @dataclass(frozen=True)
 class Request:
-    """What the child needs to know; choices and amounts go by their place in the problem."""
+    """What the child needs to know; choices and amounts go by their place in the problem.
+
+    ``until`` is by the wall clock, the only one that two processes share.
+    """
 
     problem: Problem
-    seconds: float
+    until: float
     gap: float
     threads: int
     seed: int
@@ -32,8 +35,8 @@ class Request:
     heard: bool
 
     def options(self) -> Options:
-        """Return the options in the child, whose clock starts now."""
-        return Options(self.seconds, self.gap, self.threads, self.seed)
+        """Return the options in the child, to whose start some of the time went."""
+        return Options(max(0.0, self.until - time.time()), self.gap, self.threads, self.seed)
 
     def answer(self, options: Options, progress: Progress) -> Answer:
         """Solve, in the child."""
@@ -60,7 +63,7 @@ class CpSat(Engine):
         begin = time.perf_counter()
         request = Request(
             problem,
-            options.remaining,
+            time.time() + options.remaining,
             options.gap,
             options.threads,
             options.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,8 @@ from formulations.linear import Linear, linearize
 from mlsysim.core.errors import MissingExtraError
 
 TOLERANCE = 1e-9
+# An answer whose worth in floats is further than this from what HiGHS makes of it proves nothing.
+AGREED = 1e-7
 
 
 def _highspy() -> Any:
@@ -34,7 +37,28 @@ class Highs(Engine):
     starts: ClassVar[bool] = True
 
     def solve(self, problem: Problem, options: Options, start: Cells | None = None) -> Outcome:
-        """Solve the problem's mixed-integer program; Ctrl-C leaves the best answer so far."""
+        """Solve the problem's mixed-integer program; Ctrl-C leaves the best answer so far.
+
+        HiGHS keeps constraints to a tolerance, so that a maximum may come out below its largest
+        argument. An answer that is worth more than HiGHS says is forbidden and HiGHS asked again,
+        until an answer is worth what it says, or nothing better than the best so far is left.
+        """
+        asked, best = problem, None
+        while True:
+            outcome = self._once(asked, options, start)
+            if outcome.objective is None:
+                return _proven(best, outcome)
+            if problem.amounts or _is_worth(outcome, problem):
+                return _proven(best, outcome)
+            value = float(problem.objective.at(outcome.cells)[0])
+            if best is None or best.objective is None or value < best.objective:
+                bound = None if outcome.bound is None else min(outcome.bound, value)
+                best = replace(outcome, status="feasible", objective=value, bound=bound)
+            if options.expired:
+                return best
+            asked, start = asked.forbidding(outcome.cells), None
+
+    def _once(self, problem: Problem, options: Options, start: Cells | None) -> Outcome:
         highspy = _highspy()
         begin = time.perf_counter()
         linear = linearize(problem)
@@ -65,6 +89,27 @@ class Highs(Engine):
         if outcome.objective is not None:
             watch.tell(outcome.objective, outcome.bound)
         return outcome
+
+
+def _is_worth(outcome: Outcome, problem: Problem) -> bool:
+    """Return whether an answer is worth in floats what HiGHS says."""
+    assert outcome.objective is not None
+    value = float(problem.objective.at(outcome.cells)[0])
+    rounding = 1e-12 * problem.objective.magnitude(outcome.cells)
+    return abs(value - outcome.objective) <= AGREED * abs(value) + rounding
+
+
+def _proven(best: Outcome | None, rest: Outcome) -> Outcome:
+    """Return the better of the best answer so far and the outcome on everything else."""
+    if best is None or best.objective is None:
+        return rest
+    if rest.objective is not None and rest.objective < best.objective:
+        return rest
+    if rest.status == "infeasible" or (rest.bound is not None and rest.bound >= best.objective):
+        return replace(best, status="optimal", bound=best.objective)
+    if rest.status == "optimal":  # as good as the best, to the gap
+        return replace(best, status="optimal", bound=rest.bound)
+    return best
 
 
 def _listen(h: Any, watch: Watch, scale: float) -> None:

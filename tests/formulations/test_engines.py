@@ -195,6 +195,18 @@ def test_scales_far_apart_do_not_blur_the_optimum():
         assert outcome.objective == pytest.approx(3.5e-3, rel=1e-9)
 
 
+def test_a_maximum_far_above_the_optimum_costs_no_exactness():
+    # divided by its largest value, the maximum is smaller than HiGHS's tolerance where it matters
+    problem, a, b = two_choices()
+    most = np.maximum(a.table([0.0, 1234.5**2, 0.0]), b.table([0.001, 0.5, 0.5]))
+    problem.minimize(a.table([0.001, 0.0, 0.0015]) + most)
+    for chosen in (Highs(), CpSat(), Exhaustive()):
+        outcome = chosen.solve(problem, Options())
+        assert outcome.status == "optimal"
+        assert outcome.objective == pytest.approx(0.002, rel=1e-9)
+        assert outcome.bound <= 0.002 * (1 + 1e-9)
+
+
 def test_enumeration_refuses_amounts():
     problem, a, _ = two_choices()
     problem.minimize(a.table([1.0, 2.0, 3.0]) + problem.amount("y", 0.0, 1.0))
