@@ -12,7 +12,8 @@ from formulations.algebra import Problem
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.engines.watch import Watch
 from formulations.joint import Cells
-from formulations.linear import Linear, linearize
+from formulations.linear import linearize
+from formulations.matrix import Linear
 from mlsysim.core.errors import MissingExtraError
 
 TOLERANCE = 1e-9
