@@ -80,7 +80,7 @@ def solve_here(problem: Problem, options: Options, start: Cells | None = None) -
             compiled.hint(start)
         proto = compiled.model.proto
         size = len(proto.variables), len(proto.constraints)
-        _search(cp_model, compiled, found, options, watch)
+        _search(cp_model, compiled, found, options, watch, _worth(problem, start))
     except MemoryError:  # what was found before it still stands
         found.complete = False
     has = found.objective is not None
@@ -108,8 +108,26 @@ def _status(found: _Search, options: Options) -> str:
     return "optimal" if found.closed(options.gap) else "feasible"
 
 
-def _search(cp_model: Any, compiled: Compiled, found: _Search, options: Options, watch: Watch) -> None:
-    """Ask CP-SAT until the gap is closed, nothing is left, or the time is up."""
+def _worth(problem: Problem, start: Cells | None) -> float | None:
+    """Return what a start is worth; None without one, or if it is no solution."""
+    if not start or problem.amounts or not holds(problem, start, 0.0)[0]:
+        return None
+    return float(problem.objective.at(start)[0])
+
+
+def _search(
+    cp_model: Any,
+    compiled: Compiled,
+    found: _Search,
+    options: Options,
+    watch: Watch,
+    known: float | None,
+) -> None:
+    """Ask CP-SAT until the gap is closed, nothing is left, or the time is up.
+
+    Raises:
+        MismatchError: CP-SAT claims that a known solution is impossible.
+    """
     continuous = any(not a.whole for a in compiled.problem.amounts)
     floor = compiled.problem.objective.bounds()[0]
     # half of the gap for CP-SAT and half for rounding; whatever is left after that is worth a proof
@@ -118,6 +136,9 @@ def _search(cp_model: Any, compiled: Compiled, found: _Search, options: Options,
         solver = _solver(cp_model, options, share)
         status = _ask(cp_model, solver, compiled, found, watch)
         found.nodes += int(solver.num_branches)
+        if known is not None:
+            _believe(cp_model, solver, status, known * compiled.grid.scale + compiled.error)
+            known = None  # it may be forbidden from here on
         if status == cp_model.INFEASIBLE:
             found.complete = True
             found.bound = found.least(float("inf"))
@@ -135,6 +156,18 @@ def _search(cp_model: Any, compiled: Compiled, found: _Search, options: Options,
             compiled.beyond(found.objective)
             compiled.hint(found.cells)
             share = 0.0
+
+
+def _believe(cp_model: Any, solver: Any, status: Any, known: float) -> None:
+    """Check a claim against a known solution, in steps of the objective, rounded up."""
+    claims = status == cp_model.INFEASIBLE or (
+        status != cp_model.UNKNOWN and solver.best_objective_bound > known
+    )
+    if claims:
+        raise MismatchError(
+            "CP-SAT claims that there is no solution as good as one that is known",
+            hint="please report this plan",
+        )
 
 
 def _judge(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from formulations.algebra import Problem
-from formulations.engines import CpSat, Exhaustive, Highs, child, cpsat
+from formulations.engines import CpSat, Exhaustive, Highs, child, cpsat_search
 from formulations.engines.base import Options
 from formulations.engines.scaling import BITS, Largest, Level, Pair, Single, grid_of, limit_of, sum_of
 from formulations.joint import holds
@@ -246,4 +247,13 @@ def test_the_other_process_is_kept():
     (kept,) = child._kept
     CpSat().solve(rp.quadratic(3, 3), Options())
     assert child._kept == [kept]
-    assert cpsat.CpSat.starts
+
+
+def test_a_claim_against_a_known_solution_is_not_believed():
+    cp = SimpleNamespace(INFEASIBLE=3, UNKNOWN=0, OPTIMAL=4)
+    solver = SimpleNamespace(best_objective_bound=100.0)
+    cpsat_search._believe(cp, solver, cp.OPTIMAL, 100.0)
+    cpsat_search._believe(cp, solver, cp.UNKNOWN, 1.0)
+    for status, known in ((cp.OPTIMAL, 99.0), (cp.INFEASIBLE, 1000.0)):
+        with pytest.raises(MismatchError, match="known"):
+            cpsat_search._believe(cp, solver, status, known)
