@@ -214,9 +214,7 @@ class Expr(_Arithmetic):
     @property
     def has_maxima(self) -> bool:
         """Whether there is a maximum anywhere in it."""
-        return bool(self.maxima) or any(
-            isinstance(p.left, Expr) and p.left.has_maxima for p in self.products
-        )
+        return bool(self.maxima) or any(isinstance(p.left, Expr) and p.left.has_maxima for p in self.products)
 
     def bounds(self) -> tuple[float, float]:
         """Return numbers between which the expression lies, whatever is chosen."""

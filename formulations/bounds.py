@@ -89,8 +89,8 @@ class Bounds:
             return np.full(choice.size, min(corners(extent(left), extent(right))))
         (a, b), (c, d) = (self.range(choice, t.choice, t.values) for t in (left, right))
         if left.values.min() >= 0 and right.values.min() >= 0:
-            return a * c
-        return np.minimum.reduce([a * c, a * d, b * c, b * d])
+            return np.asarray(a * c)
+        return np.asarray(np.minimum.reduce([a * c, a * d, b * c, b * d]))
 
     def _nested(self, left: Expr, right: Table, choice: Choice) -> Floats:
         """Return a bound of an expression times a table."""
@@ -102,7 +102,7 @@ class Bounds:
         if low.min() >= 0 and right.values.min() >= 0:
             return np.asarray(low * least)
         high = -self.of(as_expr(multiply(-1.0, left)), choice)
-        return np.minimum.reduce([low * least, low * most, high * least, high * most])
+        return np.asarray(np.minimum.reduce([low * least, low * most, high * least, high * most]))
 
     def added(
         self, a: Choice, b: Choice, table: Floats | None, products: list[tuple[Floats, Floats]]
@@ -114,7 +114,7 @@ class Bounds:
             total = self._counting(b, values)[together.right]
             for x, y in products:
                 total += x[together.left] * y[together.right]
-            found = np.full(a.size, np.inf)
+            found = np.zeros(a.size)
             if len(total):
                 found[together.there] = np.minimum.reduceat(total, together.begins)
             return found
@@ -136,28 +136,30 @@ class Bounds:
 
         Zero where no cell of ``b`` is compatible.
         """
-        least, less = self.least(a, b, values), self.least(a, b, -values)
-        there = np.isfinite(least)
-        return np.where(there, least, 0.0), np.where(there, -less, 0.0)
+        return self.least(a, b, values), -self.least(a, b, -values)
 
     def possible(self, a: Choice) -> np.ndarray:
-        """Return which cells have a compatible cell in every other choice."""
+        """Return which cells have a compatible cell in every other choice; bounds of others mean nothing."""
         found = np.ones(a.size, dtype=bool)
         for b in self.problem.choices:
             if b is not a:
-                found &= np.isfinite(self.least(a, b, np.zeros(b.size)))
+                found &= np.isfinite(self._by_class(a, b)(self._counting(b, np.zeros(b.size))))
         return found
 
     def least(self, a: Choice, b: Choice, values: Floats) -> Floats:
         """Return the least of a table of ``b`` over the cells compatible with each cell of ``a``.
 
-        By classes: cells that agree on everything that matters between the two share an answer.
-        Infinite where no cell of ``b`` is compatible.
+        By classes: cells that agree on everything that matters between the two share an answer. Zero
+        where no cell of ``b`` is compatible.
         """
+        found = self._by_class(a, b)(self._counting(b, values))
+        return np.where(np.isfinite(found), found, 0.0)
+
+    def _by_class(self, a: Choice, b: Choice) -> Callable[[Floats], Floats]:
         key = id(a), id(b)
         if key not in self._least:
             self._least[key] = _class_minimum(self.problem, a, b)
-        return self._least[key](self._counting(b, values))
+        return self._least[key]
 
     def _counting(self, b: Choice, values: Floats) -> Floats:
         """Return a table with the cells that do not count at infinity."""
@@ -172,17 +174,20 @@ class Bounds:
 
         Args:
             e: the expression.
-            a, b: the choices.
+            a: the one choice.
+            b: the other.
             at: their compatible pairs.
         """
-        low = np.full(len(at.left), e.constant)
+        low: Floats = np.full(len(at.left), e.constant)
         for choice, index in ((a, at.left), (b, at.right)):
             if choice in e.tables:
                 low += e.tables[choice][index]
         for amount, factor in e.amounts.items():
             low += min(factor * amount.low, factor * amount.high)
         tables = {c: v for c, v in e.tables.items() if c is not a and c is not b}
-        of_a, of_b, rest = [], [], []
+        of_a: list[Product] = []
+        of_b: list[Product] = []
+        rest: list[Product] = []
         for p in e.products:
             ends = {p.left.choice if isinstance(p.left, Table) else None, p.right.choice}
             if isinstance(p.left, Expr):
@@ -321,11 +326,7 @@ def _numbered(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def limits_of(problem: Problem, enough: float | None) -> list[tuple[Expr, float]]:
     """Return what must not be exceeded: rows that may bind, and the worst solution still wanted."""
-    limits = [
-        (row.expr, row.supply + SLACK * row.scale)
-        for row in problem.rows
-        if row.may_bind
-    ]
+    limits = [(row.expr, row.supply + SLACK * row.scale) for row in problem.rows if row.may_bind]
     if enough is not None:
         limits.append((problem.objective, enough + _slack(problem.objective, enough)))
     return limits

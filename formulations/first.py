@@ -113,7 +113,5 @@ def merged(known: list[Known], found: list[Known], count: int) -> list[Known]:
     def key(k: Known) -> tuple[int, ...]:
         return tuple(int(i[0]) for i in k[1].values())
 
-    order = list(known[0][1]) if known else []
     there = {key(k) for k in known}
-    same = [(v, {c: at[c] for c in order} if order else at) for v, at in found]
-    return better(known, [k for k in same if key(k) not in there], count)
+    return better(known, [k for k in found if key(k) not in there], count)

@@ -77,7 +77,9 @@ def state_of(found: Sequence[Variant], fleet: Choice | None, result: Step, tenso
     changed: dict[str, Any] = {}
     of_runs = ("checkpoint", "losses")
     for f in fields(State):
-        if f.name not in (*OF_LAYOUT, "cut", "alone") and (f.name not in of_runs or "interval" not in fleet.columns):
+        if f.name not in (*OF_LAYOUT, "cut", "alone") and (
+            f.name not in of_runs or "interval" not in fleet.columns
+        ):
             changed[f.name] = _stacked([getattr(s, f.name) for s in states], fleet, at)
     if here.cut is not None:
         bandwidths = [s.cut.bandwidth if s.cut else np.inf for s in states]
@@ -103,7 +105,8 @@ def _stacked(values: list[Any], fleet: Choice, at: np.ndarray) -> Any:
             f.name: _stacked([0.0 if v is None else getattr(v, f.name) for v in values], fleet, at)
             for f in fields(there[0])
         }
-        return type(there[0])(**parts)  # type: ignore[call-overload]
+        kind: Any = type(there[0])
+        return kind(**parts)
     if isinstance(there[0], int | float) and not isinstance(there[0], bool):
         return fleet.table(np.array([0.0 if v is None else float(v) for v in values])[at])
     return there[0]  # a word for people

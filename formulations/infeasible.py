@@ -32,8 +32,8 @@ def excess(
     In base units of the row that is nearest to its supply; None if a limit cut the proof short, or
     if the tag has more than one row.
     """
-    found = [r for r in problem.rows if r.tag == tag]
-    (row, *more) = [r for r in found if r.may_bind] or found
+    mine = [r for r in problem.rows if r.tag == tag]
+    (row, *more) = [r for r in mine if r.may_bind] or mine
     if more:
         return None
     question = replace(problem, rows=[r for r in problem.rows if r.tag in others - {tag}], objective=row.expr)

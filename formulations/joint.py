@@ -223,7 +223,7 @@ def best(
     budget: float = float("inf"),
     stop: Callable[[], bool] = lambda: False,
     count: int = 1,
-    progress: Callable[[float | None, float | None], None] | None = None,
+    watch: Callable[[Enumerated], None] = lambda found: None,
     cut: float = float("inf"),
 ) -> Enumerated:
     """Return the best complete solutions by enumeration; ties go to the first in order of cells.
@@ -234,7 +234,7 @@ def best(
         budget: how many solutions to look at, about.
         stop: asked between batches; enumeration ends early when it says so.
         count: how many solutions to keep.
-        progress: told the best value after each batch; there is no bound before the end.
+        watch: shown what there is after each batch that found a better solution.
         cut: only solutions below this count.
     """
     found: list[Known] = []
@@ -244,9 +244,10 @@ def best(
         if seen >= budget or stop():
             return Enumerated(found, seen, False)
         seen += len(next(iter(batch.values())))
-        found = better(found, _solutions(problem, rows, batch, _cut(found, count, cut), count), count)
-        if progress:
-            progress(found[0][0] if found else None, None)
+        more = _solutions(problem, rows, batch, _cut(found, count, cut), count)
+        if more:
+            found = better(found, more, count)
+            watch(Enumerated(found, seen, False))
     return Enumerated(found, seen, True)
 
 
@@ -259,9 +260,7 @@ def _cut(found: list[Known], count: int, cut: float) -> float:
     return min(cut, found[count - 1][0]) if len(found) >= count else cut
 
 
-def _solutions(
-    problem: Problem, rows: list[Row], batch: Cells, cut: float, count: int
-) -> list[Known]:
+def _solutions(problem: Problem, rows: list[Row], batch: Cells, cut: float, count: int) -> list[Known]:
     """Return the best solutions of a batch below a value that keep every row."""
     values = problem.objective.at(batch)
     if cut < np.inf:  # most are not worth a look at the rows
@@ -276,7 +275,7 @@ def _solutions(
     if not len(values):
         return []
     order = np.argsort(values, kind="stable")[:count] if count > 1 else [int(values.argmin())]
-    return [(float(values[i]), {c: v[i : i + 1] for c, v in batch.items()}) for i in order]
+    return [(float(values[i]), {c: batch[c][i : i + 1] for c in problem.choices}) for i in order]
 
 
 def lexicographic(problem: Problem, worst: float, budget: float) -> Known | None:
@@ -292,8 +291,8 @@ def lexicographic(problem: Problem, worst: float, budget: float) -> Known | None
             return None
         values = problem.objective.at(batch)
         near = np.flatnonzero(values <= worst)
-        values, batch = values[near], {c: v[near] for c, v in batch.items()}
-        keep = np.flatnonzero(holds(problem, batch))
+        tied = {c: v[near] for c, v in batch.items()}
+        keep = near[holds(problem, tied)] if len(near) else near
         if not len(keep):
             continue
         tied = {c: v[keep] for c, v in batch.items()}
@@ -301,5 +300,5 @@ def lexicographic(problem: Problem, worst: float, budget: float) -> Known | None
         i = int(np.lexsort(keys[::-1])[0])
         key = tuple(float(k[i]) for k in keys)
         if chosen is None or key < chosen[0]:
-            chosen = key, (float(values[keep[i]]), {c: v[i : i + 1] for c, v in tied.items()})
+            chosen = key, (float(values[keep[i]]), {c: tied[c][i : i + 1] for c in problem.choices})
     return chosen and chosen[1]

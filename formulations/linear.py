@@ -33,42 +33,12 @@ from formulations.algebra import (
 )
 from formulations.bounds import FEW_PAIRS, Bounds
 from formulations.joint import codes
+from formulations.matrix import Linear, compressed
+from formulations.names import Label
+
+__all__ = ["Linear", "linearize", "merged"]
 
 INF = float("inf")
-
-
-@dataclass
-class Linear:
-    """``min cost x + offset`` over ``row_low <= A x <= row_high`` and ``low <= x <= high``.
-
-    Attributes:
-        starts, columns, values: the matrix by rows.
-        tags: the reason of each row; empty for rows that only define something.
-        scale: the objective is divided by this.
-        cells: index of the first variable of each choice.
-        amounts: variable of each amount.
-    """
-
-    cost: Floats
-    offset: float
-    low: Floats
-    high: Floats
-    whole: NDArray[np.bool_]
-    row_low: Floats
-    row_high: Floats
-    starts: Indices
-    columns: Indices
-    values: Floats
-    tags: list[str]
-    scale: float
-    cells: dict[Choice, int]
-    amounts: dict[Amount, int]
-
-    def decode(self, x: Floats) -> tuple[dict[Choice, Indices], dict[Amount, float]]:
-        """Return the cell of each choice and the amounts that a solution takes."""
-        chosen = {c: np.array([int(np.argmax(x[i : i + c.size]))]) for c, i in self.cells.items()}
-        amounts = {a: float(round(x[i]) if a.whole else x[i]) for a, i in self.amounts.items()}
-        return chosen, amounts
 
 
 @dataclass
@@ -88,36 +58,44 @@ class _Form:
 class _Builder:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.bounds = Bounds(problem, FEW_PAIRS)
         self.low: list[Floats] = []
         self.high: list[Floats] = []
         self.whole: list[NDArray[np.bool_]] = []
         self.count = 0
         self.rows: list[tuple[Indices, Floats, float, float, str]] = []
+        self.row_labels: list[Label] = []
+        self.column_labels: list[tuple[Label, int]] = []
+        self.maxima = 0
+        self.bounds = Bounds(problem, FEW_PAIRS)
         self.hulls: dict[tuple[object, ...], Indices] = {}
         self.cells = {
-            c: self.variables(np.zeros(c.size), np.ones(c.size), whole=True) for c in problem.choices
+            c: self.variables((c,), np.zeros(c.size), np.ones(c.size), whole=True) for c in problem.choices
         }
         self.amounts = {
-            a: self.variables(np.array([a.low]), np.array([a.high]), whole=a.whole) for a in problem.amounts
+            a: self.variables((a,), np.array([a.low]), np.array([a.high]), whole=a.whole)
+            for a in problem.amounts
         }
 
-    def variables(self, low: Floats, high: Floats, *, whole: bool = False) -> int:
+    def variables(self, label: Label, low: Floats, high: Floats, *, whole: bool = False) -> int:
         first = self.count
+        self.column_labels.append((label, len(low)))
         self.low.append(low)
         self.high.append(high)
         self.whole.append(np.full(len(low), whole))
         self.count += len(low)
         return first
 
-    def row(self, columns: Indices, factors: Floats, low: float, high: float, tag: str = "") -> None:
+    def row(
+        self, label: Label, columns: Indices, factors: Floats, low: float, high: float, tag: str = ""
+    ) -> None:
         self.rows.append((columns, factors, low, high, tag))
+        self.row_labels.append(label)
 
     # -- structure ------------------------------------------------------------------------------
 
     def one_of_each(self) -> None:
         for choice, first in self.cells.items():
-            self.row(np.arange(first, first + choice.size), np.ones(choice.size), 1.0, 1.0)
+            self.row(("one", choice), np.arange(first, first + choice.size), np.ones(choice.size), 1.0, 1.0)
 
     def agreements(self) -> None:
         choices = self.problem.choices
@@ -129,6 +107,7 @@ class _Builder:
                 for code in np.unique(np.concatenate([code_a, code_b])):
                     left, right = np.flatnonzero(code_a == code), np.flatnonzero(code_b == code)
                     self.row(
+                        ("agree", a, b, left[0] if len(left) else None, right[0] if len(right) else 0),
                         np.concatenate([self.cells[a] + left, self.cells[b] + right]),
                         np.concatenate([np.ones(len(left)), -np.ones(len(right))]),
                         0.0,
@@ -144,6 +123,7 @@ class _Builder:
                 right = np.flatnonzero(pattern[e.right_class])
                 if len(left) and len(right):
                     self.row(
+                        ("exclude", e.left, e.right, k),
                         np.concatenate([self.cells[e.left] + left, self.cells[e.right] + right]),
                         np.ones(len(left) + len(right)),
                         -INF,
@@ -194,7 +174,7 @@ class _Builder:
                 np.minimum.at(lows, which, np.maximum(self.bounds.of(left, right.choice), low))
                 lows = np.minimum(lows, high)
             self.hulls[key] = self._copies(
-                self._factor(left, pushed_down), right.choice, which, lows / size, high / size, size
+                self._factor(left, pushed_down), right.choice, which, lows / size, high / size, size, key[0]
             )
         return self.hulls[key], values * size
 
@@ -217,11 +197,16 @@ class _Builder:
         lows: Floats,
         high: float,
         size: float,
+        name: object,
     ) -> Indices:
-        count = len(lows)
-        first = self.variables(np.minimum(lows, 0.0), np.full(count, max(high, 0.0)))
+        number, count = len(self.hulls), len(lows)
+        label = (f"hull{number}", name, choice)
+        first = self.variables(
+            (f"copy{number}", *label[1:]), np.minimum(lows, 0.0), np.full(count, max(high, 0.0))
+        )
         copies = np.arange(first, first + count)
         self.row(
+            (*label, "sum"),
             np.concatenate([copies, *whole.columns]).astype(np.int64),
             np.concatenate([np.ones(count), *(-x / size for x in whole.factors)]),
             whole.constant / size,
@@ -231,8 +216,8 @@ class _Builder:
             binaries = self.cells[choice] + np.flatnonzero(which == k)
             columns = np.concatenate([[copies[k]], binaries])
             ones = np.ones(len(binaries))
-            self.row(columns, np.concatenate([[1.0], -high * ones]), -INF, 0.0)
-            self.row(columns, np.concatenate([[1.0], -lows[k] * ones]), 0.0, INF)
+            self.row((*label, "high", k), columns, np.concatenate([[1.0], -high * ones]), -INF, 0.0)
+            self.row((*label, "low", k), columns, np.concatenate([[1.0], -lows[k] * ones]), 0.0, INF)
         return copies
 
     def largest(self, m: Maximum, *, pushed_down: bool | None) -> tuple[int, float]:
@@ -240,28 +225,31 @@ class _Builder:
         ranges = [a.bounds() for a in m.args]
         low, high = max(r[0] for r in ranges), max(r[1] for r in ranges)
         size = max(abs(low), abs(high)) or 1.0
-        column = self.variables(np.array([low / size]), np.array([high / size]))
+        number = self.maxima
+        self.maxima += 1
+        column = self.variables((f"largest{number}",), np.array([low / size]), np.array([high / size]))
         exact = None if pushed_down is None else True
-        for a in m.args:
-            self.compare(self.form(a, pushed_down=exact), column, -INF, 0.0, size)
+        for k, a in enumerate(m.args):
+            f = self.form(a, pushed_down=exact)
+            self.compare((f"largest{number}", "least", k), f, column, -INF, 0.0, size)
         if not pushed_down:
-            pick = self.variables(np.zeros(len(m.args)), np.ones(len(m.args)), whole=True)
+            pick = self.variables((f"pick{number}",), np.zeros(len(m.args)), np.ones(len(m.args)), whole=True)
             picks = np.arange(pick, pick + len(m.args))
-            self.row(picks, np.ones(len(picks)), 1.0, 1.0)
+            self.row((f"pick{number}",), picks, np.ones(len(picks)), 1.0, 1.0)
             for k, (a, r) in enumerate(zip(m.args, ranges, strict=True)):
                 # column <= arg + (high - low of arg) (1 - pick)
                 slack = high - r[0]
                 f = self.form(a, pushed_down=pushed_down)
                 f.add(np.array([picks[k]]), np.array([-slack]))
                 f.constant += slack
-                self.compare(f, column, 0.0, INF, size)
+                self.compare((f"largest{number}", "most", k), f, column, 0.0, INF, size)
         return column, size
 
-    def compare(self, f: _Form, column: int, low: float, high: float, size: float) -> None:
+    def compare(self, label: Label, f: _Form, column: int, low: float, high: float, size: float) -> None:
         """Add ``low <= f / size - column <= high``."""
         columns = np.concatenate([*f.columns, [column]]).astype(np.int64)
         factors = np.concatenate([*(x / size for x in f.factors), [-1.0]])
-        self.row(columns, factors, low - f.constant / size, high - f.constant / size)
+        self.row(label, columns, factors, low - f.constant / size, high - f.constant / size)
 
 
 def merged(products: tuple[Product, ...], choices: list[Choice]) -> list[Product]:
@@ -301,14 +289,14 @@ def linearize(problem: Problem) -> Linear:
         f = b.form(row.expr, pushed_down=True)
         columns = np.concatenate([*f.columns, np.empty(0, np.int64)]).astype(np.int64)
         factors = np.concatenate([*f.factors, np.empty(0)])
-        b.row(columns, factors / row.scale, -INF, (row.supply - f.constant) / row.scale, row.tag)
+        b.row((row,), columns, factors / row.scale, -INF, (row.supply - f.constant) / row.scale, row.tag)
     f = b.form(problem.objective, pushed_down=True)
     ends = problem.objective.bounds()
     scale = max(abs(ends[0]), 1e-6 * abs(ends[1])) or 1.0
     cost = np.zeros(b.count)
     for columns, factors in zip(f.columns, f.factors, strict=True):
         np.add.at(cost, columns, factors / scale)
-    columns, values, starts = _matrix(b.rows)
+    columns, values, starts = compressed(b.rows)
     return Linear(
         cost,
         f.constant / scale,
@@ -324,21 +312,6 @@ def linearize(problem: Problem) -> Linear:
         scale,
         b.cells,
         b.amounts,
-    )
-
-
-def _matrix(rows: list[tuple[Indices, Floats, float, float, str]]) -> tuple[Indices, Floats, Indices]:
-    """Return the rows as a compressed matrix, with entries of one column added up."""
-    all_columns, all_values, starts = [], [], [0]
-    for columns, factors, _, _, _ in rows:
-        distinct, inverse = np.unique(columns, return_inverse=True)
-        summed = np.zeros(len(distinct))
-        np.add.at(summed, inverse.reshape(-1), factors)
-        all_columns.append(distinct)
-        all_values.append(summed)
-        starts.append(starts[-1] + len(distinct))
-    return (
-        np.concatenate([np.empty(0), *all_columns]).astype(np.int64),
-        np.concatenate([np.empty(0), *all_values]),
-        np.array(starts, dtype=np.int64),
+        b.row_labels,
+        b.column_labels,
     )

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from formulations import fleet
-from formulations.algebra import Choice, Expr, Operand, Problem, as_expr
+from formulations.algebra import Choice, Expr, Problem, as_expr
 from formulations.joint import Cells
 from formulations.rows import add_rows
 from mlsysim.core import layout as lay
@@ -28,7 +28,7 @@ from mlsysim.walls import State
 
 T = TypeVar("T")
 ENDS = ("pp", "first_stage_layers", "last_stage_layers")
-Cost = Callable[[State], Operand]
+Cost = Callable[[State], Any]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Recipe:
         return cells
 
 
-def shortest_step(state: State) -> Operand:
+def shortest_step(state: State) -> Any:
     """Return the time of a step: what is made least unless another objective is asked for."""
     return state.time
 
@@ -142,9 +142,7 @@ def _exclusions(problem: Problem, s: Scenario, layer: Choice, pipe: Choice, shar
     )
     # the left key is tp x cp / (N microbatch) as a fraction: all that whole rounds depend on
     count = of_layer.get("accelerators", s.accelerators)
-    rounds = legal.whole_rounds(
-        s.batch, count, of_layer["tp"], of_layer["cp"], of_layer["microbatch_size"]
-    )
+    rounds = legal.whole_rounds(s.batch, count, of_layer["tp"], of_layer["cp"], of_layer["microbatch_size"])
     problem.exclude(
         layer, rounds, pipe, pipe.columns["interleave"], lambda whole, interleave: ~whole & (interleave > 1)
     )
@@ -210,11 +208,13 @@ def _tabulated(
 ) -> T:
     """Return a part of the physics with each of its arrays as a table over a choice."""
     parts = []
-    for i, job in enumerate(jobs):
-        assert job is not None
+    for i, plain in enumerate(jobs):
+        assert plain is not None
+        job = plain
         mine = legal.keep(columns, columns["precision"] == i) if "precision" in columns else columns
         if "accelerators" in mine:
-            job = replace(job, accelerators=mine["accelerators"].astype(float))
+            numbers: Any = mine["accelerators"].astype(float)
+            job = replace(job, accelerators=numbers)
         parts.append((part_of(job, mine), len(next(iter(mine.values())))))
     values = {}
     for f in fields(parts[0][0]):  # type: ignore[arg-type]

@@ -11,14 +11,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from formulations.algebra import Amount, Choice, Exclusion, Expr, Indices, Maximum, Problem, Product, Table
+from formulations.algebra import (
+    Amount,
+    Choice,
+    Exclusion,
+    Expr,
+    Indices,
+    Maximum,
+    Problem,
+    Product,
+    Row,
+    Table,
+    as_expr,
+    multiply,
+)
 from formulations.bounds import FEW_PAIRS, MAX_PAIRS, Bounds, limits_of
 from formulations.dominance import undominated
 from formulations.engines.base import Options
 from formulations.first import first_solutions, merged
 from formulations.joint import Cells, Known, holds
-
-
 
 # Share of cells that is left when much has gone.
 MUCH = 0.8
@@ -92,7 +103,16 @@ def reduce(
         keep = [undominated(current, c) for c in current.choices]
         cells = [at[k] for at, k in zip(cells, keep, strict=True)]
         current = restrict(current, [np.flatnonzero(k) for k in keep])
-    return Reduced(current, cells, known, infeasible=False)
+    rows = [row for row in current.rows if _may_bind(row, current)]
+    return Reduced(replace(current, rows=rows), cells, known, infeasible=False)
+
+
+def _may_bind(row: Row, problem: Problem) -> bool:
+    """Return whether anything that is left breaks a row, as far as bounds can tell."""
+    if not row.may_bind or not problem.choices:
+        return row.may_bind
+    bounds, less = Bounds(problem, MAX_PAIRS), as_expr(multiply(-1.0, row.expr))
+    return all(-bounds.of(less, c).min() > row.supply for c in problem.choices)
 
 
 def within(reduced: Reduced, worst: float) -> Reduced:

@@ -9,7 +9,8 @@ import numpy as np
 
 from formulations.algebra import Problem
 from formulations.engines.base import Engine, Options, Outcome
-from formulations.joint import Cells, best
+from formulations.engines.watch import Watch
+from formulations.joint import Cells, Enumerated, best
 
 
 class Exhaustive(Engine):
@@ -19,25 +20,41 @@ class Exhaustive(Engine):
     amounts: ClassVar[bool] = False
 
     def solve(self, problem: Problem, options: Options, start: Cells | None = None) -> Outcome:
-        """Enumerate; a time limit leaves the best so far, unproven."""
+        """Enumerate; a limit of time or of memory, or Ctrl-C, leaves the best so far, unproven."""
         if problem.amounts:
             raise ValueError("enumeration cannot decide amounts")
         begin = time.perf_counter()
-        found = best(problem, stop=lambda: options.expired)
-        has = found.objective is not None
-        status = {
-            (True, True): "optimal",
-            (True, False): "infeasible",
-            (False, True): "feasible",
-            (False, False): "unknown",
-        }[found.complete, has]
+        watch = Watch(options)
+        steps = [Enumerated([], 0, False)]
+
+        def better(found: Enumerated) -> None:
+            steps.append(found)
+            watch.tell(found.objective, None)
+
+        def work() -> None:
+            try:
+                steps.append(best(problem, stop=lambda: watch.stopped or options.expired, watch=better))
+            except MemoryError:  # the batches did not fit; the best of those before stands
+                return
+
+        watch.run(work)
+        found = steps[-1]
+        bound = found.objective if found.complete else None
+        if found.objective is not None:
+            watch.tell(found.objective, bound)
         return Outcome(
-            status,
+            _status(found),
             self.name,
             f"numpy {np.__version__}",
             time.perf_counter() - begin,
             objective=found.objective,
-            bound=found.objective if found.complete else None,
+            bound=bound,
             cells=found.cells,
             nodes=found.seen,
         )
+
+
+def _status(found: Enumerated) -> str:
+    if found.complete:
+        return "infeasible" if found.objective is None else "optimal"
+    return "unknown" if found.objective is None else "feasible"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from formulations.algebra import Problem
 from formulations.engines.base import Engine, Options, Outcome
+from formulations.engines.watch import Watch
 from formulations.joint import Cells
-from formulations.linear import Linear, linearize
+from formulations.linear import linearize
+from formulations.matrix import Linear
 from mlsysim.core.errors import MissingExtraError
 
 TOLERANCE = 1e-9
+# An answer whose worth in floats is further than this from what HiGHS makes of it proves nothing.
+AGREED = 1e-7
 
 
 def _highspy() -> Any:
@@ -21,7 +26,7 @@ def _highspy() -> Any:
         import highspy
     except ImportError as error:
         raise MissingExtraError(
-            "the solver HiGHS is not installed", hint="pip install 'mlsysim[solvers]'"
+            f"the solver HiGHS cannot be loaded: {error}", hint="pip install 'mlsysim[solvers]'"
         ) from error
     return highspy
 
@@ -30,9 +35,31 @@ class Highs(Engine):
     """HiGHS branch and cut; a fresh object for each solve, since its clock is cumulative."""
 
     name: ClassVar[str] = "highs"
+    starts: ClassVar[bool] = True
 
     def solve(self, problem: Problem, options: Options, start: Cells | None = None) -> Outcome:
-        """Solve the problem's mixed-integer program."""
+        """Solve the problem's mixed-integer program; Ctrl-C leaves the best answer so far.
+
+        HiGHS keeps constraints to a tolerance, so that a maximum may come out below its largest
+        argument. An answer that is worth more than HiGHS says is forbidden and HiGHS asked again,
+        until an answer is worth what it says, or nothing better than the best so far is left.
+        """
+        asked, best = problem, None
+        while True:
+            outcome = self._once(asked, options, start)
+            if outcome.objective is None:
+                return _proven(best, outcome)
+            if problem.amounts or _is_worth(outcome, problem):
+                return _proven(best, outcome)
+            value = float(problem.objective.at(outcome.cells)[0])
+            if best is None or best.objective is None or value < best.objective:
+                bound = None if outcome.bound is None else min(outcome.bound, value)
+                best = replace(outcome, status="feasible", objective=value, bound=bound)
+            if options.expired:
+                return best
+            asked, start = asked.forbidding(outcome.cells), None
+
+    def _once(self, problem: Problem, options: Options, start: Cells | None) -> Outcome:
         highspy = _highspy()
         begin = time.perf_counter()
         linear = linearize(problem)
@@ -53,9 +80,54 @@ class Highs(Engine):
         if start:
             at = np.array([linear.cells[c] + int(i[0]) for c, i in start.items()], dtype=np.int32)
             h.setSolution(len(at), at, np.ones(len(at)))
-        h.run()
-        seconds = time.perf_counter() - begin
-        return _outcome(highspy, h, linear, problem, seconds)
+        watch = Watch(options)
+        _listen(h, watch, linear.scale)
+        try:
+            watch.run(h.run)
+        except MemoryError:
+            return Outcome("unknown", self.name, h.version(), time.perf_counter() - begin)
+        outcome = _outcome(highspy, h, linear, problem, time.perf_counter() - begin)
+        if outcome.objective is not None:
+            watch.tell(outcome.objective, outcome.bound)
+        return outcome
+
+
+def _is_worth(outcome: Outcome, problem: Problem) -> bool:
+    """Return whether an answer is worth in floats what HiGHS says."""
+    assert outcome.objective is not None
+    value = float(problem.objective.at(outcome.cells)[0])
+    rounding = 1e-12 * problem.objective.magnitude(outcome.cells)
+    return abs(value - outcome.objective) <= AGREED * abs(value) + rounding
+
+
+def _proven(best: Outcome | None, rest: Outcome) -> Outcome:
+    """Return the better of the best answer so far and the outcome on everything else."""
+    if best is None or best.objective is None:
+        return rest
+    if rest.objective is not None and rest.objective < best.objective:
+        return rest
+    if rest.status == "infeasible" or (rest.bound is not None and rest.bound >= best.objective):
+        return replace(best, status="optimal", bound=best.objective)
+    if rest.status == "optimal":  # as good as the best, to the gap
+        return replace(best, status="optimal", bound=rest.bound)
+    return best
+
+
+def _listen(h: Any, watch: Watch, scale: float) -> None:
+    """Let HiGHS ask, at every point where it can stop, whether it should."""
+
+    def asked(event: Any) -> None:
+        if watch.stopped:
+            event.data_in.user_interrupt = True
+
+    def searching(event: Any) -> None:
+        objective, bound = event.data_out.mip_primal_bound, event.data_out.mip_dual_bound
+        watch.tell(*(x * scale if np.isfinite(x) else None for x in (objective, bound)))
+        asked(event)
+
+    h.cbMipInterrupt += searching
+    h.cbSimplexInterrupt += asked
+    h.cbIpmInterrupt += asked
 
 
 def _model(highspy: Any, m: Linear) -> Any:

@@ -228,7 +228,7 @@ def _shards(legal: _Legal) -> Columns:
     stages = [z for z in range(4) if "zero_stage" not in legal.fixed or legal.fixed["zero_stage"].allows(z)]
     several = _crossed(several, "zero_stage", stages)
     several = _crossed(several, "overlap_gradients", legal.flag("overlap_gradients", True))
-    single = keep(shard, alone)
+    single = dict(keep(shard, alone))
     single["zero_stage"] = np.zeros(len(single["dp"]), dtype=np.int64)
     single["overlap_gradients"] = np.full(len(single["dp"]), legal.flag("overlap_gradients", True)[-1])
     shard = {name: np.concatenate([several[name], single[name]]) for name in several}
@@ -243,8 +243,8 @@ def _degrees(legal: _Legal) -> Columns:
     ranks = shard["tp"] * shard["cp"] * shard["pp"]
     dp = legal.pick("dp")
     if len(legal.counts) == 1:
-        n = legal.counts[0]
-        shard["dp"] = np.where(n % ranks == 0, n // ranks, 0).astype(np.int64)
+        whole = legal.counts[0]
+        shard["dp"] = np.where(whole % ranks == 0, whole // ranks, 0).astype(np.int64)
         shard = keep(shard, (shard["dp"] >= 1) & np.isin(shard["dp"], dp))
     else:
         shard = _crossed(shard, "dp", [d for d in dp if legal.batch % d == 0])

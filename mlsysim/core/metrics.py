@@ -136,9 +136,7 @@ METRICS: dict[str, Metric] = {
             lambda s: (run_time(s), 1.0),
             of_run=True,
         ),
-        Metric(
-            "macro.training_usd", "USD", "cost of training on all tokens", _of_run("tco"), of_run=True
-        ),
+        Metric("macro.training_usd", "USD", "cost of training on all tokens", _of_run("tco"), of_run=True),
         Metric(
             "macro.training_kwh", "kWh", "energy of training on all tokens", _of_run("energy"), of_run=True
         ),

@@ -144,7 +144,9 @@ def _accelerators(s: Settings, server: Node | None, take: Assumptions) -> int:
     wish = s.fixed.get("accelerators")
     if wish is None:
         return fleet
-    used = [n for n in wish.values or (fleet if wish.high is None else min(fleet, int(wish.high)),) if n <= fleet]
+    used = [
+        n for n in wish.values or (fleet if wish.high is None else min(fleet, int(wish.high)),) if n <= fleet
+    ]
     if not used or (wish.low is not None and used[0] < wish.low):
         raise InputError(
             f"{wish} accelerators of a fleet of {fleet}",

@@ -56,7 +56,9 @@ def _schedules(
     chunks, first, last = (fixed.get(n) for n in ("interleave", "first_stage_layers", "last_stage_layers"))
     if pp == 1:
         given = first or last
-        if (chunks is None or chunks.allows(1)) and (given is None or given.allows(layers) or given.allows(0)):
+        if (chunks is None or chunks.allows(1)) and (
+            given is None or given.allows(layers) or given.allows(0)
+        ):
             yield 1, (0, 0), layers
         return
     fullest = -(-layers // pp)
@@ -92,9 +94,7 @@ def _ends(layers: int, pp: int, interleave: int, tuned: bool) -> list[Ends]:
     found: list[Ends] = []
     for n in (-(-layers // pp), -(-layers // pp) + 1):
         missing = n * pp - layers  # of the end stages together, the others being full
-        found += [
-            (n - missing + b, n - b) for b in range(max(0, missing - n + 1), min(missing, n - 1) + 1)
-        ]
+        found += [(n - missing + b, n - b) for b in range(max(0, missing - n + 1), min(missing, n - 1) + 1)]
     return found if any(_fullest(layers, pp, e) == -(-layers // pp) for e in found) else [(0, 0), *found]
 
 

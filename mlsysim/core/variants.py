@@ -69,14 +69,12 @@ def variants(s: Scenario, *, intervals: bool) -> list[Variant]:
     return found
 
 
-def with_decisions(
-    s: Scenario, accelerators: int, precision: str, interval: float | None = None
-) -> Scenario:
+def with_decisions(s: Scenario, accelerators: int, precision: str, interval: float | None = None) -> Scenario:
     """Return the scenario with its open decisions made; the best interval where none is given."""
     t = s.settings
-    if accelerators == s.accelerators and precision == s.precision and interval is None:
-        if not any(_open(t.fixed.get(name)) for name in DECIDED):
-            return s
+    same = accelerators == s.accelerators and precision == s.precision and interval is None
+    if same and not any(_open(t.fixed.get(name)) for name in DECIDED):
+        return s
     fixed = {name: wish for name, wish in t.fixed.items() if name not in DECIDED}
     settings = replace(t, fixed=fixed, accelerators=accelerators, nodes=None, precision=precision)
     if interval is not None:
@@ -99,4 +97,3 @@ def settled(s: Scenario) -> Scenario:
     if s.job is None or not any(_open(s.settings.fixed.get(name)) for name in DECIDED):
         return s
     return with_decisions(s, max(counts(s)), s.precision)
-

@@ -59,7 +59,9 @@ def layer_part(
 
     Args:
         job: the job.
-        tp, cp, ep: degrees of tensor, context and expert parallelism.
+        tp: tensor-parallel ranks.
+        cp: context-parallel ranks.
+        ep: expert-parallel ranks.
         microbatch: sequences.
         selective: whether attention scores are recomputed instead of kept (Korthikanti 2022).
         sequence_parallel: whether the rest of the layer is divided by ``tp`` too.

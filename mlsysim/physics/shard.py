@@ -51,7 +51,11 @@ def shard_part(
 
     Args:
         job: the job.
-        tp, cp, pp, dp, ep: degrees of parallelism.
+        tp: tensor-parallel ranks.
+        cp: context-parallel ranks.
+        pp: pipeline stages.
+        dp: data-parallel ranks.
+        ep: expert-parallel ranks.
         zero: ZeRO stage.
         overlap: whether gradient traffic hides behind compute.
         offload: whether the optimizer and its state are on the host (Ren 2021, ZeRO-Offload).

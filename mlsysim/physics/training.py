@@ -45,9 +45,10 @@ __all__ = [
 class PipelinePart:
     """A pipeline schedule, in layers and stages.
 
-    ``middle`` is the fullest stage between the first and the last, ``fullest`` the fullest of all. ``again_*`` are the layers of a stage that are recomputed in full, the others are
-    ``plain_*``. A stage holds activations of its layers for so many microbatches: ``in_*``, less or
-    more where the pipeline is not filled; see :func:`_held`.
+    ``middle`` is the fullest stage between the first and the last, ``fullest`` the fullest of all.
+    ``again_*`` are the layers of a stage that are recomputed in full, ``plain_*`` the others.
+    A stage holds activations of its layers for so many microbatches: ``in_*``, less or more where the
+    pipeline is not filled; see :func:`_held`.
     """
 
     stages: Array
@@ -118,7 +119,8 @@ def pipeline_part(
         job: the job.
         pp: stages.
         interleave: model chunks of a stage.
-        first, last: layers of the first and of the last stage; all of them where there is one stage.
+        first: layers of the first stage; all of them where there is one stage.
+        last: layers of the last stage.
         recomputed: layers of each stage that are recomputed in full.
         overlap: whether sends between stages hide behind compute in the steady state.
     """

@@ -212,7 +212,7 @@ def trees(
 
     def term(depth: int) -> Tree:
         kinds = ["table", "table", "product", "number"]
-        kinds += ["max", "min", "negated"] if depth else []
+        kinds += ["max", "min", "negated", "nested"] if depth else []
         kinds += ["amount", "scaled"] if amounts else []
         kind = draw(st.sampled_from(kinds))
         if kind == "table":
@@ -226,6 +226,8 @@ def trees(
             return ("product", ("number", draw(numbers)), ("amount", draw(st.integers(0, amounts - 1))))
         if kind == "scaled":
             return ("product", ("amount", draw(st.integers(0, amounts - 1))), table())
+        if kind == "nested":  # a whole sum, products and maxima and all, times a table
+            return ("product", total(depth - 1), table())
         if kind == "negated":
             return ("product", ("number", -1.0), total(depth - 1))
         return (kind, total(depth - 1), total(depth - 1))
@@ -403,3 +405,16 @@ def _vertices(spec: Spec, point: Point) -> list[tuple[float, ...]]:
             if all(low - 1e-9 <= v <= high + 1e-9 for v, (low, high, _) in zip(y, spec.amounts, strict=True)):
                 found.append(y)
     return found
+
+
+def quadratic(count: int = 14, cells: int = 8) -> Problem:
+    """Return a quadratic assignment; at its usual size no engine finishes it in seconds."""
+    rng = np.random.default_rng(3)
+    problem = Problem("quadratic")
+    choices = [problem.choose(f"c{i}", **{f"k{i}": range(cells)}) for i in range(count)]
+    total = 1000.0 + choices[0].table(rng.random(cells))
+    for i, a in enumerate(choices):
+        for b in choices[i + 1 :]:
+            total = total + a.table(rng.normal(size=cells)) * b.table(rng.normal(size=cells))
+    problem.minimize(total)
+    return problem

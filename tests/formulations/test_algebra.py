@@ -146,25 +146,51 @@ def test_products_of_sums_are_multiplied_out():
         assert expr.at(at)[0] == (x.values[i] + y.values[j] + 2.0) * z.values[k]
 
 
+def test_a_table_times_what_is_no_sum_of_tables():
+    a, b, c = choices_of()
+    x, y, z = a.table([1.0, 2.0, 3.0]), b.table([-4.0, 5.0, 6.0, 7.0]), c.table([8.0, -9.0])
+    n = Amount("n", -1.0, 2.0)
+    exprs = {
+        "three tables": ((x * y) * z, lambda i, j, k: x.values[i] * y.values[j] * z.values[k]),
+        "a maximum": (
+            np.maximum(x, y - 3.0) * z,
+            lambda i, j, k: max(x.values[i], y.values[j] - 3.0) * z.values[k],
+        ),
+        "over a table": ((x * y) / z, lambda i, j, k: x.values[i] * y.values[j] / z.values[k]),
+        "an amount": (n * x * y, lambda i, j, k: 1.5 * x.values[i] * y.values[j]),
+    }
+    for name, (expr, truth) in exprs.items():
+        low, high = expr.bounds()
+        for i, j, k in itertools.product(range(3), range(4), range(2)):
+            at = {a: np.array([i]), b: np.array([j]), c: np.array([k])}
+            assert expr.at(at, {n: 1.5})[0] == pytest.approx(truth(i, j, k), rel=1e-15), name
+            assert low <= expr.at(at, {n: 1.5})[0] <= high
+
+
+def test_functions_of_one_choice_are_tables():
+    a, *_ = choices_of()
+    x = a.table([1.0, 4.0, 9.0])
+    np.testing.assert_array_equal(np.sqrt(x).values, [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(np.abs(-x).values, x.values)
+    np.testing.assert_array_equal(np.power(x, 2.0).values, [1.0, 16.0, 81.0])
+
+
 def refusals():
     a, b, c = choices_of()
     x, y, z = a.table([1.0, 2.0, 3.0]), b.table([4.0, 5.0, 6.0, 7.0]), c.table([8.0, 9.0])
     n, m = Amount("n", 0.0, 1.0), Amount("m", 0.0, 1.0)
     return {
-        "three tables": lambda: x * y * z,
-        "a maximum and a table": lambda: np.maximum(x, y - 3.0) * z,
         "two amounts": lambda: n * m,
         "an amount squared": lambda: n * n,
         "two sums": lambda: (x + y) * (y + z),
-        "an amount and two tables": lambda: n * x * y,
         "over an amount": lambda: x / n,
         "over a sum": lambda: x / (x + y),
         "a number over an amount": lambda: 1.0 / n,
         "a number over a sum": lambda: 1.0 / (x + y),
         "a vector times a table": lambda: np.array([1.0, 2.0, 3.0]) * x,
         "a table times a vector": lambda: x * np.array([1.0, 2.0, 3.0]),
-        "a square root": lambda: np.sqrt(x),
-        "an absolute value": lambda: np.abs(x),
+        "a square root of a sum": lambda: np.sqrt(x + y),
+        "an absolute value of two tables": lambda: np.hypot(x, y),
         "a power": lambda: x**2,
         "an order": lambda: x < y,
         "a keyword": lambda: np.add(x, y, dtype=float),

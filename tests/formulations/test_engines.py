@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ import random_problems as rp
 from hypothesis import assume, given
 
 from formulations.algebra import Amount, Problem
-from formulations.engines import ENGINES, Exhaustive, Highs, engine
+from formulations.engines import ENGINES, CpSat, Exhaustive, Highs, Pyomo, engine
 from formulations.engines.base import Options
 from formulations.joint import holds
 from formulations.linear import linearize
@@ -193,6 +195,18 @@ def test_scales_far_apart_do_not_blur_the_optimum():
         assert outcome.objective == pytest.approx(3.5e-3, rel=1e-9)
 
 
+def test_a_maximum_far_above_the_optimum_costs_no_exactness():
+    # divided by its largest value, the maximum is smaller than HiGHS's tolerance where it matters
+    problem, a, b = two_choices()
+    most = np.maximum(a.table([0.0, 1234.5**2, 0.0]), b.table([0.001, 0.5, 0.5]))
+    problem.minimize(a.table([0.001, 0.0, 0.0015]) + most)
+    for chosen in (Highs(), CpSat(), Exhaustive()):
+        outcome = chosen.solve(problem, Options())
+        assert outcome.status == "optimal"
+        assert outcome.objective == pytest.approx(0.002, rel=1e-9)
+        assert outcome.bound <= 0.002 * (1 + 1e-9)
+
+
 def test_enumeration_refuses_amounts():
     problem, a, _ = two_choices()
     problem.minimize(a.table([1.0, 2.0, 3.0]) + problem.amount("y", 0.0, 1.0))
@@ -235,6 +249,8 @@ def test_a_matrix_is_what_it_says_it_is():
 def test_engines_by_name():
     assert isinstance(engine("auto"), Highs)
     assert isinstance(engine("exhaustive"), Exhaustive)
+    assert isinstance(engine("cp-sat"), CpSat)
+    assert isinstance(engine("pyomo:highs"), Pyomo)
     with pytest.raises(UnknownNameError, match="gurobi"):
         engine("gurobi")
 
@@ -246,3 +262,12 @@ def test_the_gap_is_relative_to_the_answer():
     assert solved.gap == 0.0
     assert math.isclose(solved.outcome.bound, 2.0, rel_tol=1e-9)
     assert holds(problem, solved.outcome.cells)[0]
+
+
+def test_importing_the_engines_imports_no_solver():
+    code = (
+        "import sys, formulations.engines;"
+        "print([m for m in ('highspy', 'ortools', 'pyomo') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

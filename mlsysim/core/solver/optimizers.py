@@ -92,7 +92,8 @@ def parallelism(
         found = search.run(top)
     decided: Json = {} if found.evaluation is None else _decided(found.evaluation)
     others = [
-        _decided(e) | {"objective": wanted.in_unit(search.value(e)), "unit": wanted.unit} for e in found.others
+        _decided(e) | {"objective": wanted.in_unit(search.value(e)), "unit": wanted.unit}
+        for e in found.others
     ]
     return _optimization("parallelism", search, found, before, decided, wanted, others)
 
@@ -159,7 +160,9 @@ def placement(
         found = search.run(top)
     decided = {} if found.evaluation is None else {"region": found.evaluation.scenario.region.reference}
     title = f"cost + {carbon_tax:g} USD/tCO2e" if carbon_tax else "cost"
-    wanted = Goal("placement", "macro.tco_usd + carbon tax", title, "USD", lambda state: (state.bill.tco, 1.0))
+    wanted = Goal(
+        "placement", "macro.tco_usd + carbon tax", title, "USD", lambda state: (state.bill.tco, 1.0)
+    )
     others = [
         {"region": e.scenario.region.name, "objective": wanted.in_unit(search.value(e)), "unit": "USD"}
         for e in found.others
