@@ -90,7 +90,9 @@ def expanded(raw: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
 def problems(raw: Any) -> Iterator[Problem]:
     """Yield everything that is wrong with the content of a file of rows."""
     if not isinstance(raw, dict) or not isinstance(raw.get("rows"), list):
-        yield Problem((), "a file of measurements has rows: a list", "start with  rows:  and see the registry")
+        yield Problem(
+            (), "a file of measurements has rows: a list", "start with  rows:  and see the registry"
+        )
         return
     for key in raw:
         if key not in (*SHARED, *_TABLES, "rows"):
