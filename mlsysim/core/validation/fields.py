@@ -33,7 +33,8 @@ class Field:
         if self.form == "sizes":
             return _sizes(value)
         if isinstance(value, str) and self.form in ("text", "loose"):
-            return "" if value.strip() and len(value) <= LONGEST else "should be a text, not empty or endless"
+            fine = value.strip() and value.isprintable() and len(value) <= LONGEST
+            return "" if fine else "should be a text of one line, not endless"
         if self.form == "text":
             return "should be a text"
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mlsysim.core.errors import InputError, fold, unknown
+import numpy as np
+
+from mlsysim.core.errors import InputError, UnknownNameError, fold, unknown
 from mlsysim.core.validation import energy, operators, serving, training
 from mlsysim.core.validation import statistics as stats
 from mlsysim.core.validation.fields import KINDS, finite
@@ -15,6 +17,7 @@ from mlsysim.core.validation.rows import Row, read_file, read_registry
 from mlsysim.core.validation.statistics import Summary
 from mlsysim.core.validation.subject import NotPredictedError
 from mlsysim.core.validation.training import Quantity
+from mlsysim.hardware import CATALOG as HARDWARE
 
 _PREDICT: dict[str, Callable[[Row, Filling], list[Quantity]]] = {
     "training": training.step,
@@ -35,16 +38,29 @@ class Judged:
     Attributes:
         id: the row's, with ``:quantity`` where the row measured several.
         row: the measurement.
-        measured, predicted: in ``unit``.
+        quantity: what was measured, with the prediction.
         filled: settings that the source leaves open.
     """
 
     id: str
     row: Row
-    measured: float
-    predicted: float
-    unit: str
+    quantity: Quantity
     filled: tuple[Filled, ...] = ()
+
+    @property
+    def measured(self) -> float:
+        """What was measured, in :attr:`unit`."""
+        return self.quantity.measured
+
+    @property
+    def predicted(self) -> float:
+        """What the engine says, in :attr:`unit`."""
+        return self.quantity.predicted
+
+    @property
+    def unit(self) -> str:
+        """Unit of both."""
+        return self.quantity.unit
 
     @property
     def error(self) -> float:
@@ -127,14 +143,26 @@ def summary_of(rows: Sequence[Judged], *, ranked: bool) -> Summary:
 
 
 def _rank_correlation(rows: Sequence[Judged]) -> float | None:
-    """Return the mean rank correlation of the quantities in a set, each weighted by its rows."""
+    """Return the mean rank correlation of the quantities in a set, each weighted by its rows.
+
+    Steps are ranked by tokens a second and accelerator: by their time, the batch would decide.
+    """
     parts = []
     for unit in dict.fromkeys(j.unit for j in rows):
-        same = [j for j in rows if j.unit == unit]
-        found = stats.spearman([j.measured for j in same], [j.predicted for j in same])
+        same = [j.quantity for j in rows if j.unit == unit]
+        found = stats.spearman([q.measured / q.tokens for q in same], [q.predicted / q.tokens for q in same])
         if found is not None:
             parts.append((len(same), found))
     return sum(n * x for n, x in parts) / sum(n for n, _ in parts) if parts else None
+
+
+def rank_at_equal_work(rows: Sequence[Judged]) -> float | None:
+    """Return the rank correlation of steps by operations a second and accelerator.
+
+    Stricter than by tokens: the size of the model does not decide the order either.
+    """
+    steps = [j.quantity for j in rows]
+    return stats.spearman([q.measured / q.flops for q in steps], [q.predicted / q.flops for q in steps])
 
 
 def judge(row: Row) -> list[Judged] | Unpredicted:
@@ -143,18 +171,14 @@ def judge(row: Row) -> list[Judged] | Unpredicted:
         return Unpredicted(row, "recalled, not read at its source")
     filling = Filling()
     try:
-        found = _PREDICT[row.kind](row, filling)
+        with np.errstate(all="ignore"):  # a row that makes no sense ends as one that cannot be compared
+            found = _PREDICT[row.kind](row, filling)
     except NotPredictedError as error:
         return Unpredicted(row, str(error))
     if not found or not all(finite(q.predicted) and q.predicted > 0 < q.measured for q in found):
         return Unpredicted(row, "nothing is measured that can be compared")
     filled = tuple(filling.taken)
-    return [
-        Judged(
-            row.id if len(found) == 1 else f"{row.id}:{q.name}", row, q.measured, q.predicted, q.unit, filled
-        )
-        for q in found
-    ]
+    return [Judged(row.id if len(found) == 1 else f"{row.id}:{q.name}", row, q, filled) for q in found]
 
 
 def validate(*, file: str | Path | None = None, set_: str = "", chip: str = "", kind: str = "") -> Report:
@@ -213,10 +237,7 @@ def chip_of(row: Row) -> str:
 
 
 def _registered(name: str) -> str:
-    from mlsysim.core.errors import UnknownNameError
-    from mlsysim.hardware import CATALOG
-
     try:
-        return CATALOG.find(name)
+        return HARDWARE.find(name)
     except UnknownNameError:
         return name

@@ -16,7 +16,8 @@ Json = dict[str, Any]
 HEAD = ("rows", "mean", "median", "bias", "rank")
 LEGEND = (
     "mean and median of the absolute error and bias (mean signed error) as shares of the measured "
-    "value: bias below 0 is too small, for a time too fast; rank: Spearman correlation in the set."
+    "value: bias below 0 is too small, for a time too fast; rank: Spearman correlation in the set, "
+    "of steps by tokens a second and accelerator."
 )
 
 

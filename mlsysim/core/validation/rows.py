@@ -17,7 +17,8 @@ FOLDER = "measurements"
 MAX_NODES = 1_000_000  # of a file of rows; a plan or an entry is far smaller
 MAX_BYTES = 32 << 20
 SHARED = ("set", "kind", "source", "cited", "where", "notes")  # at the top of a file, for all its rows
-_TABLES = {"texts": "", "models": "model", "machines": "hardware"}
+_TABLES = {"models": "model", "machines": "hardware"}
+_FILE = (*SHARED, "texts", *_TABLES, "rows")
 _ROW = ("id", *SHARED, *SECTIONS, "verified")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._()/+:@-]{0,199}")
 
@@ -79,26 +80,31 @@ def expanded(raw: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
         if isinstance(full.get(key), str):
             full[key] = texts.get(full[key], full[key])
     for table, section in _TABLES.items():
-        item = full.get(section)
-        name = item if isinstance(item, str) else item.get("like") if isinstance(item, dict) else None
-        if section and name is not None:
+        name = _referred(full.get(section))
+        if name:
+            item = full[section]
             rest = {k: v for k, v in item.items() if k != "like"} if isinstance(item, dict) else {}
             full[section] = (raw.get(table) or {}).get(name, {}) | rest
     return full
 
 
+def _referred(item: Any) -> str:
+    """Return the name by which a row refers to a model or machine of its file; empty if it stands in full."""
+    if isinstance(item, dict):
+        item = item.get("like")
+    return item if isinstance(item, str) else ""
+
+
 def problems(raw: Any) -> Iterator[Problem]:
     """Yield everything that is wrong with the content of a file of rows."""
     if not isinstance(raw, dict) or not isinstance(raw.get("rows"), list):
-        yield Problem(
-            (), "a file of measurements has rows: a list", "start with  rows:  and see the registry"
-        )
+        yield Problem((), "a file of measurements has a list of rows", "start with  rows:")
         return
     for key in raw:
-        if key not in (*SHARED, *_TABLES, "rows"):
-            close = nearest(str(key), (*SHARED, *_TABLES, "rows"))
+        if key not in _FILE:
+            close = nearest(str(key), _FILE)
             yield Problem((key,), f"unknown key {str(key)[:60]!r}", f"Nearest: {', '.join(close)}.")
-    for name in _TABLES:
+    for name in ("texts", *_TABLES):
         table = raw.get(name, {})
         inner = str if name == "texts" else dict
         if not isinstance(table, dict) or not all(isinstance(item, inner) for item in table.values()):
@@ -124,17 +130,18 @@ def _of_row(raw: dict[str, Any], row: dict[str, Any], at: Key) -> Iterator[Probl
             close = nearest(str(key), _ROW)
             yield Problem((*at, key), f"unknown key {str(key)[:60]!r}", f"Nearest: {', '.join(close)}.")
     for table, section in _TABLES.items():
-        item = row.get(section)
-        name = item if isinstance(item, str) else item.get("like") if isinstance(item, dict) else None
-        if section and name is not None and name not in (raw.get(table) or {}):
-            yield Problem((*at, section), f"{str(name)[:60]!r} is not in {table}", f"add it under {table}")
+        name = _referred(row.get(section))
+        if name and name not in (raw.get(table) or {}):
+            yield Problem((*at, section), f"{name[:60]!r} is not in {table}", f"add it under {table}")
             return
     full = expanded(raw, row)
     if not isinstance(full.get("id"), str) or not _ID.fullmatch(full["id"]):
         yield Problem((*at, "id"), "an id is letters, digits and . _ - / ( ), beginning with the first two")
     for key in ("set", "source"):
-        if not isinstance(full.get(key), str) or not full[key].strip():
-            yield Problem((*at, key), f"{key!r} is missing: a text", "say it in the row, or above for all")
+        if not isinstance(full.get(key), str) or not full[key].strip() or not full[key].isprintable():
+            yield Problem(
+                (*at, key), f"{key!r} should be a text of one line", "say it in the row, or above for all"
+            )
     for key in ("cited", "where", "notes"):
         if not isinstance(full.get(key, ""), str):
             yield Problem((*at, key), "should be a text")
@@ -146,6 +153,7 @@ def _of_row(raw: dict[str, Any], row: dict[str, Any], at: Key) -> Iterator[Probl
         yield from _of_section(full.get(section, {}), section, (*at, section))
 
 
+_SAY = "say it in the row, or above for all"
 _KINDS = f"kinds: {', '.join(KINDS)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mlsysim.core.errors import MlsysimError
@@ -36,6 +37,8 @@ _MLA = {
     "qk_rope": "rope_dim",
     "v": "value_dim",
 }
+_PARTS = (("kv_heads", "heads"), ("dense_layers", "layers"), ("experts_active", "experts"))
+_WINDOW = re.compile(r"sliding-window-(\d+)")
 # Families whose input and output embeddings are one matrix.
 _TIED = ("gpt-dense", "falcon-dense", "palm-dense")
 _RMSNORM = ("llama-dense", "moe", "moe-mla")
@@ -62,10 +65,12 @@ def model_of(row: Row, filling: Filling) -> Model:
     sizes |= {_MLA[k]: v for k, v in m.get("mla", {}).items() if k in _MLA}
     if "ffn" not in sizes and "expert_ffn" not in sizes:
         sizes["ffn"] = filling.take("ffn", 4 * m["hidden"], "not recorded: four times the hidden size")
-    windows = str(m.get("attention", ""))
-    if "sliding-window" in windows:
-        sizes["window"] = int(windows.rpartition("-")[2])
-        sizes["full_layers"] = m["layers"] // 2 if "alternating" in windows else 0
+    if window := _WINDOW.search(str(m.get("attention", ""))):
+        sizes["window"] = int(window[1])
+        sizes["full_layers"] = m["layers"] // 2 if "alternating" in m["attention"] else 0
+    for part, whole in _PARTS:
+        if sizes.get(part, 0) > sizes.get(whole, 0) > 0:
+            raise NotPredictedError(f"the model has more {part} than {whole}")
     mlp, kind = str(m.get("mlp", "")), str(m.get("type", ""))
     values: dict[str, Any] = {name: _value(size) for name, size in sizes.items() if size}
     architecture = Architecture(

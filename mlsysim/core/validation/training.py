@@ -21,12 +21,20 @@ MS = 1e-3
 
 @dataclass(frozen=True)
 class Quantity:
-    """One thing that a row measured, and what the engine says."""
+    """One thing that a row measured, and what the engine says.
+
+    Attributes:
+        name: of the quantity.
+        measured, predicted: in ``unit``.
+        tokens, flops: of each accelerator in the measured time: what makes a step's time a speed.
+    """
 
     name: str
     measured: float
     predicted: float
     unit: str
+    tokens: float = 1.0
+    flops: float = 1.0
 
 
 def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
@@ -130,7 +138,9 @@ def step(row: Row, filling: Filling) -> list[Quantity]:
     """Return a row's step time, measured and predicted [s]."""
     evaluation = run(row, filling)
     measured = step_seconds(row, evaluation.scenario)
-    return [Quantity("step", measured, evaluation.metric("performance.latency") * MS, "s")]
+    predicted = evaluation.metric("performance.latency") * MS
+    state, n = evaluation.state, float(evaluation.scenario.accelerators)
+    return [Quantity("step", measured, predicted, "s", float(state.tokens) / n, float(state.model_flops) / n)]
 
 
 # -- measured --------------------------------------------------------------------------------------
