@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from functools import cache
 
@@ -67,12 +66,6 @@ def test_every_row_is_predicted_or_has_a_reason():
 
 def test_rows_that_were_recalled_are_not_judged():
     assert {u.row.id for u in everything().unpredicted} >= {r.id for r in rows().values() if not r.verified}
-
-
-def test_all_rows_take_less_than_ten_seconds():
-    begin = time.perf_counter()
-    judge.validate()
-    assert time.perf_counter() - begin < 10.0
 
 
 def test_ids_of_quantities_are_unique():
@@ -278,6 +271,12 @@ def test_activation_memory_follows_the_paper():
     found = judge.judge(the("korthikanti-fig7-gpt-175b"))
     assert not isinstance(found, Unpredicted)
     assert max(abs(j.error) for j in found) < 0.02
+
+
+def test_absolute_memory_needs_the_stages():
+    row = the("korthikanti-fig1-gpt-175b")
+    assert reason(with_(row, "config", pp=None)) == "the pipeline stages are not stated"
+    assert one(row).unit == "GiB"
 
 
 def test_operators_add_up_to_their_layer():

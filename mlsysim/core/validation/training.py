@@ -244,6 +244,8 @@ def memory(row: Row, filling: Filling) -> list[Quantity]:
     s = job_of(row, filling, batch=8 * micro * pp, accelerators=tp * pp, dropout=True)
     base = Layout(tp=tp, pp=pp, microbatch_size=micro, interleave=int(row.config.get("vpp", 1)))
     found = []
+    if any(name.endswith("_gib") or "_gib_" in name for name in row.measured) and "pp" not in row.config:
+        raise NotPredictedError("the pipeline stages are not stated")
     for name, value in row.measured.items():
         mode = name.removeprefix("act_mem_pct_").removeprefix("activation_gib_")
         if name == "params_optimizer_gib":
