@@ -192,6 +192,11 @@ def test_the_year_of_a_source(source, found):
     assert filling.year(replace(the(BASE), source=source, cited="", set="x")) == found
 
 
+def test_a_source_that_counts_recomputation_recomputes():
+    row = the("mlm-2020-1B-a100")
+    assert {f.setting: f.value for f in one(row).filled}["recompute"] == "full"
+
+
 def test_full_recomputation_is_taken_where_nothing_else_fits():
     row = with_(the("korthikanti-t5-gpt-22b-full"), "config", recompute=None, microbatch=64, global_batch=64)
     (taken,) = [f for f in one(row).filled if f.setting == "recompute"]

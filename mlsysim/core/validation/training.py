@@ -82,7 +82,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         ep=fill.experts_over(row, filling),
         microbatch_size=int(row.config.get("microbatch", 1)),
         interleave=fill.interleave(row, pp, filling),
-        recompute=str(row.config.get("recompute", "none")),
+        recompute=str(row.config.get("recompute", "full" if _counts_recomputation(row) else "none")),
         sequence_parallel=fill.sequence_parallel(row, tp, filling),
         zero_stage=fill.zero_stage(row, filling),
     )
@@ -92,7 +92,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         bare = _microbatch(s, bare, filling)
     if s.batch % (dp * bare.microbatch_size):
         raise NotPredictedError("the batch does not divide into microbatches")
-    return bare if "recompute" in row.config else _recompute(s, bare, filling)
+    return bare if "recompute" in row.config else _recompute(row, s, bare, filling)
 
 
 def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
@@ -103,8 +103,16 @@ def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
     return replace(layout, microbatch_size=filling.take("microbatch", max(fitting), rule))
 
 
-def _recompute(s: Scenario, layout: Layout, filling: Filling) -> Layout:
-    """Return a layout with the least recomputation that fits."""
+def _counts_recomputation(row: Row) -> bool:
+    """Return whether a source counts the operations of full recomputation, which it then does."""
+    return str(row.measured.get("flops_convention", "")).startswith("hardware_flops_full_recompute")
+
+
+def _recompute(row: Row, s: Scenario, layout: Layout, filling: Filling) -> Layout:
+    """Return a layout with the recomputation that the source counts, else the least that fits."""
+    if _counts_recomputation(row):
+        filling.take("recompute", layout.recompute, "not stated: the source counts its operations")
+        return layout
     assert s.job is not None
     modes = ("none", "full") if s.job.fused_attention else tf.RECOMPUTE
     tried = (replace(layout, recompute=mode) for mode in modes)
@@ -193,7 +201,7 @@ def counted_flops(row: Row, s: Scenario) -> float:
     m, tokens = s.model.transformer, float(s.batch) * s.seq_len
     span = 0.5 * s.seq_len if "causal" in convention else 1.0 * s.seq_len
     forward = float(tf.forward_flops(m, tokens, span))
-    if convention.startswith("hardware_flops_full_recompute"):
+    if _counts_recomputation(row):
         return 4.0 * forward - 2.0 * tokens * m.hidden * m.vocab
     if convention.startswith("model_flops"):
         return 3.0 * forward
