@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[list[str], float | None]] = {
         [*MLSYSIM, "optimize", "placement", str(EXAMPLE), "--carbon-tax", "150"],
         1.5,
     ),
+    "mlsysim validate": ([*MLSYSIM, "validate"], 10.0),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.core.metrics import METRICS
+from mlsysim.core.validation.fields import KINDS
 
 Json = dict[str, Any]
 
@@ -153,8 +154,34 @@ def _solution() -> Json:
     )
 
 
+def _validation() -> Json:
+    """Return the schema of ``validate``: errors are shares of the measured value."""
+    errors: Json = {"rows": _WHOLE, "mape": _MAYBE, "median_ape": _MAYBE, "bias": _MAYBE}
+    a_set = {"name": _TEXT, "kind": {"enum": list(KINDS)}, **errors, "spearman": _MAYBE}
+    return _object(
+        {
+            "schema_version": {"const": "1.0"},
+            "sets": _list(_object(a_set)),
+            "total": _object(errors),
+            "rows": _list(
+                _object(
+                    {
+                        "id": _TEXT,
+                        "measured": _NUMBER,
+                        "predicted": _NUMBER,
+                        "error": _NUMBER,
+                        "unit": _TEXT,
+                    }
+                )
+            ),
+            "unpredicted": _list(_object({"id": _TEXT, "reason": _TEXT})),
+            "filled": _list(_object({"id": _TEXT, "setting": _TEXT, "value": _TEXT, "rule": _TEXT})),
+        }
+    )
+
+
 def result_schema() -> Json:
-    """Return the JSON Schema of what ``eval`` and ``optimize`` print."""
+    """Return the JSON Schema of what ``eval``, ``optimize`` and ``validate`` print."""
     assertion = _object(
         {
             "metric": {"enum": list(METRICS)},
@@ -200,5 +227,5 @@ def result_schema() -> Json:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mlsysim result",
-        "anyOf": [result, _one_wall(assumption), error],
+        "anyOf": [result, _one_wall(assumption), _validation(), error],
     }

@@ -46,8 +46,12 @@ class Document:
         return f"{self.name}: {dotted}" if dotted and self.name else (dotted or self.name)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = MAX_BYTES) -> str:
     """Return the text of a YAML file; a pipe such as ``/dev/stdin`` is read as well.
+
+    Args:
+        path: the file.
+        most: bytes that are read.
 
     Raises:
         InputError: no such file, a directory, unreadable, too large, or not UTF-8.
@@ -56,10 +60,10 @@ def read_text(path: Path) -> str:
     try:
         if path.is_dir():
             raise InputError("this is a directory", where=name, hint="name a YAML file")
-        raw = _read(path)
-        if len(raw) > MAX_BYTES:
+        raw = _read(path, most)
+        if len(raw) > most:
             raise InputError(
-                f"the file is larger than {MAX_BYTES >> 20} MiB",
+                f"the file is larger than {most >> 20} MiB",
                 where=name,
                 hint="a plan or registry entry is a few kilobytes; is this the right file?",
             )
@@ -78,13 +82,13 @@ def read_text(path: Path) -> str:
         raise InputError(f"cannot be read: {reason}", where=name, hint="name a YAML file") from error
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     """Return the bytes of a file, at most one more than allowed: a device may have no end."""
     # a named pipe that nobody writes to must not make us wait for a writer
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
         os.set_blocking(descriptor, True)
-        return file.read(MAX_BYTES + 1)
+        return file.read(most + 1)
 
 
 def load_plain(text: str, name: str) -> Any:
@@ -99,8 +103,13 @@ def load_plain(text: str, name: str) -> Any:
     return data
 
 
-def load(text: str, name: str) -> Document:
+def load(text: str, name: str, most: int = MAX_NODES) -> Document:
     """Parse ``text`` into a document with the line of every key.
+
+    Args:
+        text: the YAML.
+        name: of the file, for messages.
+        most: values and keys that a document may hold, aliases followed.
 
     Raises:
         InputError: not YAML, more than one document, repeated keys, tags, nesting without bound, or
@@ -113,7 +122,7 @@ def load(text: str, name: str) -> Document:
             node = loader.get_single_node()
             if node is None:
                 return Document(None, name)
-            lines = dict(_Lines(loader, name).of(node, (), 0))
+            lines = dict(_Lines(loader, name, most).of(node, (), 0))
             return Document(loader.construct_document(node), name, lines)
         finally:
             loader.dispose()
@@ -177,9 +186,10 @@ def check_size(data: Any, name: str) -> None:
 class _Lines:
     """Walks a tree of nodes, aliases followed, for the line of every key; refuses what is unsound."""
 
-    def __init__(self, loader: Any, name: str) -> None:
+    def __init__(self, loader: Any, name: str, most: int) -> None:
         self.loader = loader
         self.name = name
+        self.most = most
         self.seen = 0
 
     def of(self, node: Any, key: Key, depth: int) -> Iterator[tuple[Key, int]]:
@@ -188,7 +198,7 @@ class _Lines:
         if depth == 0:
             yield key, line
         self.seen += 1
-        if self.seen > MAX_NODES or depth > MAX_DEPTH:
+        if self.seen > self.most or depth > MAX_DEPTH:
             raise InputError(
                 "the document is too large or refers to itself",
                 where=f"{self.name}:{line}",

@@ -479,6 +479,7 @@ class _SystemsNodes(_Group[Node]):
     HGX_MI350X: Node
     HGX_MI355X: Node
     Inf2_48xlarge: Node
+    Jean_Zay_A100: Node
     L40S_Server: Node
     L4_Server: Node
     P4d_24xlarge: Node

@@ -181,6 +181,7 @@ def test_schemas_are_schemas():
         ("optimize", "parallelism"),
         ("optimize", "placement"),
         ("zoo",),
+        ("validate",),
         ("schema",),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlsysim.core import registry
-from mlsysim.core.check import entries, references
+from mlsysim.core.check import entries, measurements, references
 from mlsysim.core.check.entries import Read, Sources
 from mlsysim.core.check.files import GROUPS, LOOSE, ROOT_FILES, File, load, walk
 from mlsysim.core.check.machines import hardware_problems, node_problems, reliability_problems
@@ -50,6 +50,7 @@ class _Check:
         self.used: set[str] = set()
         self.library = Library()
         self.reads: list[Read] = []
+        self.rows: dict[str, str] = {}
 
     def run(self) -> Report:
         """Check the folder."""
@@ -88,6 +89,7 @@ class _Check:
                 self._table(raw, file)
             elif file.parts[0] == LOOSE:
                 self.used |= _named_sources(raw)
+                measurements.check_rows(raw, file.name, sources, self.rows, self.notes)
             else:
                 self._entry(raw, file, gone)
 

@@ -1,0 +1,134 @@
+"""What a source does not state, and the rule that fills it in.
+
+Each rule is about how such runs are made, never about a single row, and every use is recorded: a
+reader of an error sees what was assumed for it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from mlsysim.core import registry
+from mlsysim.core.validation.rows import Row
+
+# Until 2022 Megatron had no FlashAttention, no sequence parallelism and no distributed optimizer.
+OLD_STACK = 2022
+_YEAR = re.compile(r"\b(20[12]\d)\b")
+
+
+class Filled(NamedTuple):
+    """A setting that a source leaves open, what it was taken as, and by which rule."""
+
+    setting: str
+    value: str
+    rule: str
+
+
+class Filling:
+    """Collects the settings of one row that were filled in."""
+
+    def __init__(self) -> None:
+        self.taken: list[Filled] = []
+
+    def take(self, setting: str, value: Any, rule: str) -> Any:
+        """Use a value for a setting and record the rule."""
+        self.taken.append(Filled(setting, str(value), rule))
+        return value
+
+
+def year(row: Row) -> int | None:
+    """Return the year in which a row's source was published, None where nothing says it."""
+    record = registry.sources().get(row.source)
+    if record is not None:
+        return int(record["year"])
+    found = _YEAR.search(f"{row.source} {row.cited} {row.set}")
+    return int(found[1]) if found else None
+
+
+def old_stack(row: Row) -> bool:
+    """Return whether a run is from before fused attention and sharded optimizers were usual."""
+    published = year(row)
+    return published is not None and published <= OLD_STACK
+
+
+def fused_attention(row: Row, filling: Filling) -> bool:
+    """Return whether attention runs as one kernel; no source says it."""
+    old = old_stack(row)
+    rule = "published by 2022: scores are stored" if old else "published after 2022: FlashAttention"
+    filling.take("attention", "unfused" if old else "fused", rule)
+    return not old
+
+
+def seq_len(row: Row, filling: Filling) -> int | None:
+    """Return the tokens of a sequence, None where nothing tells."""
+    stated = row.model.get("seq_len")
+    if stated is None and row.model.get("type") == "gpt-dense" and year(row) == 2020:
+        return int(filling.take("seq_len", 1024, "GPT models of Megatron in 2020 have 1024 tokens"))
+    return stated
+
+
+def vocab(row: Row, filling: Filling) -> int | None:
+    """Return the size of the vocabulary, None where nothing tells."""
+    stated = row.model.get("vocab")
+    if stated is None and row.model.get("type") == "gpt-dense":
+        return int(filling.take("vocab", 51200, "the vocabulary of GPT-2, padded as Megatron does"))
+    return stated
+
+
+def degrees(row: Row, filling: Filling) -> dict[str, int]:
+    """Return the parallel degrees that a row states or that follow from it; open ones are absent."""
+    c = row.config
+    found: dict[str, int] = {name: int(c[name]) for name in ("tp", "pp", "dp") if name in c}
+    size = c.get("model_parallel_size")
+    if size is not None and not {"tp", "pp"} & set(found):
+        # tensor parallelism first, within the server, then stages (Narayanan 2021, takeaway 1)
+        tp = min(size, int(row.hardware.get("per_node", 8)))
+        found["tp"] = filling.take("tp", tp, "tensor parallelism up to the server, then pipeline stages")
+        found["pp"] = filling.take("pp", size // tp, "model-parallel size over tp")
+    if found:
+        found["cp"] = int(c.get("cp", 1))
+    return found
+
+
+def experts_over(row: Row, filling: Filling) -> int:
+    """Return the expert-parallel size as the engine means it: out of the data-parallel ranks."""
+    ep, tp, dp = (int(row.config.get(name, 1)) for name in ("ep", "tp", "dp"))
+    if ep > 1 and dp % ep and tp > 1 and ep % tp == 0:
+        rule = (
+            "groups of experts that take in tensor-parallel ranks: the engine divides experts by tp besides"
+        )
+        return int(filling.take("ep", ep // tp, rule))
+    return ep
+
+
+def interleave(row: Row, pp: int, filling: Filling) -> int:
+    """Return the model chunks of a pipeline stage."""
+    stated = row.config.get("vpp")
+    if stated is None and pp > 1:
+        return int(filling.take("interleave", 1, "not stated: one chunk a stage"))
+    return int(stated or 1) if pp > 1 else 1
+
+
+def sequence_parallel(row: Row, tp: int, filling: Filling) -> bool:
+    """Return whether norms and residuals are divided over tensor-parallel ranks."""
+    stated = row.config.get("sequence_parallel")
+    if stated is not None or tp == 1:
+        return bool(stated) and tp > 1
+    if old_stack(row):
+        return bool(filling.take("sequence_parallel", False, "published by 2022 and not stated: off"))
+    return bool(filling.take("sequence_parallel", True, "published after 2022: on with tensor parallelism"))
+
+
+def zero_stage(row: Row, filling: Filling) -> int:
+    """Return the stage of ZeRO."""
+    stated = row.config.get("zero_stage")
+    if isinstance(stated, int):
+        return min(stated, 3)
+    if row.config.get("fsdp") is not None:
+        return int(filling.take("zero_stage", 3, "fully sharded: weights are gathered layer by layer"))
+    if stated is not None:
+        return int(filling.take("zero_stage", 1, "a distributed optimizer shards what ZeRO 1 shards"))
+    if old_stack(row):
+        return int(filling.take("zero_stage", 0, "published by 2022 and not stated: no sharding"))
+    return int(filling.take("zero_stage", 1, "published after 2022: the optimizer is distributed"))

@@ -1,0 +1,90 @@
+"""Serving: static batches of known size, first tokens, and passes of decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mlsysim.core.resolve import Scenario
+from mlsysim.core.validation import subject
+from mlsysim.core.validation.fields import number_format
+from mlsysim.core.validation.filling import Filling
+from mlsysim.core.validation.rows import Row
+from mlsysim.core.validation.subject import NotPredictedError
+from mlsysim.core.validation.training import MS, Quantity
+from mlsysim.physics import serving
+from mlsysim.physics.serving import Instance
+
+
+def predict(row: Row, filling: Filling) -> list[Quantity]:
+    """Return what a row of serving measured, and what the engine says.
+
+    Raises:
+        NotPredictedError: with the reason.
+    """
+    c = row.config
+    if "batch" not in c:
+        raise NotPredictedError("the size of the batch is not stated")
+    if c.get("pp", 1) > 1 or "partitioning" in c:
+        raise NotPredictedError("layouts of inference beyond tensor parallelism are not modelled")
+    tp = int(c.get("tp") or subject.count_of(row))
+    prompt = float(c.get("input_tokens") or c.get("context_tokens") or 0)
+    output, batch = float(c.get("output_tokens") or 1), float(c["batch"])
+    if prompt < 1:
+        raise NotPredictedError("the length of the prompt is not stated")
+    s = _scenario(row, filling, tp, prompt, output, batch)
+    i = Instance(s.model.transformer, s.chip, s.network, float(tp), s.width)
+    return _quantities(row, i, prompt, output, batch)
+
+
+def _quantities(row: Row, i: Instance, prompt: float, output: float, batch: float) -> list[Quantity]:
+    tp = float(i.tp)
+    # what a field of a row means: its unit, and the engine's number in that unit
+    known: dict[str, tuple[str, Callable[[], float]]] = {
+        "output_tokens_per_s_per_gpu": (
+            "token/s",
+            lambda: batch * output / static_batch(i, prompt, output, batch) / tp,
+        ),
+        "ttft_ms": ("ms", lambda: float(serving.prefill(i, prompt, batch).time) / MS),
+        "total_latency_s": ("s", lambda: static_batch(i, prompt, output, batch)),
+        "latency_s": ("s", lambda: static_batch(i, prompt, output, batch)),
+        "decode_latency_ms_per_token": (
+            "ms",
+            lambda: float(serving.decode(i, batch, prompt).time) / MS,
+        ),
+    }
+    found = [
+        Quantity(name, float(value), known[name][1](), known[name][0])
+        for name, value in row.measured.items()
+        if name in known
+    ]
+    if not found:
+        raise NotPredictedError("nothing is measured that the engine predicts")
+    return found
+
+
+def _scenario(row: Row, filling: Filling, tp: int, prompt: float, output: float, batch: float) -> Scenario:
+    weights, cache = (number_format(str(row.config.get(name, ""))) for name in ("precision", "kv_precision"))
+    if cache and cache != weights:
+        filling.take("kv_precision", weights, "the engine keeps the cache in the format of the weights")
+    block = {"tp": tp, "requests": int(batch), "prompt": prompt, "output": output}
+    return subject.scenario(
+        row,
+        filling,
+        phase="inference",
+        batch=int(batch),
+        seq_len=int(prompt),
+        accelerators=tp,
+        blocks={"serving": block},
+    )
+
+
+def static_batch(i: Instance, prompt: float, output: float, batch: float) -> float:
+    """Return the time from the first prompt to the last token of a batch that starts and ends at once [s].
+
+    All prompts are read in one pass, which gives the first token; each of the others is a pass over
+    a cache that grows by one token, taken at its mean length.
+    """
+    first = float(serving.prefill(i, prompt, batch).time)
+    if output <= 1.0:
+        return first
+    return first + (output - 1.0) * float(serving.decode(i, batch, prompt + 0.5 * output).time)
