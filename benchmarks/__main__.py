@@ -15,6 +15,7 @@ from benchmarks.establish import establish
 from benchmarks.library import SETS, chosen, save
 from benchmarks.phases import PHASES, engine_named, has_engine
 from benchmarks.run import checked, document, run, summary, write
+from mlsysim.core.errors import MissingExtraError, MlsysimError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,7 +52,9 @@ def do_run(given: argparse.Namespace) -> int:
     """Run, print tables, write JSON; 1 if an answer is wrong or the check fails."""
     engine, picked = engine_named(given.engine), chosen(given.names, given.set_)
     if not has_engine(engine):
-        raise KeyError(f"the solver of {engine!r} is not installed: pip install 'mlsysim[solvers]'")
+        raise MissingExtraError(
+            f"the solver of {engine} is not installed", hint="pip install 'mlsysim[solvers]'"
+        )
     print(tables.answers_head(), flush=True)
     records = run(
         picked, engine, given.seeds, given.time_limit, lambda r: print(tables.answer_line(r), flush=True)
@@ -120,8 +123,8 @@ def main() -> int:
         return {"run": do_run, "compare": do_compare, "establish": do_establish, "list": do_list}[
             given.command
         ](given)
-    except (KeyError, OSError) as error:
-        print(error.args[0] if isinstance(error, KeyError) else error, file=sys.stderr)
+    except (MlsysimError, OSError) as error:
+        print(error, file=sys.stderr)
         return 2
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mlsysim.core.errors import unknown
 
 FOLDER = Path(__file__).parent / "instances"
 SCHEMA = Path(__file__).parent / "schema.json"
@@ -92,13 +93,12 @@ def chosen(names: list[str], set_: str = "all", folder: Path = FOLDER) -> list[I
     """Return the instances of these names, or those of a set where none are given.
 
     Raises:
-        KeyError: no such instance; the message names the nearest.
+        UnknownNameError: no such instance; the message names the nearest.
     """
     every = {i.name: i for i in instances(folder)}
     for name in names:
         if name not in every:
-            close = ", ".join(difflib.get_close_matches(name, every, cutoff=0.3)) or "none is near"
-            raise KeyError(f"no instance {name!r}; nearest: {close}")
+            raise unknown("instance", name, list(every))
     if names:
         return [every[name] for name in dict.fromkeys(names)]
     return [i for i in every.values() if set_ == "all" or set_ in i.tags]

@@ -30,7 +30,7 @@ from formulations.rows import comparisons
 from formulations.solve import Solved, solve
 from mlsysim.core import units
 from mlsysim.core.api import scenario
-from mlsysim.core.errors import MissingExtraError, MlsysimError
+from mlsysim.core.errors import MissingExtraError, MlsysimError, UnknownNameError, fold, unknown
 from mlsysim.core.evaluation import evaluate
 from mlsysim.core.solver import defaults
 from mlsysim.core.tolerance import ROUNDING, TOLERANCE
@@ -51,20 +51,19 @@ def engine_named(name: str) -> str:
     """Return the engine's name as the formulations spell it.
 
     Raises:
-        KeyError: this version has no such engine.
+        UnknownNameError: this version has no such engine.
     """
-    known = {"auto": "auto"} | {n.replace("-", "").replace("_", ""): n for n in ENGINES}
-    key = name.replace("-", "").replace("_", "")
-    if key not in known:
-        raise KeyError(f"no engine {name!r} in this version; there are: {', '.join(known.values())}")
-    return known[key]
+    known = {fold(n): n for n in ("auto", *ENGINES)}
+    if fold(name) not in known:
+        raise unknown("engine", name, known.values())
+    return known[fold(name)]
 
 
 def has_engine(name: str) -> bool:
     """Whether an engine exists and its solver is installed."""
     try:
         chosen = engine_named(name)
-    except KeyError:
+    except UnknownNameError:
         return False
     s = scenario(WARM_UP)
     try:
