@@ -98,6 +98,6 @@ def text(found: Changes, phases: tuple[str, ...]) -> list[str]:
         for name, ratios in found.ratios.items():
             cells = (f"{ratios[p]:.2f}" if p in ratios else "-" for p in phases)
             lines.append(f"{name:31}" + "".join(f"{cell:>7}" for cell in cells))
-        means = (f"{found.mean(p):.2f}" for p in phases)
+        means = (f"{found.mean(p):.2f}".replace("nan", "-") for p in phases)
         lines.append(f"{'geometric mean':31}" + "".join(f"{mean:>7}" for mean in means))
     return lines
