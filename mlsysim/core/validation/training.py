@@ -7,7 +7,8 @@ from typing import Any
 
 from mlsysim.core.errors import MlsysimError
 from mlsysim.core.evaluation import Evaluation, evaluate
-from mlsysim.core.layout import Layout, columns_of, divisors, layer_of
+from mlsysim.core.layout import Layout, columns_of, layer_of
+from mlsysim.core.legal import divisors
 from mlsysim.core.resolve import Scenario
 from mlsysim.core.validation import filling as fill
 from mlsysim.core.validation import subject
@@ -218,9 +219,11 @@ def layer(row: Row, filling: Filling) -> list[Quantity]:
     layout = layout_of(row, s, filling)
     if layout is None or s.job is None:
         raise NotPredictedError("the layout is not stated")
-    part = layer_of(s.job, columns_of(layout))
-    whole = float((part.matmul + part.elementwise + part.exposed).reshape(-1)[0])
-    backward = float(part.backward.reshape(-1)[0])
+    part = layer_of(s.job, columns_of(layout, s.model_layers))
+    once = (part.matmul + part.elementwise + part.exposed).reshape(-1)[0]
+    again = (part.again_matmul + part.again_elementwise + part.again_exposed).reshape(-1)[0]
+    again = again if layout.recompute == "full" else 0.0
+    whole, backward = float(once + again), float(part.backward.reshape(-1)[0] + again)
     parts = {
         "layer_forward_ms": whole - backward,
         "layer_backward_ms": backward,
@@ -276,4 +279,5 @@ def _in_mode(layout: Layout, mode: str) -> Layout:
 def _kept(s: Scenario, layout: Layout) -> float:
     """Return what a layer keeps; the layer that is being recomputed is no part of the published shares."""
     assert s.job is not None
-    return float(layer_of(s.job, columns_of(layout)).kept.reshape(-1)[0])
+    part = layer_of(s.job, columns_of(layout, s.model_layers))
+    return float((part.kept_again if layout.recompute == "full" else part.kept).reshape(-1)[0])
