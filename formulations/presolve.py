@@ -6,7 +6,7 @@ another cell replaces it without loss. No optimal solution that the tie-breakers
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,7 +63,7 @@ def reduce(
     *,
     prune: bool = True,
     count: int = 1,
-    start: Cells | None = None,
+    starts: Sequence[Cells] = (),
 ) -> Reduced:
     """Return a smaller problem with the same best solutions.
 
@@ -72,14 +72,13 @@ def reduce(
         options: its clock is looked at between reductions; those not made by then are left out.
         prune: also look for first solutions and drop what is worse than them.
         count: how many of the best solutions must survive.
-        start: a solution to prune with, where it holds.
+        starts: solutions to prune with, where they hold.
     """
     options = options or Options()
     cells = [np.arange(c.size) for c in problem.choices]
     current = problem
-    known: list[Known] = []
-    if start is not None and holds(problem, start)[0]:
-        known = [(float(problem.objective.at(start)[0]), start)]
+    given = [s for s in starts if holds(problem, s)[0]]
+    known = merged([], [(float(problem.objective.at(s)[0]), s) for s in given], count)
     level, looked = 0, 0.0
     while problem.choices and level < len(LEVELS) and not options.expired:
         enough = known[count - 1][0] if len(known) >= count else None
@@ -98,6 +97,8 @@ def reduce(
             more = merged(known, [_outside(k, current, cells, problem) for k in found], count)
             better_known = [k[0] for k in more] != [k[0] for k in known]
             known = more
+            if better_known and options.progress is not None:
+                options.progress(known[0][0], None)
         level = 0 if better_known or (left < MUCH and level == len(LEVELS) - 1) else level + (left >= MUCH)
     if count == 1 and problem.choices and not options.expired:
         keep = [undominated(current, c) for c in current.choices]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,7 +55,7 @@ def solve(
     solver: str = "auto",
     options: Options | None = None,
     count: int = 1,
-    start: Cells | None = None,
+    starts: Sequence[Cells] = (),
 ) -> Solved:
     """Solve a problem and check the answer against the problem itself.
 
@@ -66,7 +67,7 @@ def solve(
         solver: an engine by name, or ``auto``.
         options: limits and tolerances.
         count: how many of the best solutions to find.
-        start: a solution that is known, to prune with.
+        starts: solutions that are known, to prune with.
 
     Raises:
         MismatchError: the engine's objective or feasibility does not survive re-evaluation.
@@ -76,7 +77,7 @@ def solve(
     begin = time.perf_counter()
     if not chosen.amounts:  # enumeration stays an independent judge: no reductions
         return _judged(chosen, problem, options, count)
-    reduced = reduce(problem, options, count=count, start=start)
+    reduced = reduce(problem, options, count=count, starts=starts)
     spent = time.perf_counter() - begin
     if reduced.infeasible:
         outcome = Outcome("infeasible", "presolve", "", spent)
