@@ -57,8 +57,8 @@ Examples:
   mlsysim -o json optimize parallelism plan.yaml | jq .solution.plan
 
 What the plan's parallelism block fixes stays fixed; it may list or bound what to try. Objectives: time,
-mfu, training-time, cost, energy, carbon, cost+carbon, accelerators. If the plan's own limits stand in the way, that is
-proven, the best plan without them is shown, and the exit code is 3.
+mfu, training-time, cost, energy, carbon, cost+carbon, accelerators. If the plan's own limits stand
+in the way, that is proven, the best plan without them is shown, and the exit code is 3.
 """
 PLACEMENT = """\b
 Examples:

@@ -79,7 +79,15 @@ def parallelism(
                 hint="use time, mfu or accelerators",
             )
         before = evaluate(s)
-        recipe = module("parallelism").formulate(s, s.settings.bounds, wanted.cost, of_run=wanted.of_run)
+        # a plan that holds already rules out the fleets that cannot be as fast
+        fast = objective == "time" and ask.top == 1 and before.exit_code == 0
+        recipe = module("parallelism").formulate(
+            s,
+            s.settings.bounds,
+            wanted.cost,
+            of_run=wanted.of_run,
+            worst=float(before.state.time) if fast else None,
+        )
         begun = [recipe.encode(before.scenario, before.layout)]
         notes: tuple[str, ...] = ()
         if warm_start is not None:
