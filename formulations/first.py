@@ -78,8 +78,7 @@ def _seeds(
         having = [c for c in problem.choices if name in c.columns]
         values = np.unique(np.concatenate([c.columns[name] for c in having]))
         if len(having) > 1 and 1 < len(values) <= MOST_VALUES:
-            for value in values:
-                starts.append((None, {c: np.flatnonzero(c.columns[name] == value) for c in having}))
+            starts += [(None, {c: np.flatnonzero(c.columns[name] == v) for c in having}) for v in values]
     for begin, inside in starts:
         if options.expired:
             break

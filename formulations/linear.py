@@ -173,8 +173,9 @@ class _Builder:
                 lows = np.full(len(values), np.inf)
                 np.minimum.at(lows, which, np.maximum(self.bounds.of(left, right.choice), low))
                 lows = np.minimum(lows, high)
+            name = "sum" if isinstance(left, Expr) else key[0]
             self.hulls[key] = self._copies(
-                self._factor(left, pushed_down), right.choice, which, lows / size, high / size, size, key[0]
+                self._factor(left, pushed_down), right.choice, which, lows / size, high / size, size, name
             )
         return self.hulls[key], values * size
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from formulations import fleet
 from formulations.algebra import Choice, Expr, Problem, as_expr
-from formulations.joint import Cells
+from formulations.joint import Cells, count
 from formulations.rows import add_rows
 from mlsysim.core import layout as lay
 from mlsysim.core import legal
 from mlsysim.core.layout import Columns, Layout
 from mlsysim.core.scenario import Bound, Scenario
-from mlsysim.core.variants import Variant, variants, with_decisions
+from mlsysim.core.variants import Variant, counts, variants, with_decisions
 from mlsysim.physics.training import Job, step
 from mlsysim.walls import State
 
@@ -106,31 +106,44 @@ def formulate(
     found = variants(s, intervals=of_run, worst=worst)
     numbers = sorted({v.scenario.accelerators for v in found})
     names = fleet.precisions(found)
-    space = legal.space(found[-1].scenario, counts=numbers)
     several = ["accelerators"] * (len(numbers) > 1) + ["precision"] * (len(names) > 1)
-    problem = Problem("parallelism")
     jobs = [next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names]
-    layer_columns = _in_each(space.layer, len(names))
-    shard_columns = _in_each(space.shard, len(names))
-    pipe_columns = _on_each_side(space.pipeline, shard_columns, numbers, s)
-    layer = problem.choose("layer", **layer_columns)
-    pipe = problem.choose("pipeline", **pipe_columns)
-    shard = problem.choose("shard", **shard_columns)
-    _exclusions(problem, s, layer, pipe, shard)
+    problem = _factors(found[-1].scenario, numbers, len(names))
+    layer, pipe, shard = problem.choices
     chosen = fleet.choose(problem, found, several)
     job = jobs[0]
     assert job is not None
     result = step(
         job,
-        _tabulated(layer, layer_columns, jobs, lay.layer_of),
-        _tabulated(pipe, _with_side(pipe_columns, numbers, s), jobs[:1], lay.pipeline_of),
-        _tabulated(shard, shard_columns, jobs, lay.shard_of),
+        _tabulated(layer, layer.columns, jobs, lay.layer_of),
+        _tabulated(pipe, _with_side(pipe.columns, numbers, s), jobs[:1], lay.pipeline_of),
+        _tabulated(shard, shard.columns, jobs, lay.shard_of),
     )
-    state = fleet.state_of(found, chosen, result, layer.table(layer_columns["tp"]))
+    state = fleet.state_of(found, chosen, result, layer.table(layer.columns["tp"]))
     add_rows(problem, state, bounds)
     problem.minimize(cost(state))
     problem.ties = _ties(layer, pipe, shard)
     return Recipe(problem, s, tuple(found))
+
+
+def size(s: Scenario) -> int:
+    """Return how many layouts of all fleets are legal, whatever they hold or take."""
+    wish = s.settings.fixed.get("precision")
+    numbers = counts(s)
+    return count(_factors(s, numbers, 1 if wish is None else len(wish.values or (0,))))
+
+
+def _factors(s: Scenario, numbers: list[int], precisions: int) -> Problem:
+    """Return a problem of the three factors of a step: what is legal, without any physics."""
+    space = legal.space(s, counts=numbers)
+    problem = Problem("parallelism")
+    shard_columns = _in_each(space.shard, precisions)
+    pipe_columns = _on_each_side(space.pipeline, shard_columns, numbers, s)
+    layer = problem.choose("layer", **_in_each(space.layer, precisions))
+    pipe = problem.choose("pipeline", **pipe_columns)
+    shard = problem.choose("shard", **shard_columns)
+    _exclusions(problem, s, layer, pipe, shard)
+    return problem
 
 
 def _exclusions(problem: Problem, s: Scenario, layer: Choice, pipe: Choice, shard: Choice) -> None:

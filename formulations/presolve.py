@@ -135,6 +135,8 @@ def within(reduced: Reduced, worst: float) -> Reduced:
     current, cells = reduced.problem, reduced.cells
     for pairs in (FEW_PAIRS, MAX_PAIRS):
         keep = _kept(Bounds(current, pairs), limits_of(current, worst), Options())
+        if not all(k.any() for k in keep):  # nothing but rounding between the bound and the answer
+            break
         cells = [at[k] for at, k in zip(cells, keep, strict=True)]
         current = restrict(current, [np.flatnonzero(k) for k in keep])
     return Reduced(current, cells, reduced.known, reduced.infeasible)

@@ -159,8 +159,8 @@ def test_a_wrong_layout_is_caught(monkeypatch):
     decode = parallelism_recipe.Recipe.decode
 
     def other(self, cells):
-        layout = decode(self, cells)
-        return replace(layout, recompute="full" if layout.recompute == "none" else "none")
+        s, layout = decode(self, cells)
+        return s, replace(layout, sequence_parallel=not layout.sequence_parallel, zero_stage=3)
 
     monkeypatch.setattr(parallelism_recipe.Recipe, "decode", other)
     with pytest.raises(MismatchError, match="objective"):
@@ -213,7 +213,7 @@ def test_an_engine_that_misses_a_known_solution_is_caught(monkeypatch):
     problem = small_problem()
     assert reduce(problem).incumbent is not None
     with pytest.raises(MismatchError, match="known solution"):
-        solve(problem)
+        solve(problem, "highs")
 
 
 def test_physics_that_differs_from_the_rows_is_caught(monkeypatch):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlsysim.core import units
 from mlsysim.core.evaluation import Evaluation, Json
+from mlsysim.core.scenario import Scenario
 from mlsysim.core.solver.search import Conflict
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Optimization:
         status: ``optimal``, ``feasible`` or ``infeasible``.
         decided: the decisions of the answer.
         problem: what was solved, as it was written.
+        asked: the plan with its decisions as open as it leaves them.
         dropped: tags of the plan's own limits that had to be given up for it.
         conflict: what cannot hold together, if anything.
         alternatives: the next best answers, best first.
@@ -71,6 +73,7 @@ class Optimization:
     decided: Json
     solved: Solved
     problem: Problem
+    asked: Scenario
     dropped: tuple[str, ...] = ()
     conflict: tuple[Conflict, ...] = ()
     alternatives: tuple[Json, ...] = ()
@@ -84,7 +87,10 @@ class Optimization:
     def space_size(self) -> int:
         """How many complete answers are legal, before any limit."""
         from formulations.joint import count
+        from formulations.parallelism import size
 
+        if self.problem_name == "parallelism":
+            return size(self.asked)
         return count(self.problem)
 
     @property

@@ -240,6 +240,7 @@ def _optimization(
         decided,
         found.solved,
         search.problem,
+        search.scenario,
         found.dropped,
         found.conflict,
         tuple(alternatives),
