@@ -24,7 +24,7 @@ import mlsysim
 from formulations.engines import ENGINES
 from formulations.engines.base import Options
 from formulations.linear import linearize
-from formulations.parallelism import Recipe, formulate
+from formulations.parallelism import Recipe, formulate, size
 from formulations.presolve import Reduced, reduce
 from formulations.rows import comparisons
 from formulations.solve import Solved, solve
@@ -143,7 +143,7 @@ def warm_up(engine: str) -> None:
     recipe = formulate(s, s.settings.bounds)
     solved = solve(recipe.problem, engine_named(engine), Options())
     linearize(recipe.problem)
-    evaluate(s, recipe.decode(solved.outcome.cells))
+    evaluate(*recipe.decode(solved.outcome.cells))
 
 
 def measure(
@@ -168,12 +168,15 @@ def measure(
     try:
         with watch.phase("lower"):
             s = scenario(plan)
+            given = evaluate(s)
         with watch.phase("tabulate"):
-            recipe = formulate(s, s.settings.bounds)
+            worst = float(given.state.time) if given.exit_code == 0 else None
+            recipe = formulate(s, s.settings.bounds, worst=worst)
+            start = recipe.encode(given.scenario, given.layout)
         options = Options(time_limit=time_limit, gap=gap, threads=defaults.THREADS, seed=seed)
         with _watching(watch):
             begin = time.perf_counter()
-            solved = solve(recipe.problem, engine_named(engine), options)
+            solved = solve(recipe.problem, engine_named(engine), options, starts=[start] if start else [])
             spent = time.perf_counter() - begin
         inside = sum(watch.seconds.get(name, 0.0) for name in ("presolve", "build"))
         watch.seconds["solve"] = max(0.0, spent - inside)
@@ -195,7 +198,7 @@ def _answer(recipe: Recipe, solved: Solved, watch: _Watch) -> dict[str, Any]:
         "objective": None if o.objective is None else units.from_base(o.objective, UNIT),
         "bound": None if o.bound is None else units.from_base(o.bound, UNIT),
         "gap": solved.gap,
-        "space_size": float(recipe.space_size),
+        "space_size": float(size(recipe.scenario)),
         "after_presolve": float(solved.left),
         "variables": o.variables,
         "rows": o.rows,
@@ -206,16 +209,16 @@ def _answer(recipe: Recipe, solved: Solved, watch: _Watch) -> dict[str, Any]:
     if o.objective is None:
         return found
     with watch.phase("decode"):
-        layout = recipe.decode(o.cells)
+        s, layout = recipe.decode(o.cells)
     with watch.phase("verify"):
-        s = recipe.scenario
         e = evaluate(s, layout)
         agrees = bool(np.isclose(o.objective, float(e.state.time), rtol=TOLERANCE, atol=0.0))
         holds = all(
             float(c.demand) <= float(c.supply) * (1.0 + ROUNDING)
             for c in comparisons(e.state, s.settings.bounds)
         )
-    return found | {"layout": layout.to_dict(), "verified": agrees and holds}
+    decided = layout.to_dict() | {"accelerators": s.accelerators, "precision": s.precision}
+    return found | {"layout": decided, "verified": agrees and holds}
 
 
 def _with_size(record: dict[str, Any], watch: _Watch) -> dict[str, Any]:
