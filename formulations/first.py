@@ -18,8 +18,8 @@ from formulations.joint import Cells, Known, best, better
 BUDGET = 1 << 14
 # Cells of each choice that seeds are looked for among.
 SEED_CELLS = (16, 64)
-# Values of a shared attribute, each of which gets a seed of its own, at most.
-MOST_VALUES = 32
+# Values of a shared attribute that get a seed of their own, from the least to the greatest.
+MOST_VALUES = 8
 
 
 def first_solutions(
@@ -77,7 +77,8 @@ def _seeds(
     for name in dict.fromkeys(n for c in problem.choices for n in c.columns):
         having = [c for c in problem.choices if name in c.columns]
         values = np.unique(np.concatenate([c.columns[name] for c in having]))
-        if len(having) > 1 and 1 < len(values) <= MOST_VALUES:
+        if len(having) > 1 and len(values) > 1:
+            values = values[np.unique(np.linspace(0, len(values) - 1, MOST_VALUES).astype(int))]
             starts += [(None, {c: np.flatnonzero(c.columns[name] == v) for c in having}) for v in values]
     for begin, inside in starts:
         if options.expired:

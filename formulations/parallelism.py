@@ -62,6 +62,10 @@ class Recipe:
             values["recompute"] = 0
         values["accelerators"] = s.accelerators
         values["beyond"] = s.accelerators > s.network.domain
+        names = fleet.precisions(self.variants)
+        if s.precision not in names:
+            return None
+        values["precision"] = names.index(s.precision)
         if values["pp"] > 1:
             ends = lay.ends(s.model_layers, *(np.array(values[n]) for n in ENDS))
             values |= dict(zip(ENDS[1:], map(int, ends), strict=True))
@@ -73,7 +77,11 @@ class Recipe:
                     match &= column == values[name]
             if not match.any():
                 return None
-            cells[choice] = np.flatnonzero(match)[:1]
+            found = np.flatnonzero(match)
+            if "interval" in choice.columns:  # the nearest there is
+                apart = np.abs(choice.columns["interval"][found] - float(s.extras["checkpoint"].interval))
+                found = found[np.argsort(apart, kind="stable")]
+            cells[choice] = found[:1]
         return cells
 
 
