@@ -133,7 +133,7 @@ def pipeline_part(
     middle = pipeline.middle_layers(layers, pp, first, last)
     again_first, again_middle, again_last = (np.minimum(recomputed, n) for n in (first, middle, last))
     fullest = np.maximum(np.maximum(first, middle), last)
-    # stages between the ends: all as full as the fullest, but for one that takes the rest
+    # stages between the ends share their layers as evenly as can be, so that a stage lacks one at most
     between = np.maximum(pp - 2.0, 0.0)
     spare = between * middle - np.maximum(layers - first - last, 0.0)
     again_between = np.minimum(between * again_middle, between * middle - spare)
