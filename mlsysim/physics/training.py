@@ -176,7 +176,9 @@ def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> St
     ``m = rounds x stages`` microbatches pass through each stage. The slowest stage takes ``P`` for
     one, all stages together ``S``; the pipeline takes ``(m - 1/v) P + S/v``: the slowest stage works
     through, and the others' share of the fill and drain shrinks with ``v`` chunks a stage. For equal
-    stages the bubble is ``(p - 1)/v`` of ``P`` (Narayanan 2021, section 2.2).
+    stages the bubble is ``(p - 1)/v`` of ``P`` (Narayanan 2021, section 2.2). Without interleaving
+    that is what 1F1B takes if no stage is slower than the last; otherwise it is longer, by no more
+    than one microbatch of each stage after the slowest.
     """
     rounds, layers = layer.rounds, job.weights.layers
     whole = layer.matmul + layer.elementwise + layer.exposed

@@ -214,7 +214,11 @@ def test_an_empty_list_is_a_column_of_no_points():
 )
 def test_other_columns_are_refused(change: dict[str, Any], problem: str):
     s = scenario("plain")
-    columns = {k: v for k, v in (columns_of(evaluate(s).layout, s.job.weights.layers) | change).items() if v is not None}
+    columns = {
+        k: v
+        for k, v in (columns_of(evaluate(s).layout, s.job.weights.layers) | change).items()
+        if v is not None
+    }
     with pytest.raises(InputError, match=problem):
         evaluate_layouts(s, columns)
 

@@ -319,7 +319,9 @@ def test_the_step():
         ), name
 
 
-@pytest.mark.parametrize(("part", "field"), [(0, "exposed"), (0, "kept"), (2, "update"), (2, "gather_rest"), (2, "layer")])
+@pytest.mark.parametrize(
+    ("part", "field"), [(0, "exposed"), (0, "kept"), (2, "update"), (2, "gather_rest"), (2, "layer")]
+)
 def test_a_step_with_dollars_in_it_raises(part, field):
     broken = list(parts())
     broken[part] = replace(broken[part], **{field: Q(1.0, "USD")})
