@@ -237,14 +237,18 @@ def _traffic(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -
             passing * pipe.hop_latency * part
         )
 
-    hops = traffic_left(steady(1.0 - pipe.hop_hidden), steady(pipe.hop_hidden), work, share)
     fill = layer.boundary * (pipe.fill_sends * pipe.hop_per_byte) + pipe.fill_sends * pipe.hop_latency
-    # gradients reduced once a step hide behind one microbatch's backward pass, those of ZeRO 2
-    # and 3 behind the whole step's compute
+    # gradients reduced once a step hide behind one microbatch's backward pass; those of ZeRO 2 and 3
+    # and the sends behind the whole step's compute, which hides the sum of both
     backward = layer.backward * pipe.fullest + again * pipe.again_fullest
     reduce = traffic_left(shard.reduce_bare, shard.reduce_rest, backward, share)
-    gather = traffic_left(rounds * shard.gather_bare, rounds * shard.gather_rest, work, share)
-    return hops + fill + reduce + gather
+    passed = traffic_left(
+        steady(1.0 - pipe.hop_hidden) + rounds * shard.gather_bare,
+        steady(pipe.hop_hidden) + rounds * shard.gather_rest,
+        work,
+        share,
+    )
+    return fill + reduce + passed
 
 
 def _held(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> tuple[Array, Array]:
