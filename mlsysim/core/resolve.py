@@ -108,8 +108,6 @@ def _precision(s: Settings, take: Assumptions) -> str:
                 hint="leave out workload.precision, or this",
             )
         precision = str((wish.values or ("",))[0])
-        for name in wish.values or ():
-            s.hardware.rate(str(name))
     if precision is None:
         precision = s.hardware.usual_precision
         take.choose("precision", precision, "first of bf16, fp16, int8, fp32 that the chip has")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -220,7 +221,7 @@ def test_hiding_is_never_slower(name, c, flag, share):
 def test_senders_never_make_a_step_shorter(name, c, shares):
     less, more = sorted(shares)
     times = [run(replace(JOBS[name], sender_share=s), **c).time for s in (0.0, less, more, 1.0)]
-    assert all(a <= b * SLACK for a, b in zip(times, times[1:], strict=False))
+    assert all(a <= b * SLACK for a, b in pairwise(times))
     shown = run(JOBS[name], **(c | {k: False for k in c if k.startswith("overlap")})).time
     assert times[-1] == pytest.approx(shown, rel=1e-9)
 
