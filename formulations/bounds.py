@@ -117,7 +117,7 @@ class Bounds:
             found = np.zeros(a.size)
             if len(total):
                 found[together.there] = np.minimum.reduceat(total, together.begins)
-            return found
+            return np.where(np.isfinite(found), found, 0.0)
         low = self.least(a, b, values)
         for x, y in products:
             least, most = self.range(a, b, y)

@@ -17,23 +17,30 @@ from formulations.joint import Cells, Known, best, better
 # Complete solutions that one step of the descent looks at, about.
 BUDGET = 1 << 14
 # Cells of each choice that seeds are looked for among.
-SEED_CELLS = (8, 48)
+SEED_CELLS = (16, 64)
+# Values of a shared attribute, each of which gets a seed of its own, at most.
+MOST_VALUES = 32
 
 
-def first_solutions(problem: Problem, seeds: list[Known], options: Options, count: int) -> list[Known]:
+def first_solutions(
+    problem: Problem, seeds: list[Known], options: Options, count: int, *, afresh: bool = True
+) -> list[Known]:
     """Return good solutions, best first.
 
     Args:
         problem: choices only.
-        seeds: solutions that are known; looked for where there are none.
+        seeds: solutions that are known.
         options: its clock is looked at.
         count: how many to return.
+        afresh: look for other seeds too; done anyway where there are none.
     """
     limits = limits_of(problem, None)
     known = list(seeds)
-    for take in SEED_CELLS:
-        if not known:
-            known = _seeds(problem, limits, take, options, count)
+    if afresh or not known:
+        for take in SEED_CELLS:
+            known = _seeds(problem, limits, take, options, count, known)
+            if known:
+                break
     tried: set[tuple[int, int]] = set()
     improved = bool(known)
     while improved and not options.expired:
@@ -44,9 +51,8 @@ def first_solutions(problem: Problem, seeds: list[Known], options: Options, coun
             if fixed in tried or options.expired:
                 continue
             tried.add(fixed)
-            kept: Cells = {choice: at[choice]}
             cut = known[count - 1][0] if len(known) >= count else np.inf
-            subset = _promising(problem, kept, limits, cut)
+            subset = _promising(problem, {choice: at[choice]}, limits, cut)
             if subset is not None:
                 found = best(problem, subset, 8 * BUDGET, lambda: options.expired, count, cut=cut)
                 known = merged(known, found.found, count)
@@ -55,17 +61,34 @@ def first_solutions(problem: Problem, seeds: list[Known], options: Options, coun
 
 
 def _seeds(
-    problem: Problem, limits: list[tuple[Expr, float]], take: int, options: Options, count: int
+    problem: Problem,
+    limits: list[tuple[Expr, float]],
+    take: int,
+    options: Options,
+    count: int,
+    known: list[Known],
 ) -> list[Known]:
-    """Return the best solutions among the cells that bounds like best, from each choice on."""
-    known: list[Known] = []
-    for choice in problem.choices:
+    """Return the best solutions among the cells that bounds like best.
+
+    Looked for from each choice on, and with each value of what choices must agree on, so that no
+    part of the space is left out because another one looks better at first sight.
+    """
+    starts: list[tuple[Choice | None, Cells]] = [(choice, {}) for choice in problem.choices]
+    for name in dict.fromkeys(n for c in problem.choices for n in c.columns):
+        having = [c for c in problem.choices if name in c.columns]
+        values = np.unique(np.concatenate([c.columns[name] for c in having]))
+        if len(having) > 1 and 1 < len(values) <= MOST_VALUES:
+            for value in values:
+                starts.append((None, {c: np.flatnonzero(c.columns[name] == value) for c in having}))
+    for begin, inside in starts:
         if options.expired:
             break
-        subset = _promising(problem, {}, limits, np.inf, take, choice)
-        if subset is not None:
-            found = best(problem, subset, 8 * BUDGET, lambda: options.expired, count)
-            known = merged(known, found.found, count)
+        cut = known[count - 1][0] if len(known) >= count else np.inf
+        if all(len(cells) for cells in inside.values()):
+            subset = _promising(problem, {}, limits, cut, take, begin, inside)
+            if subset is not None:
+                found = best(problem, subset, 8 * BUDGET, lambda: options.expired, count, cut=cut)
+                known = merged(known, found.found, count)
     return known
 
 
@@ -76,6 +99,7 @@ def _promising(
     cut: float,
     take: int = 0,
     begin: Choice | None = None,
+    inside: Cells | None = None,
 ) -> Cells | None:
     """Return cells of each choice that bounds like best, given those kept of choices before it.
 
@@ -86,12 +110,16 @@ def _promising(
         cut: what the objective must be below.
         take: how many cells of each choice; as many as the budget allows if 0.
         begin: the choice to begin with.
+        inside: the only cells of some choices to look at.
     """
+    inside = inside or {}
     rest = sorted((c for c in problem.choices if c not in kept), key=lambda c: (c is not begin, c.size))
     room = float(BUDGET)
     for left, choice in zip(range(len(rest), 0, -1), rest, strict=True):
-        bounds = Bounds(problem, FEW_PAIRS, kept)
+        bounds = Bounds(problem, FEW_PAIRS, inside | kept)
         usable = np.flatnonzero(bounds.possible(choice))
+        if choice in inside:
+            usable = np.intersect1d(usable, inside[choice], assume_unique=True)
         if len(usable):
             worth = bounds.of(problem.objective, choice)
             for e, limit in limits:

@@ -88,6 +88,7 @@ def formulate(
     cost: Cost = shortest_step,
     *,
     of_run: bool = False,
+    worst: float | None = None,
 ) -> Recipe:
     """Return the problem of the cheapest layout, subject to the walls and to ``bounds``.
 
@@ -96,11 +97,13 @@ def formulate(
         bounds: assertions that the answer must keep.
         cost: what is made least.
         of_run: whether that depends on failures and checkpoints.
+        worst: a step of this length is known to be possible within all bounds, and only shorter ones
+            matter [s].
     """
     limits = s.settings.limits
     of_run |= limits.checkpoint is not None or limits.failures is not None
     of_run |= any(bound.metric.of_run for bound in bounds)
-    found = variants(s, intervals=of_run)
+    found = variants(s, intervals=of_run, worst=worst)
     numbers = sorted({v.scenario.accelerators for v in found})
     names = fleet.precisions(found)
     space = legal.space(found[-1].scenario, counts=numbers)

@@ -6,7 +6,7 @@ another cell replaces it without loss. No optimal solution that the tie-breakers
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +31,13 @@ from formulations.engines.base import Options
 from formulations.first import first_solutions, merged
 from formulations.joint import Cells, Known, holds
 
+# Combinations of cells that are many to have left, and so few that reducing them further is in vain.
+LARGE = 1e5
+FEW = 1e3
+# By how much the space has to shrink before solutions are looked for again.
+AGAIN = 30.0
+# Cells of a choice that are too many to hold against every limit before the objective has ruled some out.
+MANY = 1 << 14
 # Share of cells that is left when much has gone.
 MUCH = 0.8
 
@@ -63,7 +70,7 @@ def reduce(
     *,
     prune: bool = True,
     count: int = 1,
-    start: Cells | None = None,
+    starts: Sequence[Cells] = (),
 ) -> Reduced:
     """Return a smaller problem with the same best solutions.
 
@@ -72,15 +79,14 @@ def reduce(
         options: its clock is looked at between reductions; those not made by then are left out.
         prune: also look for first solutions and drop what is worse than them.
         count: how many of the best solutions must survive.
-        start: a solution to prune with, where it holds.
+        starts: solutions to prune with, where they hold.
     """
     options = options or Options()
     cells = [np.arange(c.size) for c in problem.choices]
     current = problem
-    known: list[Known] = []
-    if start is not None and holds(problem, start)[0]:
-        known = [(float(problem.objective.at(start)[0]), start)]
-    level, looked = 0, 0.0
+    given = [s for s in starts if holds(problem, s)[0]]
+    known = merged([], [(float(problem.objective.at(s)[0]), s) for s in given], count)
+    level, looked, afresh = 0, 0.0, True
     while problem.choices and level < len(LEVELS) and not options.expired:
         enough = known[count - 1][0] if len(known) >= count else None
         keep = LEVELS[level](current, limits_of(current, enough), options)
@@ -91,13 +97,22 @@ def reduce(
         current = restrict(current, [np.flatnonzero(k) for k in keep])
         better_known = False
         # looking for better solutions again pays when much has gone, or nothing else helps
-        if prune and not current.amounts and (current.space_size * 2 <= looked or not looked or left > MUCH):
+        stuck = left > MUCH
+        # where little goes and much is left, the solutions known may be poor: look elsewhere, once
+        elsewhere = stuck and afresh and current.space_size > LARGE
+        afresh &= not elsewhere
+        worth = elsewhere or current.space_size * AGAIN <= looked or not looked
+        if prune and not current.amounts and (worth or (stuck and not known)):
             looked = current.space_size
             seeds = _inside(known, current, cells, problem)
-            found = first_solutions(current, seeds, options, count)
+            found = first_solutions(current, seeds, options, count, afresh=elsewhere)
             more = merged(known, [_outside(k, current, cells, problem) for k in found], count)
             better_known = [k[0] for k in more] != [k[0] for k in known]
             known = more
+            if better_known and options.progress is not None:
+                options.progress(known[0][0], None)
+        if known and current.space_size <= FEW:
+            break
         level = 0 if better_known or (left < MUCH and level == len(LEVELS) - 1) else level + (left >= MUCH)
     if count == 1 and problem.choices and not options.expired:
         keep = [undominated(current, c) for c in current.choices]
@@ -160,6 +175,12 @@ def _kept(bounds: Bounds, limits: Limits, options: Options) -> list[np.ndarray]:
     return keep
 
 
+def _quick(problem: Problem, limits: Limits) -> Limits:
+    """Return the objective's limit alone, the last one, where there are many cells."""
+    many = any(c.size > MANY for c in problem.choices)
+    return limits[-1:] if many and limits and limits[-1][0] is problem.objective else limits
+
+
 def _kept_in_pairs(bounds: Bounds, limits: Limits, options: Options) -> list[np.ndarray]:
     """Return the cells that have, in each other choice, a cell with which every limit may hold.
 
@@ -186,7 +207,7 @@ def _kept_in_pairs(bounds: Bounds, limits: Limits, options: Options) -> list[np.
 
 # Reductions from the cheapest on; the next is tried when one no longer drops much.
 LEVELS: tuple[Callable[[Problem, Limits, Options], list[np.ndarray]], ...] = (
-    lambda problem, limits, options: _kept(Bounds(problem, FEW_PAIRS), limits, options),
+    lambda problem, limits, options: _kept(Bounds(problem, FEW_PAIRS), _quick(problem, limits), options),
     lambda problem, limits, options: _kept(Bounds(problem, MAX_PAIRS), limits, options),
     lambda problem, limits, options: _kept_in_pairs(Bounds(problem, MAX_PAIRS), limits, options),
 )

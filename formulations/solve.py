@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from formulations.algebra import Problem
 from formulations.engines import engine
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.joint import Cells, Known, best, holds, lexicographic
+from formulations.joint import count as count_of
 from formulations.presolve import Reduced, reduce, within
 from mlsysim.core.errors import MismatchError
 
@@ -18,7 +20,7 @@ AGREEMENT = 1e-6
 # Rows hold to this, relative to their sides at the answer; less than the slack that eval grants.
 AGREEMENT_OF_ROWS = 1e-9
 # Solutions that may be enumerated after presolve.
-ENUMERABLE = 1 << 22
+ENUMERABLE = 1 << 21
 TIE = 1e-9
 
 
@@ -54,19 +56,19 @@ def solve(
     solver: str = "auto",
     options: Options | None = None,
     count: int = 1,
-    start: Cells | None = None,
+    starts: Sequence[Cells] = (),
 ) -> Solved:
     """Solve a problem and check the answer against the problem itself.
 
-    ``auto`` is HiGHS; where a maximum counts against a row, which takes binaries of its own, and few
-    enough solutions are left after presolve, they are enumerated instead.
+    ``auto`` is HiGHS, unless presolve leaves so few solutions that enumerating them is quicker than
+    building a mixed-integer program.
 
     Args:
         problem: what to solve.
         solver: an engine by name, or ``auto``.
         options: limits and tolerances.
         count: how many of the best solutions to find.
-        start: a solution that is known, to prune with.
+        starts: solutions that are known, to prune with.
 
     Raises:
         MismatchError: the engine's objective or feasibility does not survive re-evaluation.
@@ -76,13 +78,13 @@ def solve(
     begin = time.perf_counter()
     if not chosen.amounts:  # enumeration stays an independent judge: no reductions
         return _judged(chosen, problem, options, count)
-    reduced = reduce(problem, options, count=count, start=start)
+    reduced = reduce(problem, options, count=count, starts=starts)
     spent = time.perf_counter() - begin
     if reduced.infeasible:
         outcome = Outcome("infeasible", "presolve", "", spent)
         return Solved(outcome, problem.space_size, 0.0, spent)
     small = reduced.problem
-    counted = solver == "auto" and (count > 1 or _pushes_up(small))
+    counted = solver == "auto" and not small.amounts and count_of(small) <= ENUMERABLE
     outcome, others = (_enumerated(small, options, count) if counted else None) or _asked(
         chosen, small, options, _start(reduced, problem), count
     )
@@ -126,10 +128,6 @@ def _settled(outcome: Outcome, reduced: Reduced, problem: Problem, options: Opti
         return outcome
     value, cells = _original(known, rest, problem)
     return replace(outcome, objective=value, cells=cells)
-
-
-def _pushes_up(problem: Problem) -> bool:
-    return problem.objective.pushes_up or any(row.expr.pushes_up for row in problem.rows)
 
 
 def _enumerated(problem: Problem, options: Options, count: int) -> tuple[Outcome, list[Known]] | None:

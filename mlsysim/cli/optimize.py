@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlsysim.cli.output import OUTPUT, Output, chosen, emit, progress
+from mlsysim.cli.output import OUTPUT, Output, chosen, progress, write
+from mlsysim.cli.output import emit as emit_result
 from mlsysim.core.errors import InputError
 from mlsysim.core.solver import defaults
 
+if TYPE_CHECKING:
+    from mlsysim.core.solver.asked import How
+
 PLAN = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file (.yaml).")]
-SOLVER = Annotated[str, typer.Option(help="auto, highs or exhaustive.")]
+SOLVER = Annotated[str, typer.Option(help="auto, highs, cp-sat, exhaustive or pyomo:NAME.")]
 LIMIT = Annotated[float, typer.Option(help="Stop the solver after so many seconds.")]
 GAP = Annotated[float, typer.Option(help="Relative gap at which an answer counts as optimal.")]
 THREADS = Annotated[int, typer.Option(help="Threads of the solver.")]
 SEED = Annotated[int, typer.Option(help="Seed of the solver.")]
 TOP = Annotated[int, typer.Option(min=1, max=100, help="How many of the best plans to list.")]
+TAX = Annotated[float, typer.Option(help="USD per tonne of CO2e.")]
+VERIFY = Annotated[bool, typer.Option("--verify", help="Have a second engine come to the same answer.")]
+EXPORT = Annotated[str | None, typer.Option(metavar="FILE", help="Write the model to FILE.lp or FILE.mps.")]
+PROGRESS = Annotated[bool, typer.Option("--progress", help="Show best and bound as they close in.")]
 
 # What the arguments are called here, by their names in errors.
 OPTIONS = {
@@ -27,6 +36,11 @@ OPTIONS = {
     "seed": "--seed",
     "carbon tax": "--carbon-tax",
     "region": "--region",
+    "objective": "--objective",
+    "emit": "--emit",
+    "compare": "--compare",
+    "solver": "--solver",
+    "export": "--export",
 }
 GROUP = """\b
 Examples:
@@ -37,10 +51,14 @@ PARALLELISM = """\b
 Examples:
   mlsysim optimize parallelism plan.yaml
   mlsysim optimize parallelism plan.yaml --top 5 --time-limit 20
+  mlsysim optimize parallelism plan.yaml --objective cost+carbon --carbon-tax 150
+  mlsysim optimize parallelism plan.yaml --compare mine.yaml --verify
+  mlsysim optimize parallelism plan.yaml --emit megatron > run.sh
   mlsysim -o json optimize parallelism plan.yaml | jq .solution.plan
 
-What the plan's parallelism block fixes stays fixed. If the plan's own limits stand in the way, that is
-proven, the best plan without them is shown, and the exit code is 3.
+What the plan's parallelism block fixes stays fixed; it may list or bound what to try. Objectives: time,
+mfu, training-time, cost, energy, carbon, cost+carbon, accelerators. If the plan's own limits stand
+in the way, that is proven, the best plan without them is shown, and the exit code is 3.
 """
 PLACEMENT = """\b
 Examples:
@@ -75,29 +93,48 @@ def register(app: typer.Typer) -> None:
 def parallelism(
     context: typer.Context,
     plan: PLAN,
+    objective: Annotated[str, typer.Option(help="What to make best; see below.")] = "time",
+    carbon_tax: TAX = 0.0,
     solver: SOLVER = "auto",
     time_limit: LIMIT = defaults.TIME_LIMIT,
     gap: GAP = defaults.GAP,
     threads: THREADS = defaults.THREADS,
     seed: SEED = defaults.SEED,
     top: TOP = 1,
+    warm_start: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Begin with the layout of a result (-o json).")
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="PLAN", help="Put this plan beside the optimum, wall by wall.")
+    ] = None,
+    emit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET",
+            help="Print the answer as launch settings instead: plan, megatron, nemo, torchtitan, deepspeed.",
+        ),
+    ] = None,
+    verify: VERIFY = False,
+    export: EXPORT = None,
+    show_progress: PROGRESS = False,
     output: OUTPUT = None,
 ) -> int:
-    """Find the layout of a training job with the shortest step."""
+    """Find the best layout of a training job: the shortest step, or another objective."""
     from mlsysim.core.solver import optimizers
 
-    return _run(
-        chosen(context, output),
-        lambda: optimizers.parallelism(
-            plan, solver=solver, time_limit=time_limit, gap=gap, threads=threads, seed=seed, top=top
-        ),
-    )
+    how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
+
+    def call() -> Any:
+        extra = {"warm_start": warm_start, "compare": compare, "emit": emit}
+        return optimizers.parallelism(plan, objective=objective, carbon_tax=carbon_tax, **extra, **how)
+
+    return _run(chosen(context, output), call, quiet=show_progress)
 
 
 def placement(
     context: typer.Context,
     plan: PLAN,
-    carbon_tax: Annotated[float, typer.Option(help="USD per tonne of CO2e.")] = 0.0,
+    carbon_tax: TAX = 0.0,
     region: Annotated[
         list[str] | None, typer.Option(help="A candidate; repeat for several. All if absent.")
     ] = None,
@@ -107,25 +144,53 @@ def placement(
     threads: THREADS = defaults.THREADS,
     seed: SEED = defaults.SEED,
     top: TOP = 1,
+    verify: VERIFY = False,
+    export: EXPORT = None,
+    show_progress: PROGRESS = False,
     output: OUTPUT = None,
 ) -> int:
     """Find the region where a plan costs least, carbon tax included."""
     from mlsysim.core.solver import optimizers
 
-    return _run(
-        chosen(context, output),
-        lambda: optimizers.placement(
-            plan,
-            carbon_tax=carbon_tax,
-            regions=_known(region or ()),
-            solver=solver,
-            time_limit=time_limit,
-            gap=gap,
-            threads=threads,
-            seed=seed,
-            top=top,
-        ),
+    how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
+
+    def call() -> Any:
+        return optimizers.placement(plan, carbon_tax=carbon_tax, regions=_known(region or ()), **how)
+
+    return _run(chosen(context, output), call, quiet=show_progress)
+
+
+def _how(
+    solver: str,
+    time_limit: float,
+    gap: float,
+    threads: int,
+    seed: int,
+    top: int,
+    verify: bool,
+    export: str | None,
+    show_progress: bool,
+) -> How:
+    return {
+        "solver": solver,
+        "time_limit": time_limit,
+        "gap": gap,
+        "threads": threads,
+        "seed": seed,
+        "top": top,
+        "verify": verify,
+        "export": export,
+        "progress": _closing_in if show_progress else None,
+    }
+
+
+def _closing_in(best: float | None, bound: float | None) -> None:
+    """Say on stderr how far best and bound are apart; both are in base units."""
+    shown = " ".join(
+        f"{name} {'-' if x is None else f'{x:.6g}'}" for name, x in (("best", best), ("bound", bound))
     )
+    apart = "" if best is None or bound is None or not best else f" gap {abs(best - bound) / abs(best):.2%}"
+    write(f"{shown}{apart}\n", "stderr")
 
 
 def _known(regions: Sequence[str]) -> tuple[str, ...]:
@@ -139,14 +204,19 @@ def _known(regions: Sequence[str]) -> tuple[str, ...]:
         raise
 
 
-def _run(form: Output, call: Callable[[], Any]) -> int:
+def _run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
     try:
-        with progress("solving"):
+        with nullcontext() if quiet else progress("solving"):
             result = call()
     except InputError as error:
         error.where = OPTIONS.get(error.where, error.where)
         raise
-    emit(form, result.to_dict, result.scorecard, lambda: _markdown(result))
+    if result.handover is not None and form is Output.text:
+        write(result.handover.text.rstrip("\n") + "\n")
+        for note in result.handover.notes:
+            write(f"note: {note}\n", "stderr")
+    else:
+        emit_result(form, result.to_dict, result.scorecard, lambda: _markdown(result))
     return int(result.exit_code)
 
 

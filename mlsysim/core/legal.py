@@ -178,7 +178,21 @@ class _Legal:
         return [unless] if wish is None else [v for v in (False, True) if wish.allows(v)]
 
 
+def layers(s: Scenario, counts: Sequence[int]) -> Columns:
+    """Return the legal cells of a layer for any of some numbers of accelerators."""
+    return _any_layers(_Legal(s, tuple(counts), tuned=True))
+
+
 def _layers(legal: _Legal) -> Columns:
+    layer = _any_layers(legal)
+    if len(legal.counts) > 1:
+        layer = _crossed(layer, "accelerators", legal.counts)
+        n = layer["accelerators"]
+        layer = keep(layer, (n % (layer["tp"] * layer["cp"]) == 0) & legal.fits(layer["tp"], n))
+    return layer
+
+
+def _any_layers(legal: _Legal) -> Columns:
     modes = [RECOMPUTE.index(r) for r in legal.pick("recompute")]
     # full recomputation is a number of layers of the pipeline's, none here
     kept = sorted({0 if m != SELECTIVE else m for m in modes if m != SELECTIVE or legal.selective})
@@ -199,12 +213,7 @@ def _layers(legal: _Legal) -> Columns:
     # left open, tensor-parallel traffic hides as frameworks do it: with sequence parallelism only
     may_hide = (layer["tp"] > 1) if "overlap_tensor" in legal.fixed else layer["sequence_parallel"]
     layer["overlap_tensor"] = layer["overlap_tensor"] & may_hide
-    layer = _distinct(layer)
-    if len(legal.counts) > 1:
-        layer = _crossed(layer, "accelerators", legal.counts)
-        n = layer["accelerators"]
-        layer = keep(layer, (n % (layer["tp"] * layer["cp"]) == 0) & legal.fits(layer["tp"], n))
-    return layer
+    return _distinct(layer)
 
 
 def _shards(legal: _Legal) -> Columns:

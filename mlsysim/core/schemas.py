@@ -152,6 +152,27 @@ def _solution() -> Json:
                     "verified_by": {"type": ["string", "null"]},
                 }
             ),
+            "handover": {
+                "anyOf": [
+                    {"type": "null"},
+                    _object({"target": _TEXT, "text": _TEXT, "filename": _TEXT, "notes": _list(_TEXT)}),
+                ]
+            },
+            "compared": {
+                "anyOf": [
+                    {"type": "null"},
+                    _object(
+                        {
+                            "name": _TEXT,
+                            "objective": _MAYBE,
+                            "unit": _TEXT,
+                            "plan": {"type": "object"},
+                            "status": {"enum": ["pass", "fail", "sla_violation"]},
+                            "walls": _list({"type": "object"}),
+                        }
+                    ),
+                ]
+            },
         }
     )
 

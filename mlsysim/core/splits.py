@@ -101,13 +101,14 @@ def _ends(layers: int, pp: int, interleave: int, tuned: bool) -> list[Ends]:
             for a, b in ((1, 1), (1, 0), (0, 1))
             if tuned and (layers + a + b) % pp == 0 and (n := (layers + a + b) // pp) > 1
         ]
-        return even + shorter
+        return list(dict.fromkeys(even + shorter))
     if not tuned:
         return [(0, 0)]
     found: list[Ends] = []
     for n in (-(-layers // pp), -(-layers // pp) + 1):
         missing = n * pp - layers  # of the end stages together, the others being full
         found += [(n - missing + b, n - b) for b in range(max(0, missing - n + 1), min(missing, n - 1) + 1)]
+    found = list(dict.fromkeys(found))
     return found if any(_fullest(layers, pp, e) == -(-layers // pp) for e in found) else [(0, 0), *found]
 
 

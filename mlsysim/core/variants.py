@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mlsysim.core.legal import fleets
+import numpy as np
+
+from mlsysim.core.layout import layer_of
+from mlsysim.core.legal import fleets, layers
 from mlsysim.core.machine import server_of
 from mlsysim.core.resolve import resolve
 from mlsysim.core.scenario import Scenario
+from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.core.training_run import failures_of
 from mlsysim.core.wanted import Wanted
 
@@ -52,21 +56,40 @@ def counts(s: Scenario) -> list[int]:
     return fleets(s, listed)
 
 
-def variants(s: Scenario, *, intervals: bool) -> list[Variant]:
+def variants(s: Scenario, *, intervals: bool, worst: float | None = None) -> list[Variant]:
     """Return the ways to run a plan, those of one precision after another.
 
     Args:
         s: a training scenario.
         intervals: whether anything depends on the interval between checkpoints.
+        worst: the longest step of interest; numbers of accelerators with which no step can be as short
+            are left out [s].
     """
     wish = s.settings.fixed.get("precision")
     names = [s.precision] if wish is None or wish.values is None else list(wish.values)
     found = []
     for precision in names:
-        for n in counts(s):
+        numbers = counts(s)
+        if worst is not None and len(numbers) > 1:
+            work = least_work(with_decisions(s, numbers[-1], str(precision)), numbers)
+            numbers = [n for n in numbers if work <= n * worst * (1.0 + TOLERANCE)]
+        for n in numbers:
             here = with_decisions(s, n, str(precision))
             found.append(Variant(here, tuple(failures_of(here).intervals()) if intervals else ()))
     return found
+
+
+def least_work(s: Scenario, numbers: list[int]) -> float:
+    """Return the accelerator-seconds that a step takes at least, whatever the layout.
+
+    Every layout's step is at least its work over its accelerators: waiting and traffic between
+    stages and copies come on top.
+    """
+    job = s.job
+    assert job is not None
+    layer = layer_of(replace(job, accelerators=1.0), layers(s, numbers))
+    whole = layer.matmul + layer.elementwise + layer.exposed
+    return float(np.min((whole * job.weights.layers + layer.head + layer.head_stream) * layer.rounds))
 
 
 def with_decisions(s: Scenario, accelerators: int, precision: str, interval: float | None = None) -> Scenario:

@@ -9,7 +9,7 @@ from mlsysim.core.evaluation import Evaluation
 from mlsysim.handover import deepspeed, megatron, nemo, torchtitan
 from mlsysim.handover.launch import Handover, Launch, launch_of
 
-__all__ = ["TARGETS", "Handover", "Launch", "emit", "launch_of"]
+__all__ = ["TARGETS", "Handover", "Launch", "check_target", "emit", "hand_over", "launch_of"]
 
 EMITTERS: dict[str, Callable[[Launch], Handover]] = {
     "megatron": megatron.emit,
@@ -18,6 +18,26 @@ EMITTERS: dict[str, Callable[[Launch], Handover]] = {
     "deepspeed": deepspeed.emit,
 }
 TARGETS = tuple(EMITTERS)
+PLAN = "plan"
+
+
+def check_target(target: str) -> None:
+    """Refuse a target that does not exist, before any work is done for it.
+
+    Raises:
+        UnknownNameError: naming those that there are.
+    """
+    if target not in EMITTERS and target != PLAN:
+        raise unknown("target", target, (PLAN, *TARGETS)).at("emit")
+
+
+def hand_over(evaluation: Evaluation, target: str) -> Handover:
+    """Return an evaluated training plan as a plan file, or as launch settings of a framework."""
+    if target != PLAN:
+        return emit(evaluation, target)
+    import yaml
+
+    return Handover(PLAN, yaml.safe_dump(evaluation.plan(), sort_keys=False), "plan.yaml", ())
 
 
 def emit(evaluation: Evaluation, target: str) -> Handover:
@@ -30,6 +50,5 @@ def emit(evaluation: Evaluation, target: str) -> Handover:
     Raises:
         InputError: an unknown framework, a plan of inference, or a model that is not a transformer.
     """
-    if target not in EMITTERS:
-        raise unknown("framework", target, TARGETS).at("emit")
+    check_target(target)
     return EMITTERS[target](launch_of(evaluation))

@@ -175,30 +175,13 @@ def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> St
 
     ``m = rounds x stages`` microbatches pass through each stage. The slowest stage takes ``P`` for
     one, all stages together ``S``; the pipeline takes ``(m - 1/v) P + S/v``: the slowest stage works
-    through, and the others' share of the fill and drain shrinks with ``v`` chunks a stage. For equal
-    stages the bubble is ``(p - 1)/v`` of ``P`` (Narayanan 2021, section 2.2). Without interleaving
-    that is what 1F1B takes if no stage is slower than the last; otherwise it is longer, by no more
-    than one microbatch of each stage after the slowest.
+    through, and the others' share of the fill and drain shrinks with ``v`` chunks a stage. What
+    exceeds the average accelerator's work ``m S / p`` is the bubble: ``(p - 1)/v`` of ``P`` for equal
+    stages (Narayanan 2021, section 2.2). Without interleaving that is what 1F1B takes if no stage is
+    slower than the last; otherwise it is longer, by no more than one microbatch of each stage after
+    the slowest.
     """
     rounds, layers = layer.rounds, job.weights.layers
-    whole = layer.matmul + layer.elementwise + layer.exposed
-    again = layer.again_matmul + layer.again_elementwise + layer.again_exposed
-    head = layer.head + layer.head_stream
-
-    def paced(of_layer: Array, recomputed: Array) -> Array:
-        """Time by a stage of so many layers, but for the head: every term is positive."""
-        return (
-            (whole * rounds) * (pipe.stages * of_layer)
-            + whole * (pipe.chunk * (layers - of_layer))
-            + (again * rounds) * (pipe.stages * recomputed)
-            + again * (pipe.chunk * (pipe.again_total - recomputed))
-        )
-
-    piped = np.maximum(
-        paced(pipe.fullest, pipe.again_fullest) + head * pipe.chunk,
-        paced(pipe.last, pipe.again_last) + (head * rounds) * pipe.stages,
-    )
-    traffic = _traffic(job, layer, pipe, shard)
 
     def busy(of_layer: Array, recomputed: Array, of_head: Array) -> Array:
         """Work of the average accelerator: all of it over the stages."""
@@ -206,21 +189,44 @@ def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> St
 
     matmul = busy(layer.matmul, layer.again_matmul, layer.head)
     elementwise = busy(layer.elementwise, layer.again_elementwise, layer.head_stream)
-    exposed = busy(layer.exposed, layer.again_exposed, 0.0)
-    time = piped + traffic + shard.update
+    exposed = busy(layer.exposed, layer.again_exposed, 0.0 * layer.head)
+    exposed = exposed + _traffic(job, layer, pipe, shard)
+    bubble = _bubble(job, layer, pipe)
     held, state = _held(job, layer, pipe, shard)
     return Step(
-        time=time,
+        time=matmul + elementwise + exposed + bubble + shard.update,
         matmul=matmul,
         elementwise=elementwise,
-        exposed=exposed + traffic,
-        bubble=np.maximum(0.0 * matmul, piped - matmul - elementwise - exposed),
+        exposed=exposed,
+        bubble=bubble,
         update=shard.update,
         memory=held,
         state=state,
         activations=held - state - job.reserve,
         crossing=layer.passed * pipe.crossings + shard.crossing,
         host=shard.host,
+    )
+
+
+def _bubble(job: Job, layer: LayerPart, pipe: PipelinePart) -> Array:
+    """Return what the average accelerator waits, by the slower of the last stage and the fullest one."""
+    rounds, layers = layer.rounds, job.weights.layers
+    whole = layer.matmul + layer.elementwise + layer.exposed
+    again = layer.again_matmul + layer.again_elementwise + layer.again_exposed
+    head = layer.head + layer.head_stream
+
+    def by(of_stage: Array, recomputed: Array) -> Array:
+        """Waiting for a stage of so many layers in every round, and in the fill and drain."""
+        return (
+            (whole * rounds) * (pipe.stages * of_stage - layers)
+            + whole * (pipe.chunk * (layers - of_stage))
+            + (again * rounds) * (pipe.stages * recomputed - pipe.again_total)
+            + again * (pipe.chunk * (pipe.again_total - recomputed))
+        )
+
+    return np.maximum(
+        by(pipe.fullest, pipe.again_fullest) + head * pipe.chunk - head * rounds,
+        by(pipe.last, pipe.again_last) + (head * rounds) * (pipe.stages - 1.0),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -24,12 +24,14 @@ from mlsysim.core import layout as lay
 from mlsysim.core.api import scenario
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, evaluate
+from mlsysim.core.legal import legal_together, space
+from mlsysim.core.sweep import Sweep, evaluate_layouts
 
 RELATIVE = 1e-6
 LENSES = ("feasibility", "performance", "macro")
-# legal values of the factors are few enough to list with itertools, layouts to evaluate one by one
-MOST_COMBINATIONS = 60_000
-MOST_LAYOUTS = 260
+# what is listed and evaluated, all at once
+MOST_COMBINATIONS = 3_000_000
+MOST_LAYOUTS = 20_000
 
 MODELS = (
     "Llama3_8B",
@@ -60,41 +62,71 @@ FLEETS = (
 
 
 @dataclass(frozen=True)
+class Point:
+    """One layout of a sweep, whose figures are those of a single evaluation (tests/core/test_sweep.py)."""
+
+    sweep: Sweep
+    index: int
+
+    @property
+    def feasible(self) -> bool:
+        return bool(self.sweep.feasible[self.index])
+
+    @property
+    def layout(self) -> lay.Layout:
+        return self.sweep.layout(self.index)
+
+    @property
+    def time(self) -> float:
+        return self.metric("performance.latency") / 1e3
+
+    def metric(self, name: str) -> float:
+        return float(self.sweep.metrics[name][self.index])
+
+
+@dataclass(frozen=True)
 class Brute:
     """Every legal layout of a plan, evaluated."""
 
-    evaluations: tuple[Evaluation, ...]
+    points: tuple[Point, ...]
 
-    def within(self, keep=lambda e: True) -> list[Evaluation]:
+    def within(self, keep=lambda e: True) -> list[Point]:
         """Return what the physics allows and ``keep`` accepts, fastest first."""
-        found = [e for e in self.evaluations if e.feasible and keep(e)]
-        return sorted(found, key=lambda e: float(e.state.time))
+        found = [e for e in self.points if e.feasible and keep(e)]
+        return sorted(found, key=lambda e: e.time)
 
 
-def legal_layouts(s) -> list[lay.Layout]:
+def legal_layouts(s) -> lay.Columns:
     """List every layout: the product of the factors' values, cut by the rules that join them.
 
     Empty if there are too many to go through.
     """
-    legal = lay.space(s)
-    parts = []
-    for columns in (legal.layer, legal.pipeline, legal.shard):
-        names = list(columns)
-        parts.append(
-            [
-                dict(zip(names, row, strict=True))
-                for row in zip(*(columns[n].tolist() for n in names), strict=True)
-            ]
-        )
-    if np.prod([len(p) for p in parts]) > MOST_COMBINATIONS:
-        return []
-    rows = []
-    for layer, pipe, shard in itertools.product(*parts):
-        if all(layer[n] == shard[n] for n in ("tp", "cp", "ep")) and pipe["pp"] == shard["pp"]:
-            rows.append({**shard, **pipe, **layer})
-    columns = {n: np.array([r[n] for r in rows]) for n in rows[0]} if rows else {}
-    keep = lay.legal_together(columns, s.batch, s.accelerators) if rows else []
-    return [lay.layout_at(columns, i) for i in np.flatnonzero(keep)]
+    legal = space(s)
+    factors = (legal.layer, legal.pipeline, legal.shard)
+    sizes = [len(next(iter(columns.values()))) for columns in factors]
+    if np.prod([float(n) for n in sizes]) > MOST_COMBINATIONS:
+        return {}
+    grid = [g.ravel() for g in np.meshgrid(*(np.arange(n) for n in sizes), indexing="ij")]
+    layer, pipe, shard = (
+        {name: column[at] for name, column in columns.items()}
+        for columns, at in zip(factors, grid, strict=True)
+    )
+    agree = pipe["pp"] == shard["pp"]
+    for name in ("tp", "cp", "ep"):
+        agree &= layer[name] == shard[name]
+    columns = {name: column[agree] for name, column in {**shard, **pipe, **layer}.items()}
+    wish = s.settings.fixed.get("recompute")
+    none = wish is None or wish.allows("none")
+    keep = legal_together(columns, s.batch, s.accelerators)
+    keep &= none | (columns["recompute"] > 0) | (columns["recompute_layers"] > 0)
+    return {name: column[keep] for name, column in columns.items()}
+
+
+def points_of(s, columns: lay.Columns) -> tuple[Point, ...]:
+    columns = dict(columns)
+    columns["recompute"] = np.where(columns["recompute_layers"] > 0, lay.FULL, columns["recompute"])
+    sweep = evaluate_layouts(s, columns)
+    return tuple(Point(sweep, i) for i in range(len(columns["tp"])))
 
 
 def brute(plan) -> Brute:
@@ -103,8 +135,8 @@ def brute(plan) -> Brute:
         layouts = legal_layouts(s)
     except InputError:
         assume(False)
-    assume(0 < len(layouts) <= MOST_LAYOUTS)
-    return Brute(tuple(evaluate(s, x) for x in layouts))
+    assume(layouts and 0 < len(layouts["tp"]) <= MOST_LAYOUTS)
+    return Brute(points_of(s, layouts))
 
 
 def plan_of(model, hardware, accelerators, batch, *, fixed=None, limits=None, asserts=(), **workload):
@@ -164,7 +196,7 @@ def check(result, everything: Brute, wishes: Sequence[Wish] = ()):
     assert result.to_dict()["solution"]["limits_dropped"] == list(result.dropped)
     best = everything.within(lambda e: all(w.kept(e) for w in wishes if w.tag not in result.dropped))[0]
     assert result.status == "optimal"
-    assert result.objective.value == pytest.approx(float(best.state.time), rel=RELATIVE)
+    assert result.objective.value == pytest.approx(best.time, rel=RELATIVE)
     assert result.objective.bound <= result.objective.value * (1 + RELATIVE)
     assert result.objective.gap <= RELATIVE
     assert result.evaluation.feasible
@@ -263,13 +295,13 @@ def test_the_optimum_equals_enumeration(plan, wishes, budget):
     asserts, limits, tests = [], {}, []
     for name, at in wishes:
         metric, side = LIMITS[name]
-        level = between([e.metric(metric) for e in physically or everything.evaluations], at)
+        level = between([e.metric(metric) for e in physically or everything.points], at)
         if level is None:
             continue
         tests.append(Wish(f"assert{len(asserts)}", metric, side, level))
         asserts.append({"metric": metric, side: level})
     if budget is not None:
-        cost = everything.evaluations[0].metric("macro.tco_usd")
+        cost = everything.points[0].metric("macro.tco_usd")
         assume(cost > 0.0)
         limits["budget"] = cost * budget
         tests.append(Wish("w17", "macro.tco_usd", "max", cost * budget))
@@ -294,6 +326,8 @@ def test_the_property_test_met_enough():
 
 
 # -- named cases ----------------------------------------------------------------------------------
+
+NAMES = [f.name for f in fields(lay.Layout)]
 
 NAMED = {
     "dense": plan_of("Llama3_8B", "H100", 8, 16, seq_len=2048, fixed={"cp": 1, "interleave": 1}),
@@ -327,13 +361,13 @@ NAMED = {
 @lru_cache
 def enumerated(name) -> Brute:
     s = scenario(NAMED[name])
-    return Brute(tuple(evaluate(s, x) for x in legal_layouts(s)))
+    return Brute(points_of(s, legal_layouts(s)))
 
 
 @pytest.mark.parametrize("name", list(NAMED))
 def test_named_cases(name):
     everything = enumerated(name)
-    assert len(everything.evaluations) > 3
+    assert len(everything.points) > 3
     physically = everything.within()
     assert physically
     for solver in ("auto", "exhaustive"):
@@ -347,15 +381,20 @@ def test_the_problem_holds_exactly_the_legal_layouts_and_their_physics(name):
     for batch in join(recipe.problem):
         times = recipe.problem.objective.at(batch)
         kept = holds(recipe.problem, batch)
-        for i, time in enumerate(times):
-            layout = recipe.decode({c: v[i : i + 1] for c, v in batch.items()})
+        columns = {n: c[batch[x]].tolist() for x in recipe.problem.choices for n, c in x.columns.items()}
+        for i, layout in enumerate(zip(*(columns[n] for n in NAMES), strict=True)):
             assert layout not in found
-            found[layout] = float(time), bool(kept[i])
-    expected = {e.layout: e for e in enumerated(name).evaluations}
-    assert found.keys() == expected.keys()
-    for layout, (time, kept) in found.items():
-        assert time == pytest.approx(float(expected[layout].state.time), rel=1e-9)
-        assert kept == expected[layout].feasible
+            found[layout] = float(times[i]), bool(kept[i])
+    everything = enumerated(name)
+    columns = everything.points[0].sweep.layouts
+    # the factors know no full recomputation: it is a number of layers
+    columns = {**columns, "recompute": np.where(columns["recompute"] == lay.FULL, 0, columns["recompute"])}
+    expected = list(zip(*(columns[n].tolist() for n in NAMES), strict=True))
+    assert found.keys() == set(expected)
+    for layout, point in zip(expected, everything.points, strict=True):
+        time, keeps = found[layout]
+        assert time == pytest.approx(point.time, rel=1e-9)
+        assert keeps == point.feasible
 
 
 @pytest.mark.parametrize("name", ["dense", "experts", "convolutions", "unfused"])
@@ -378,14 +417,14 @@ def test_the_five_best_in_order(name):
     assert len(physically) > 5
     result = mlsysim.optimize.parallelism(plan, top=5)
     layouts = [result.evaluation.layout.to_dict()] + [
-        {k: v for k, v in a.items() if k not in ("objective", "unit")} for a in result.alternatives
+        {k: v for k, v in a.items() if k in NAMES} for a in result.alternatives
     ]
     assert len(layouts) == 5
     assert len({tuple(x.items()) for x in layouts}) == 5
     times = [float(result.evaluation.state.time) * 1e3, *(a["objective"] for a in result.alternatives)]
     assert {a["unit"] for a in result.alternatives} == {"ms"}
     assert times == sorted(times)
-    assert times == pytest.approx([float(e.state.time) * 1e3 for e in physically[:5]], rel=RELATIVE)
+    assert times == pytest.approx([e.time * 1e3 for e in physically[:5]], rel=RELATIVE)
     s = scenario(plan)
     for layout, time in zip(layouts, times, strict=True):
         assert float(evaluate(s, lay.Layout(**layout)).state.time) * 1e3 == pytest.approx(time, rel=1e-9)
@@ -394,7 +433,7 @@ def test_the_five_best_in_order(name):
 def test_more_than_there_are_gives_what_there_is():
     plan = plan_of("ResNet50", "V100", 1, 4)
     s = scenario(plan)
-    layouts = Brute(tuple(evaluate(s, x) for x in legal_layouts(s))).within()
+    layouts = Brute(points_of(s, legal_layouts(s))).within()
     result = mlsysim.optimize.parallelism(plan, top=20)
     assert 1 < len(layouts) < 20
     assert len(result.alternatives) == len(layouts) - 1
@@ -518,7 +557,7 @@ def test_conflicts_are_minimal(name, wishes):
         # clear of what the layouts take: a limit that a layout meets to a hair is another test's
         level = best.metric(metric) * (factor if side == "max" else 1.0 / factor)
         assume(level > 0.0)
-        assume(all(abs(e.metric(metric) - level) > 1e-3 * level for e in enumerated(name).evaluations))
+        assume(all(abs(e.metric(metric) - level) > 1e-3 * level for e in enumerated(name).points))
         asserts.append({"metric": metric, side: level})
     plan = {**NAMED[name], "constraints": {"assert": asserts}}
     result = mlsysim.optimize.parallelism(plan)
@@ -571,7 +610,7 @@ def test_options_are_checked(option):
 def test_space_size_counts_the_decisions():
     plan = NAMED["convolutions"]
     result = mlsysim.optimize.parallelism(plan)
-    legal = lay.space(scenario(plan))
+    legal = space(scenario(plan))
     decisions = {
         n: set(c.tolist()) for part in (legal.layer, legal.pipeline, legal.shard) for n, c in part.items()
     }

@@ -7,9 +7,9 @@ import random_problems as rp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from formulations.bounds import Bounds
 from formulations.engines.base import Options
 from formulations.joint import best, codes, compatible, holds, join
-from formulations.bounds import Bounds
 from formulations.presolve import first_solutions, reduce, restrict
 from formulations.solve import solve
 

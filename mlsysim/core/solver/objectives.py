@@ -49,11 +49,11 @@ class Goal:
         """Return the objective that a cost stands for, in base units."""
         return cost if cost is None or not self.greatest else 1.0 / cost
 
-    def in_unit(self, cost: float) -> float:
-        """Return the objective that a cost stands for, in its unit."""
+    def told(self, cost: float) -> dict[str, Any]:
+        """Return the objective that a cost stands for, for JSON."""
         shown = self.shown(cost)
         assert shown is not None
-        return units.from_base(shown, self.unit)
+        return {"objective": units.from_base(shown, self.unit), "unit": self.unit}
 
 
 _METRICS = {

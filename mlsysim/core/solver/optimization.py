@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from mlsysim.core.solver.search import Conflict
 if TYPE_CHECKING:
     from formulations.algebra import Problem
     from formulations.solve import Solved
+    from mlsysim.handover import Handover
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class Optimization:
         dropped: tags of the plan's own limits that had to be given up for it.
         conflict: what cannot hold together, if anything.
         alternatives: the next best answers, best first.
+        confirmed_by: a second engine that came to the same answer.
+        handover: the answer as launch settings.
+        compared: a plan to put beside the answer; ``compared_value`` is its objective in base units.
     """
 
     problem_name: str
@@ -71,6 +75,10 @@ class Optimization:
     conflict: tuple[Conflict, ...] = ()
     alternatives: tuple[Json, ...] = ()
     notes: tuple[str, ...] = ()
+    confirmed_by: str | None = None
+    compared: Evaluation | None = None
+    compared_value: float | None = None
+    handover: Handover | None = None
 
     @cached_property
     def space_size(self) -> int:
@@ -116,10 +124,32 @@ class Optimization:
                 "nodes": o.nodes,
                 "space_size": self.space_size,
                 "after_presolve": self.solved.left,
-                "verified_by": "eval" if self.decided else None,
+                "verified_by": ", ".join(self.verified_by) or None,
             },
+            "compared": self._compared(),
+            "handover": None if self.handover is None else asdict(self.handover),
         }
         return document
+
+    @property
+    def verified_by(self) -> list[str]:
+        """Who came to the same answer besides the engine that found it."""
+        return ["eval"] * bool(self.decided) + [self.confirmed_by] * bool(self.confirmed_by)  # type: ignore[list-item]
+
+    def _compared(self) -> Json | None:
+        if self.compared is None:
+            return None
+        shown = None
+        if self.compared_value is not None:
+            shown = units.from_base(self.compared_value, self.objective.unit)
+        return {
+            "name": self.compared.scenario.name,
+            "objective": shown,
+            "unit": self.objective.unit,
+            "plan": self.compared.layout.to_dict() if self.compared.layout else {},
+            "status": self.compared.status,
+            "walls": [w.to_dict() for w in self.compared.walls],
+        }
 
     def scorecard(self) -> str:
         """Return the answer beside the plan as given, then its scorecard."""

@@ -7,24 +7,24 @@ objective and every limit must agree between the two to a relative 1e-6.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Unpack
 
 from mlsysim.core import units
 from mlsysim.core.api import PlanLike, placing, scenario
-from mlsysim.core.errors import InputError, MissingExtraError
+from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
 from mlsysim.core.resolve import resolve
-from mlsysim.core.solver import defaults
+from mlsysim.core.solver.asked import How, asked, module
 from mlsysim.core.solver.objectives import Goal, goal
 from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.search import Conflict, Found, Search
+from mlsysim.core.solver.warm_start import known_layout
+from mlsysim.handover import check_target, hand_over
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.infra import Region
 from mlsysim.infra.own import resolve_region
 from mlsysim.physics.operations import taxed
-
-if TYPE_CHECKING:
-    from formulations.engines.base import Options
 
 __all__ = ["Conflict", "Objective", "Optimization", "parallelism", "placement"]
 
@@ -34,12 +34,10 @@ def parallelism(
     *,
     objective: str = "time",
     carbon_tax: float = 0.0,
-    solver: str = "auto",
-    time_limit: float = defaults.TIME_LIMIT,
-    gap: float = defaults.GAP,
-    threads: int = defaults.THREADS,
-    seed: int = defaults.SEED,
-    top: int = 1,
+    warm_start: str | Path | Json | None = None,
+    compare: PlanLike | None = None,
+    emit: str | None = None,
+    **how: Unpack[How],
 ) -> Optimization:
     """Return the best layout of a training job, proven.
 
@@ -49,20 +47,23 @@ def parallelism(
         plan: a path, a mapping or a plan; what its ``parallelism`` block fixes stays fixed.
         objective: one of :data:`mlsysim.core.solver.objectives.NAMES`; the shortest step if absent.
         carbon_tax: of the objective ``cost+carbon`` [USD/tCO2e].
-        solver: ``auto``, ``highs``, ``cp-sat``, ``exhaustive`` or ``pyomo:NAME``.
-        time_limit: for all of it [s]; the best plan found so far comes with its gap.
-        gap: relative gap at which an answer counts as optimal.
-        threads: of the solver.
-        seed: of the solver.
-        top: how many of the best plans to return; those after the first are ``alternatives``.
+        warm_start: a result of this or of ``eval`` (JSON) whose layout to begin with.
+        compare: a plan to put beside the optimum, wall by wall.
+        emit: also hand the answer over as launch settings: ``plan`` or a framework of
+            :data:`mlsysim.handover.TARGETS`.
+        how: see :class:`mlsysim.core.solver.asked.How`.
 
     Raises:
         InputError: the plan is wrong, or not a training plan.
         SolverLimitError: the solver stopped at its limit without an answer.
         MissingExtraError: the solver is not installed.
     """
-    options = _options(time_limit, gap, threads, seed, top)
     wanted = goal(objective, _tax(carbon_tax), carbon_tax)
+    if (listener := how.get("progress")) is not None:
+        how["progress"] = lambda best, bound: listener(wanted.shown(best), wanted.shown(bound))
+    ask = asked(how)
+    if emit is not None:
+        check_target(emit)
     with placing(plan):
         s = scenario(plan)
         if s.job is None:
@@ -78,24 +79,45 @@ def parallelism(
                 hint="use time, mfu or accelerators",
             )
         before = evaluate(s)
-        recipe = _recipe("parallelism")(s, s.settings.bounds, wanted.cost, of_run=wanted.of_run)
+        # a plan that holds already rules out the fleets that cannot be as fast
+        fast = objective == "time" and ask.top == 1 and before.exit_code == 0
+        recipe = module("parallelism").formulate(
+            s,
+            s.settings.bounds,
+            wanted.cost,
+            of_run=wanted.of_run,
+            worst=float(before.state.time) if fast else None,
+        )
+        begun = [recipe.encode(before.scenario, before.layout)]
+        notes: tuple[str, ...] = ()
+        if warm_start is not None:
+            begun.append(recipe.encode(*known_layout(warm_start)))
+            notes = () if begun[-1] else ("the warm start does not fit this plan and was left aside",)
         search = Search(
             recipe.problem,
-            solver,
-            options,
+            ask,
             s,
             before.state,
             decode=lambda cells: evaluate(*recipe.decode(cells)),
             value=lambda e: float(wanted.cost(e.state)),
-            start=recipe.encode(before.scenario, before.layout),
+            starts=tuple(cells for cells in begun if cells),
         )
-        found = search.run(top)
+        found = search.run()
     decided: Json = {} if found.evaluation is None else _decided(found.evaluation)
-    others = [
-        _decided(e) | {"objective": wanted.in_unit(search.value(e)), "unit": wanted.unit}
-        for e in found.others
-    ]
-    return _optimization("parallelism", search, found, before, decided, wanted, others)
+    others = [_decided(e) | wanted.told(search.value(e)) for e in found.others]
+    theirs = None if compare is None else _compared(compare)
+    answer = _optimization("parallelism", search, found, before, decided, wanted, others, notes, theirs)
+    if emit is not None and found.evaluation is not None:
+        answer = replace(answer, handover=hand_over(found.evaluation, emit))
+    return answer
+
+
+def _compared(plan: PlanLike) -> Evaluation:
+    with placing(plan):
+        s = scenario(plan)
+        if s.job is None:
+            raise InputError("only a training plan can be compared", where="compare")
+        return evaluate(s)
 
 
 def _decided(e: Evaluation) -> Json:
@@ -113,12 +135,7 @@ def placement(
     *,
     carbon_tax: float = 0.0,
     regions: tuple[str, ...] = (),
-    solver: str = "auto",
-    time_limit: float = defaults.TIME_LIMIT,
-    gap: float = defaults.GAP,
-    threads: int = defaults.THREADS,
-    seed: int = defaults.SEED,
-    top: int = 1,
+    **how: Unpack[How],
 ) -> Optimization:
     """Return the region in which a plan costs least, carbon tax included, proven.
 
@@ -129,80 +146,38 @@ def placement(
         carbon_tax: [USD/tCO2e], on operational and embodied carbon.
         regions: candidates by name; if empty, the plan's own region and every region of the
             registry that is a place and has a price.
-        solver: see :func:`parallelism`, as for all that follows.
-        time_limit: for all of it [s].
-        gap: at which an answer counts as optimal.
-        threads: of the solver.
-        seed: of the solver.
-        top: how many regions to return.
+        how: see :class:`mlsysim.core.solver.asked.How`.
 
     Raises:
         InputError: the plan or a region is wrong.
         SolverLimitError: the solver stopped at its limit without an answer.
         MissingExtraError: the solver is not installed.
     """
-    options = _options(time_limit, gap, threads, seed, top)
+    ask = asked(how)
     tax = _tax(carbon_tax)
     with placing(plan):
         before = evaluate(scenario(plan))
         s = before.scenario
         candidates, notes = _candidates(regions, s.region)
-        recipe = _recipe("placement")(before, candidates, tax, s.settings.bounds)
+        recipe = module("placement").formulate(before, candidates, tax, s.settings.bounds)
         search = Search(
             recipe.problem,
-            solver,
-            options,
+            ask,
             s,
             before.state,
             decode=lambda cells: _moved(before, recipe.decode(cells)),
             value=lambda e: taxed(e.state.bill.tco, e.state.bill.carbon, tax),
         )
-        found = search.run(top)
+        found = search.run()
     decided = {} if found.evaluation is None else {"region": found.evaluation.scenario.region.reference}
     title = f"cost + {carbon_tax:g} USD/tCO2e" if carbon_tax else "cost"
     wanted = Goal(
         "placement", "macro.tco_usd + carbon tax", title, "USD", lambda state: (state.bill.tco, 1.0)
     )
-    others = [
-        {"region": e.scenario.region.name, "objective": wanted.in_unit(search.value(e)), "unit": "USD"}
-        for e in found.others
-    ]
+    others = [{"region": e.scenario.region.name} | wanted.told(search.value(e)) for e in found.others]
     if s.settings.rented and not tax:
         notes = (*notes, "rent is the same in every region: without a carbon tax the region does not matter")
     return _optimization("placement", search, found, before, decided, wanted, others, notes)
-
-
-def _options(time_limit: float, gap: float, threads: int, seed: int, top: int) -> Options:
-    """Return the solver's options, checked; their clock starts now."""
-    for name, value, low in (
-        ("time_limit", time_limit, 1e-3),
-        ("gap", gap, 0.0),
-        ("threads", threads, 1),
-        ("seed", seed, 0),
-        ("top", top, 1),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= 1e7:
-            raise InputError(
-                f"{value!r} is not allowed here", where=name, hint=f"give a number from {low:g} to 1e7"
-            )
-    options: Options = _module("engines.base").Options(float(time_limit), float(gap), int(threads), int(seed))
-    return options
-
-
-def _recipe(name: str) -> Any:
-    """Return a recipe's ``formulate``, imported when it is needed."""
-    return _module(name).formulate
-
-
-def _module(name: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(f"formulations.{name}")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "the formulations are not installed", hint="pip install 'mlsysim[solvers]'"
-        ) from error
 
 
 def _tax(carbon_tax: float) -> float:
@@ -252,6 +227,7 @@ def _optimization(
     wanted: Goal,
     alternatives: list[Json],
     notes: tuple[str, ...] = (),
+    compared: Evaluation | None = None,
 ) -> Optimization:
     o = found.solved.outcome
     value, bound, was = (wanted.shown(x) for x in (o.objective, o.bound, search.value(before)))
@@ -268,4 +244,7 @@ def _optimization(
         found.conflict,
         tuple(alternatives),
         notes,
+        found.confirmed_by,
+        compared,
+        None if compared is None else wanted.shown(float(wanted.cost(compared.state))),
     )

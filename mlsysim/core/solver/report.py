@@ -22,7 +22,7 @@ _ROWS = (
 )
 
 
-_ENGINES = {"highs": "HiGHS", "exhaustive": "enumeration"}
+_ENGINES = {"highs": "HiGHS", "cp-sat": "CP-SAT", "exhaustive": "enumeration"}
 
 
 def render(o: Optimization) -> str:
@@ -39,13 +39,14 @@ def render(o: Optimization) -> str:
     for paragraph in (_dropped(o), _because(o), _proof(o), *o.notes):
         if paragraph:
             lines += text.wrap(paragraph)
+    lines += _walls(o)
     if o.alternatives:
         lines += ["", "Next best:", *_alternatives(o)]
     return "\n".join([*lines, "", e.scorecard()])
 
 
 def _comparison(o: Optimization) -> list[str]:
-    before, after = o.before, o.evaluation
+    before, after = o.compared or o.before, o.evaluation
     rows: list[list[str]] = []
     if o.problem_name == "parallelism":
         rows += _layout_rows(before, after)
@@ -53,9 +54,9 @@ def _comparison(o: Optimization) -> list[str]:
         rows.append(
             ["region", before.scenario.region.name if before else "-", after.scenario.region.name, ""]
         )
-        old, new = o.objective.before, o.objective.value
-        change = f"{new / old - 1:+.1%}" if old and new is not None else ""
-        rows.append([o.objective.title, text.amount(old, "USD"), text.amount(new, "USD"), change])
+    if o.problem_name != "parallelism" or o.objective.name not in [name for _, name, _ in _ROWS]:
+        old = o.compared_value if o.compared else o.objective.before
+        rows.append(_changed(o.objective.title, old, o.objective.value, o.objective.unit))
     for title, name, unit in _ROWS:
         if o.problem_name == "placement" and not name.startswith("macro."):
             continue
@@ -64,45 +65,86 @@ def _comparison(o: Optimization) -> list[str]:
         if name == "feasibility.memory":
             change = f"of {text.amount(after.metric('feasibility.memory_capacity'), 'GiB')}"
         rows.append([title, text.amount(old, unit), text.amount(new, unit), change])
-    label = "plan as given" if before and before.scenario.settings.fixed else "by rule"
-    return text.table(
-        ["", label if o.problem_name == "parallelism" else "plan as given", "optimum", ""],
-        rows,
-        right=(1, 2, 3),
-        gap=3,
-    )
+    return text.table(["", _label(o), "optimum", ""], rows, right=(1, 2, 3), gap=3)
+
+
+def _label(o: Optimization) -> str:
+    """Return what stands over the column beside the optimum."""
+    if o.compared is not None:
+        return "yours"
+    if o.problem_name != "parallelism":
+        return "plan as given"
+    return "plan as given" if o.before and o.before.scenario.settings.fixed else "by rule"
+
+
+def _changed(title: str, old: float | None, new: float | None, unit: str) -> list[str]:
+    """Return a row of two amounts in base units and how far they are apart."""
+    change = f"{new / old - 1:+.1%}" if old and new is not None else ""
+    shown = [text.amount(None if x is None else units.from_base(x, unit), unit) for x in (old, new)]
+    return [title, *shown, change]
 
 
 def _layout_rows(before: Evaluation | None, after: Evaluation) -> list[list[str]]:
-    old, new = (before.layout if before else None), after.layout
-    assert new is not None
+    """Return the decisions of both, those that matter to one of them."""
+    both = [{} if e is None else _decisions(e) for e in (before, after)]
+    usual = {
+        "accelerators": None,
+        "precision": None,
+        "ep": "1",
+        "end stages": "even",
+        "hidden traffic": None,
+        "optimizer": "on the accelerator",
+        "checkpoint every": None,
+    }
+    rows = []
+    for title in both[1]:
+        old, new = (d.get(title, "-") for d in both)
+        if title not in usual or old != new or (usual[title] is not None and new != usual[title]):
+            rows.append([title, old, new, ""])
+    return rows
 
-    def both(title: str, *names: str) -> list[str]:
-        def show(layout: object) -> str:
-            return (
-                "-"
-                if layout is None
-                else " ".join(
-                    {True: "yes", False: "no"}.get(getattr(layout, n), str(getattr(layout, n)))
-                    if isinstance(getattr(layout, n), bool)
-                    else str(getattr(layout, n))
-                    for n in names
-                )
-            )
 
-        return [title, show(old), show(new), ""]
+def _decisions(e: Evaluation) -> dict[str, str]:
+    """Return the decisions of an evaluated layout, in words."""
+    c, s = e.layout, e.scenario
+    if c is None:
+        return {}
+    hidden = {"gradients": c.overlap_gradients, "tensor": c.overlap_tensor, "pipeline": c.overlap_pipeline}
+    again = f" {c.recompute_layers}" if c.recompute_layers else ""
+    even = c.pp == 1 or c.first_stage_layers == c.last_stage_layers
+    interval = s.extras["checkpoint"].interval if "checkpoint" in s.extras else None
+    return {
+        "accelerators": f"{s.accelerators}",
+        "precision": s.precision,
+        "tp cp pp dp": f"{c.tp} {c.cp} {c.pp} {c.dp}",
+        "ep": str(c.ep),
+        "microbatch": str(c.microbatch_size),
+        "interleave": str(c.interleave),
+        "end stages": "even" if even else f"{c.first_stage_layers} and {c.last_stage_layers} layers",
+        "recompute": c.recompute + again,
+        "ZeRO stage": str(c.zero_stage),
+        "sequence parallel": "yes" if c.sequence_parallel else "no",
+        "hidden traffic": ", ".join(name for name, on in hidden.items() if on) or "none",
+        "optimizer": "on the host" if c.offload_optimizer else "on the accelerator",
+        "checkpoint every": "-" if interval is None else text.amount(float(interval), "s"),
+    }
 
-    rows = [both("tp cp pp dp", "tp", "cp", "pp", "dp")]
-    if max(new.ep, old.ep if old else 1) > 1:
-        rows.append(both("ep", "ep"))
-    return [
-        *rows,
-        both("microbatch", "microbatch_size"),
-        both("interleave", "interleave"),
-        both("recompute", "recompute"),
-        both("ZeRO stage", "zero_stage"),
-        both("sequence parallel", "sequence_parallel"),
+
+def _walls(o: Optimization) -> list[str]:
+    """Return the walls of the plan to compare beside those of the optimum."""
+    if o.compared is None:
+        return []
+    rows = [
+        [
+            str(ours.wall.number),
+            ours.wall.name,
+            f"{text.amount(theirs.demand, theirs.unit)} {theirs.status}",
+            f"{text.amount(ours.demand, ours.unit)} {ours.status}",
+        ]
+        for theirs, ours in zip(o.compared.walls, o.evaluation.walls, strict=True)
+        if ours.demand is not None and theirs.demand is not None
     ]
+    return ["", *text.table(["#", "wall", "yours", "optimum"], rows, right=(0, 2, 3), gap=2)]
 
 
 def needs(c: Conflict) -> str:
@@ -145,11 +187,12 @@ def _proof(o: Optimization) -> str:
     )
     gap = "unknown" if o.objective.gap is None else f"{o.objective.gap:.2%}"
     seconds = out.seconds + o.solved.presolve_seconds
+    confirmed = " and ".join(_ENGINES.get(name, name) for name in o.verified_by)
     return (
         f"Proof: {value}, bound {bound}, gap {gap}; "
-        f"{o.space_size:,.0f} {'combinations' if o.problem_name == 'parallelism' else 'regions'}, "
+        f"{o.space_size:,.0f} {'layouts' if o.problem_name == 'parallelism' else 'regions'}, "
         f"of which presolve leaves {o.solved.left:,.0f} ({out.variables} variables, {out.rows} rows); "
-        f"{_ENGINES.get(out.engine, out.engine)} {out.version}, {seconds:.2f} s; confirmed by eval."
+        f"{_ENGINES.get(out.engine, out.engine)} {out.version}, {seconds:.2f} s; confirmed by {confirmed}."
     )
 
 
@@ -157,9 +200,12 @@ def _alternatives(o: Optimization) -> list[str]:
     rows = []
     for rank, a in enumerate(o.alternatives, start=2):
         what = a.get("region") or (
-            f"tp {a['tp']} cp {a['cp']} pp {a['pp']} dp {a['dp']} "
-            f"mb {a['microbatch_size']} v {a['interleave']} "
-            f"{a['recompute']} zero {a['zero_stage']}"
+            f"tp {a['tp']} cp {a['cp']} pp {a['pp']} dp {a['dp']}"
+            + (f" ep {a['ep']}" if a["ep"] > 1 else "")
+            + f" mb {a['microbatch_size']} v {a['interleave']} {a['recompute']}"
+            + (f" {a['recompute_layers']}" if a["recompute_layers"] else "")
+            + f" zero {a['zero_stage']}"
+            + (" offload" if a["offload_optimizer"] else "")
         )
         rows.append([str(rank), what, text.amount(a["objective"], a["unit"])])
     return text.table(["", "", ""], rows, right=(2,))[1:]

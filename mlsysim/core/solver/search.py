@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from mlsysim.core import units
 from mlsysim.core.errors import MismatchError, SolverLimitError
 from mlsysim.core.evaluation import Evaluation, Json
 from mlsysim.core.scenario import Bound, Scenario
+from mlsysim.core.solver.asked import Asked, module
 from mlsysim.core.tolerance import ROUNDING, TOLERANCE
 from mlsysim.walls import State
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from formulations.engines.base import Options
     from formulations.joint import Cells
     from formulations.solve import Solved
+
+
+# Solutions that may be enumerated to confirm an answer.
+CONFIRMED_BY_ENUMERATION = 2e6
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Found:
     dropped: tuple[str, ...]
     conflict: tuple[Conflict, ...]
     others: tuple[Evaluation, ...]
+    confirmed_by: str | None = None
 
 
 @dataclass
@@ -64,23 +70,32 @@ class Search:
 
     Attributes:
         problem: what to solve.
-        solver, options: with what.
+        ask: how to solve it.
         scenario, state: of the plan as given, for the words of a conflict.
         decode: from cells to the evaluated answer.
         value: the objective of an evaluated answer, by the engine that did not find it.
-        start: a solution that is known.
+        starts: solutions that are known.
     """
 
     problem: Problem
-    solver: str
-    options: Options
+    ask: Asked
     scenario: Scenario
     state: State
     decode: Callable[[Any], Evaluation]
     value: Callable[[Evaluation], float]
-    start: Cells | None = None
+    starts: tuple[Cells, ...] = ()
 
-    def run(self, top: int) -> Found:
+    @property
+    def solver(self) -> str:
+        """The engine to ask."""
+        return self.ask.solver
+
+    @property
+    def options(self) -> Options:
+        """Its limits."""
+        return self.ask.options
+
+    def run(self) -> Found:
         """Return the best answer; of the plan's wishes, those in the way are given up step by step.
 
         Raises:
@@ -90,9 +105,11 @@ class Search:
         from formulations.solve import solve
 
         problem = self.problem
+        if self.ask.export is not None:
+            module("engines.pyomo").export(problem, self.ask.export)
         clash: tuple[Conflict, ...] = ()
         dropped: list[str] = []
-        solved = solve(problem, self.solver, self.options, top, self.start)
+        solved = solve(problem, self.solver, self.options, self.ask.top, self.starts)
         while solved.outcome.status == "infeasible":
             tags = conflict(problem, self.solver, self.options)
             wishes = soft(problem)
@@ -101,10 +118,10 @@ class Search:
                 wishes &= set(tags)
             # cut short: all wishes go at once, so that what is left is a proof about the physics
             if not wishes:
-                return Found(None, solved, tuple(dropped), clash, ())
+                return Found(None, solved, tuple(dropped), clash, (), self._confirmed(problem, solved))
             dropped += sorted(wishes)
             problem = without(problem, wishes)
-            solved = solve(problem, self.solver, self.options, top, self.start)
+            solved = solve(problem, self.solver, self.options, self.ask.top, self.starts)
         if solved.outcome.status == "unknown":
             raise SolverLimitError(
                 f"{solved.outcome.engine} found no plan within {self.options.time_limit:g} s",
@@ -115,7 +132,33 @@ class Search:
         given_up = set(dropped)
         best = self._verified(problem, o.objective, o.cells, o.engine, given_up)
         others = tuple(self._verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
-        return Found(best, solved, tuple(dropped), clash, others)
+        return Found(best, solved, tuple(dropped), clash, others, self._confirmed(problem, solved))
+
+    def _confirmed(self, problem: Problem, solved: Solved) -> str | None:
+        """Return the engine that came to the same answer on its own; None if none was asked or could.
+
+        Enumeration of the problem as it was written is independent of presolve too, so it is asked
+        where there is not too much of it.
+
+        Raises:
+            MismatchError: it came to another answer.
+        """
+        if not self.ask.verify or solved.outcome.status not in ("optimal", "infeasible"):
+            return None
+        other = "highs" if solved.outcome.engine == "cp-sat" else "cp-sat"
+        if not problem.amounts and module("joint").count(problem) <= CONFIRMED_BY_ENUMERATION:
+            other = "exhaustive"
+        again = module("solve").solve(problem, other, replace(self.options, progress=None)).outcome
+        if again.status not in ("optimal", "infeasible"):
+            return None
+        if again.status != solved.outcome.status:
+            raise MismatchError(
+                f"{solved.outcome.engine} calls it {solved.outcome.status}, {other} {again.status}",
+                hint="this is a defect of mlsysim: please report the plan",
+            )
+        if again.objective is not None and solved.outcome.objective is not None:
+            _agree("objective", again.objective, solved.outcome.objective, other)
+        return other
 
     def _verified(
         self, problem: Problem, objective: float, cells: Cells, engine: str, dropped: set[str]
