@@ -117,6 +117,22 @@ def test_slow_links_show_what_products_leave():
     assert layer.again_exposed == pytest.approx(two - products, rel=1e-12)
 
 
+def test_products_bound_by_memory_hide_traffic_too():
+    """Twice the peak is of no use to products that wait for memory, and does no harm: their time, not their
+    operations, is what traffic hides behind."""
+    slow = Network(Tier(20e9, 0.0), Tier(20e9, 0.0), 1e9)
+    chip = replace(IDEAL, peak=1e18, bandwidth=1e12)
+    times = [
+        run(
+            ideal(network=slow, accelerators=8.0, batch=8.0, chip=replace(chip, peak=peak)),
+            tp=8,
+            overlap_tensor=True,
+        ).time
+        for peak in (1e18, 2e18)
+    ]
+    assert times[1] <= times[0]
+
+
 def test_one_rank_has_no_traffic_to_hide():
     for overlap in (False, True):
         layer, _, _ = parts(job(), tp=1, overlap_tensor=overlap)
