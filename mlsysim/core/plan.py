@@ -293,7 +293,7 @@ def _path(complaint: Any, data: Any) -> tuple[str | int, ...]:
         )
         if not inside:
             if complaint["type"] == "missing":
-                return loc
+                return tuple(loc)
             continue
         keys.append(key)
         data = data[key]

@@ -1,4 +1,4 @@
-"""The decisions of a plan: what fixes, lists and bounds them, what is refused, and what a run makes of them."""
+"""The decisions of a plan: fixed, listed or bounded, what is refused, and what a run makes of them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from mlsysim.core.training_run import failures_of
 from mlsysim.core.variants import counts, variants
 from mlsysim.core.wanted import Wanted, wanted
 from mlsysim.physics import reliability
+from mlsysim.walls import WALLS
 
 
 def plan(**parallelism: Any) -> dict[str, Any]:
@@ -328,7 +329,7 @@ def test_an_interval_as_an_array_is_many_intervals():
 
 
 def test_the_whole_run_by_hand():
-    """1e12 tokens in steps of 512 sequences, over the share of the time that counts; the bill for that long."""
+    """1e12 tokens in steps of 512 sequences, over the share of time that counts; the bill for that long."""
     e = evaluated()
     s = e.state
     step = e.metric("performance.latency") / 1e3
@@ -415,13 +416,9 @@ def test_an_offloaded_optimizer_is_on_the_host_and_in_its_wall():
     here, away = evaluated(), evaluated(offload_optimizer=True)
     assert here.state.host == 0.0
     assert away.state.host == pytest.approx(12 * 8_030_261_248 / 64, rel=1e-12)
-    notes = [
-        [r.note for r in w.wall.rows(e.state)] for e in (here, away) for w in e.walls if w.wall.number == 2
-    ]
-    assert not any("host" in note for note in notes[0])
-    (row,) = [
-        r for w in away.walls if w.wall.number == 2 for r in w.wall.rows(away.state) if "host" in r.note
-    ]
+    memory = WALLS[1]
+    assert not any("host" in r.note for r in memory.rows(here.state))
+    (row,) = [r for r in memory.rows(away.state) if "host" in r.note]
     assert row.hard
     assert row.demand == away.state.host
     assert row.supply == pytest.approx(2e12 / 8, rel=1e-9)
