@@ -92,7 +92,7 @@ def test_time_is_affine_between_none_and_all(name, c):
     time = run(JOBS[name], **c, recomputed=r).time
     assert time[0] == pytest.approx(run(JOBS[name], **c).time, rel=1e-12)
     assert time[-1] == pytest.approx(run(JOBS[name], **c, recompute=2).time, rel=1e-12)
-    assert (np.diff(time) >= 0).all()
+    assert (np.diff(time) >= -1e-12 * time[:-1]).all()  # rounding
     whole = run(replace(JOBS[name], overlap=0.0), **c, recomputed=r).time
     assert whole == pytest.approx(whole[0] + r / layers * (whole[-1] - whole[0]), rel=1e-9)
 
@@ -104,7 +104,7 @@ def test_time_never_falls_with_layers_of_unequal_stages(name, c, pp, first, last
         last = 32 - first
     step = run(JOBS[name], **c, first=first, last=last, recomputed=np.arange(32))
     assert (np.diff(step.time) >= -1e-9 * step.time[:-1]).all()
-    assert (np.diff(step.matmul) >= 0).all()
+    assert (np.diff(step.matmul) >= -1e-12 * step.matmul[:-1]).all()
 
 
 @given(name=names, c=layouts)
@@ -113,7 +113,7 @@ def test_memory_falls_with_each_layer_after_the_first(name, c):
     flight; all others only save."""
     layers = 32 // c["pp"]
     memory = run(JOBS[name], **c, recomputed=np.arange(layers + 1)).memory
-    assert (np.diff(memory[1:]) <= 0).all()
+    assert (np.diff(memory[1:]) <= 1e-12 * memory[1:-1]).all()
     assert memory[-1] <= memory[0] * SLACK
     layer, _, _ = parts(JOBS[name], **c)
     assert memory[1] - memory[0] <= layer.kept * SLACK
