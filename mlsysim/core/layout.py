@@ -101,13 +101,18 @@ def ends(layers: float, pp: np.ndarray, first: np.ndarray, last: np.ndarray) -> 
 
     What is missing to full stages is taken from the last stage, then from the first.
     """
-    full = np.ceil(layers / pp)
-    missing = full * pp - layers
-    of_last = full - np.minimum(missing, full - 1)
-    of_first = full - np.minimum(missing - (full - of_last), full - 1)
+    first_open, last_open = np.asarray(first) == 0, np.asarray(last) == 0
+    # the stages that the plan does not fix share the rest
+    stages = pp - 2.0 + first_open + last_open
+    rest = np.maximum(layers - first - last, 0.0)
+    full = np.ceil(rest / np.maximum(stages, 1.0))
+    spare = np.maximum(full - 1.0, 0.0)
+    missing = full * stages - rest
+    from_last = np.where(last_open, np.minimum(missing, spare), 0.0)
+    of_first = full - np.minimum(missing - from_last, spare)
     alone = np.asarray(pp) == 1
-    first = np.where(alone, layers, np.where(first == 0, of_first, first))
-    return first, np.where(alone, layers, np.where(last == 0, of_last, last))
+    first = np.where(alone, layers, np.where(first_open, of_first, first))
+    return first, np.where(alone, layers, np.where(last_open, full - from_last, last))
 
 
 def layer_of(job: Job, c: Columns) -> LayerPart:

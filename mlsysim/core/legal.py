@@ -326,12 +326,27 @@ def whole_rounds(
     return np.asarray((batch * tp * cp) % (accelerators * microbatch) == 0, dtype=bool)
 
 
-def legal_together(c: Columns, batch: int, accelerators: int) -> np.ndarray:
-    """Return which complete layouts keep the rules that join the factors."""
+def may_keep_all(s: Scenario) -> bool:
+    """Return whether the plan allows a run that recomputes nothing."""
+    wish: Wanted | None = s.settings.fixed.get("recompute")
+    return wish is None or wish.allows("none")
+
+
+def legal_together(c: Columns, batch: int, accelerators: int, none: bool = True) -> np.ndarray:
+    """Return which complete layouts keep the rules that join the factors.
+
+    Args:
+        c: the layouts.
+        batch: sequences a step.
+        accelerators: how many run.
+        none: whether recomputing nothing is allowed.
+    """
     rounds = whole_rounds(batch, accelerators, c["tp"], c["cp"], c["microbatch_size"])
     whole = c["tp"] * c["cp"] * c["pp"] * c["dp"] == accelerators
     together = whole & divides(batch, c["dp"], c["microbatch_size"]) & ((c["interleave"] == 1) | rounds)
-    return np.asarray(together & one_way_to_recompute(c["recompute"], c["recompute_layers"]), dtype=bool)
+    return np.asarray(
+        together & one_way_to_recompute(c["recompute"], c["recompute_layers"], none), dtype=bool
+    )
 
 
 def one_way_to_recompute(mode: np.ndarray, layers: np.ndarray, none: bool = True) -> np.ndarray:

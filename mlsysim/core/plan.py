@@ -6,10 +6,11 @@ Parsing is pure. Names are text here; :mod:`mlsysim.core.resolve` looks them up.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     ConfigDict,
     Field,
     ValidationError,
@@ -216,6 +217,11 @@ def _explain(error: ValidationError, document: Document) -> InputError:
     # an unknown key says more than what is missing because of it
     first = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
     keys = _path(first, document.data)
+    # where a list or a mapping may stand, what is wrong inside it says more than that it is one
+    inside = [c for c in complaints if (p := _path(c, document.data))[: len(keys)] == keys and p != keys]
+    if first["type"] not in ("extra_forbidden", "missing", "value_error") and inside:
+        first = max(inside, key=lambda c: len(_path(c, document.data)))
+        keys = _path(first, document.data)
     where = document.where(keys) or "plan"
     kind = first["type"]
     given = first.get("input")
@@ -236,7 +242,8 @@ def _explain(error: ValidationError, document: Document) -> InputError:
     here = [c for c in complaints if _path(c, document.data) == keys]
     if kind == "value_error" and isinstance(given, dict):  # of a whole block
         return InputError(_sentence(first["msg"]), where=where, hint="the format is in: mlsysim schema")
-    rest = len({_path(c, document.data) for c in complaints}) - 1
+    places = {_path(c, document.data) for c in complaints}
+    rest = sum(keys[: len(place)] != place for place in places)
     more = f"  ({rest} more after this)" if rest else ""
     return InputError(f"{_shown(given)} is not allowed here", where=where, hint=_remedy(here, given) + more)
 
@@ -285,10 +292,19 @@ def _path(complaint: Any, data: Any) -> tuple[str | int, ...]:
             isinstance(data, list) and isinstance(key, int) and key < len(data)
         )
         if not inside:
-            return loc if complaint["type"] == "missing" else tuple(keys)
+            if complaint["type"] == "missing":
+                return tuple(loc)
+            continue
         keys.append(key)
         data = data[key]
     return tuple(keys)
+
+
+def _block_in(annotation: Any) -> Any:
+    """Return the block that a type is, or that is one of its alternatives."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _block_in(part))), None)
 
 
 def _keys_at(keys: tuple[str | int, ...]) -> list[str]:
@@ -299,6 +315,6 @@ def _keys_at(keys: tuple[str | int, ...]) -> list[str]:
             block = Assertion
             continue
         for name, f in block.model_fields.items():
-            if key in (name, f.alias) and isinstance(f.annotation, type):
-                block = f.annotation
+            if key in (name, f.alias):
+                block = _block_in(f.annotation) or block
     return [f.alias or name for name, f in block.model_fields.items()]

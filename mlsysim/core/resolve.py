@@ -108,15 +108,14 @@ def _precision(s: Settings, take: Assumptions) -> str:
                 hint="leave out workload.precision, or this",
             )
         precision = str((wish.values or ("",))[0])
-        for name in wish.values or ():
-            s.hardware.rate(str(name))
     if precision is None:
         precision = s.hardware.usual_precision
         take.choose("precision", precision, "first of bf16, fp16, int8, fp32 that the chip has")
-    if s.phase == "training" and precision.startswith("int"):
+    whole = [n for n in (wish.values or () if wish else (precision,)) if str(n).startswith("int")]
+    if s.phase == "training" and whole:
         raise InputError(
-            f"training in {precision} is not modelled",
-            where="workload.precision",
+            f"training in {whole[0]} is not modelled",
+            where="parallelism.precision" if wish else "workload.precision",
             hint="use bf16, fp16, fp8 or fp32, or phase: inference",
         )
     return precision

@@ -6,7 +6,7 @@ import numpy as np
 
 from mlsysim.core.errors import InputError
 from mlsysim.core.layout import Columns, Layout, layer_of, layout_at, pipeline_of, shard_of
-from mlsysim.core.legal import keep, legal_together, space
+from mlsysim.core.legal import keep, legal_together, may_keep_all, space
 from mlsysim.core.scenario import Scenario
 from mlsysim.physics.training import step
 
@@ -26,11 +26,12 @@ def by_rule(s: Scenario) -> Layout:
     pipe = keep(legal.pipeline, legal.pipeline["interleave"] == legal.pipeline["interleave"].min())
     alone = legal.shard["dp"] * legal.shard["cp"] == 1  # nothing to shard: stage 0 stands for all
     shard = keep(legal.shard, alone | _prefer(legal.shard["zero_stage"], 1))
+    none = may_keep_all(s)
     joint = _join(layer, pipe, shard)
-    joint = keep(joint, legal_together(joint, s.batch, s.accelerators))
+    joint = keep(joint, legal_together(joint, s.batch, s.accelerators, none))
     if not len(joint["tp"]):  # the preferences leave nothing: take the legal ones
         joint = _join(legal.layer, legal.pipeline, legal.shard)
-        joint = keep(joint, legal_together(joint, s.batch, s.accelerators))
+        joint = keep(joint, legal_together(joint, s.batch, s.accelerators, none))
     if not len(joint["tp"]):
         raise InputError(
             "no layout is possible with what the plan fixes",
@@ -38,20 +39,23 @@ def by_rule(s: Scenario) -> Layout:
             hint="tp x cp x pp x dp must be the accelerators, dp x microbatch_size "
             "divide the batch; leave some of them out",
         )
+    schedule = pipeline_of(s.job, joint)
     held = np.asarray(
-        step(s.job, layer_of(s.job, joint), pipeline_of(s.job, joint), shard_of(s.job, joint)).memory
+        step(s.job, layer_of(s.job, joint), schedule, shard_of(s.job, joint)).memory
     ) + np.zeros(len(joint["tp"]))
     outside = (held > s.capacity) | (joint["tp"] > s.network.domain)
     ranks = joint["tp"] * joint["cp"] * joint["pp"]
     order = np.lexsort(
         (
             joint["microbatch_size"],
+            schedule.fullest,  # stages as equal as the plan lets them be
+            joint["recompute_layers"],
             joint["ep"],
             joint["cp"],
             joint["pp"],
             ranks * joint["ep"],
             joint["recompute"],
-            joint["recompute_layers"],
+            joint["recompute_layers"] > 0,
             np.where(outside, held, 0.0),
         )
     )

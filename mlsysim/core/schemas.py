@@ -41,7 +41,9 @@ def _list(item: Json, size: int | None = None) -> Json:
 
 
 def _lens(prefix: str) -> Json:
-    names = [n.split(".")[1] for n in METRICS if n.startswith(prefix + ".")]
+    lens = {n.split(".")[1]: m for n, m in METRICS.items() if n.startswith(prefix + ".")}
+    names = [n for n, m in lens.items() if not m.of_run]
+    of_run = [n for n, m in lens.items() if m.of_run]  # where the plan is of a whole run
     metrics = dict.fromkeys(names, _MAYBE)
     if prefix == "performance":
         metrics["bottleneck"] = {"enum": ["compute", "memory", "communication", "bubble", "streaming"]}
@@ -49,8 +51,8 @@ def _lens(prefix: str) -> Json:
         {
             "status": {"enum": ["pass", "fail"]},
             "summary": _TEXT,
-            "metrics": _object(metrics),
-            "units": _object(dict.fromkeys(names, _TEXT)),
+            "metrics": _object(metrics, dict.fromkeys(of_run, _MAYBE)),
+            "units": _object(dict.fromkeys(names, _TEXT), dict.fromkeys(of_run, _TEXT)),
         }
     )
 

@@ -94,6 +94,9 @@ def settings_of(plan: Plan, document: Document) -> Settings:
     )
     if w.precision is not None:
         lookup(("workload", "precision"), hardware.rate, w.precision)
+    wish = settings.fixed.get("precision")
+    for name in (wish.values or ()) if wish else ():
+        lookup(("parallelism", "precision"), hardware.rate, name)
     return settings
 
 

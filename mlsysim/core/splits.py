@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mlsysim.core.errors import InputError
-from mlsysim.core.layout import Columns
+from mlsysim.core.layout import Columns, ends
 from mlsysim.core.wanted import Wanted
 
 MAX_INTERLEAVE = 16
@@ -55,10 +55,8 @@ def _schedules(
     """Yield interleave, layers of the end stages and of the fullest stage."""
     chunks, first, last = (fixed.get(n) for n in ("interleave", "first_stage_layers", "last_stage_layers"))
     if pp == 1:
-        given = first or last
-        if (chunks is None or chunks.allows(1)) and (
-            given is None or given.allows(layers) or given.allows(0)
-        ):
+        whole = all(_even(given) or given.allows(layers) for given in (first, last) if given is not None)
+        if (chunks is None or chunks.allows(1)) and whole:
             yield 1, (0, 0), layers
         return
     fullest = -(-layers // pp)
@@ -66,11 +64,26 @@ def _schedules(
     for v in range(1, MAX_INTERLEAVE + 1):
         if chunks is not None and not chunks.allows(v):
             continue
-        found = list(_given(layers, pp, first, last)) if asked else _ends(layers, pp, v, tuned)
-        for ends in found:
-            most = _fullest(layers, pp, ends) if ends != (0, 0) else fullest
+        found = _asked(layers, pp, v, first, last) if asked else _ends(layers, pp, v, tuned)
+        for held in found:
+            most = _fullest(layers, pp, held) if held != (0, 0) else fullest
             if v == 1 or most % v == 0:
-                yield v, ends, most
+                yield v, held, most
+
+
+def _even(wish: Wanted | None) -> bool:
+    """Return whether the plan lets an end of the pipeline be as even as can be."""
+    return wish is None or (wish.values is not None and 0 in wish.values)
+
+
+def _asked(layers: int, pp: int, interleave: int, first: Wanted | None, last: Wanted | None) -> list[Ends]:
+    """Return the ends that the plan names; 0 for both is the split that is as even as can be."""
+    found = list(_given(layers, pp, first, last))
+    if _even(first) and _even(last):
+        a, b = (int(n) for n in ends(layers, np.array(pp), np.array(0), np.array(0)))
+        if interleave == 1 or (a, b) in _ends(layers, pp, interleave, tuned=True):
+            found.insert(0, (0, 0))
+    return found
 
 
 def _fullest(layers: int, pp: int, ends: Ends) -> int:
@@ -101,14 +114,25 @@ def _ends(layers: int, pp: int, interleave: int, tuned: bool) -> list[Ends]:
 
 def _given(layers: int, pp: int, first: Wanted | None, last: Wanted | None) -> Iterator[Ends]:
     """Yield the ends that the plan names, with equal stages between them."""
+    if (first is None or first.single == 0) and (last is None or last.single == 0):
+        return
     for a in range(1, layers):
-        if first is not None and not first.allows(a):
-            continue
         for b in range(1, layers - a + 1):
             rest = layers - a - b
             whole = rest == 0 if pp == 2 else rest >= pp - 2 and rest % (pp - 2) == 0
-            if whole and (last is None or last.allows(b)):
+            if whole and _as_wished(layers, pp, (a, b), first, last):
                 yield a, b
+
+
+def _as_wished(layers: int, pp: int, held: Ends, first: Wanted | None, last: Wanted | None) -> bool:
+    """Return whether the plan allows two ends; 0 for one of them is as even as the other lets it be."""
+    a, b = held
+    allows_a, allows_b = first is None or first.allows(a), last is None or last.allows(b)
+    if not allows_a and first is not None and _even(first):
+        allows_a = a == int(ends(layers, np.array(pp), np.array(0), np.array(b))[0])
+    if not allows_b and last is not None and _even(last):
+        allows_b = b == int(ends(layers, np.array(pp), np.array(a), np.array(0))[1])
+    return allows_a and allows_b
 
 
 def _recomputed(
@@ -118,6 +142,8 @@ def _recomputed(
     mode, number = fixed.get("recompute"), fixed.get("recompute_layers")
     none = mode is None or mode.allows("none") or mode.allows("selective")
     found = [0] if none else []
+    if full and number is not None and mode is not None and not none and number.single == 0:
+        return [fullest]  # full recomputation of no number of layers is of all
     if full:
         found += list(range(interleave, fullest + 1, interleave)) if tuned or number else [fullest]
     return [n for n in found if number is None or number.allows(n) or (number.single == 0 and n == 0)]

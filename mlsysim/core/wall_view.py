@@ -188,7 +188,7 @@ ASSUMPTIONS: dict[int, tuple[str, ...]] = {
     11: ("training tokens", "compute_optimal_ratio", "hoffmann", "besiroglu"),
     12: (*_LENGTHS, *_KERNELS, "bandwidth_share", *_NETWORK),
     13: ("compression method", "fidelity_reach"),
-    14: (*_NETWORK, "gradient_overlap"),
+    14: (*_NETWORK, "gradient_overlap", "sender_share"),
     15: ("mtbf", "restart_time", "detection_time", "rank_variation", "checkpoint interval", "storage"),
     16: ("arrival_cv", "job_cv"),
     17: ("price", "rent", "upkeep", *_POWER),

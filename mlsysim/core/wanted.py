@@ -33,8 +33,8 @@ class Wanted:
     def __str__(self) -> str:
         if self.values is not None:
             return " or ".join(map(str, self.values))
-        ends = [f"at least {self.low:g}"] * (self.low is not None)
-        return " and ".join([*ends, *[f"at most {self.high:g}"] * (self.high is not None)])
+        ends = (("at least", self.low), ("at most", self.high))
+        return " and ".join(f"{word} {end:g}" for word, end in ends if end is not None)
 
     def given(self) -> Any:
         """Return it as a plan has it."""

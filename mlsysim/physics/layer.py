@@ -84,8 +84,8 @@ def layer_part(
     stream = roofline.stream_time(_moved(job, m, tokens, tp, sequence_parallel), chip)
     comm, comm_back = _traffic(job, m, tokens, tp, cp, ep, attention, attention_back)
     tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
-    comm = comm + _overlapped(job, tensor, forward.compute, tp, overlap)
-    comm_back = comm_back + _overlapped(job, tensor, backward.compute, tp, overlap)
+    comm = comm + _overlapped(job, tensor, forward.compute + forward.excess, tp, overlap)
+    comm_back = comm_back + _overlapped(job, tensor, backward.compute + backward.excess, tp, overlap)
 
     once = forward.compute + attention
     # elementwise operators of the backward pass read and write about twice as much

@@ -133,7 +133,7 @@ def pipeline_part(
     middle = pipeline.middle_layers(layers, pp, first, last)
     again_first, again_middle, again_last = (np.minimum(recomputed, n) for n in (first, middle, last))
     fullest = np.maximum(np.maximum(first, middle), last)
-    # stages between the ends: all as full as the fullest, but for one that takes the rest
+    # stages between the ends share their layers as evenly as can be, so that a stage lacks one at most
     between = np.maximum(pp - 2.0, 0.0)
     spare = between * middle - np.maximum(layers - first - last, 0.0)
     again_between = np.minimum(between * again_middle, between * middle - spare)
@@ -177,7 +177,9 @@ def step(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> St
     one, all stages together ``S``; the pipeline takes ``(m - 1/v) P + S/v``: the slowest stage works
     through, and the others' share of the fill and drain shrinks with ``v`` chunks a stage. What
     exceeds the average accelerator's work ``m S / p`` is the bubble: ``(p - 1)/v`` of ``P`` for equal
-    stages (Narayanan 2021, section 2.2).
+    stages (Narayanan 2021, section 2.2). Without interleaving that is what 1F1B takes if no stage is
+    slower than the last; otherwise it is longer, by no more than one microbatch of each stage after
+    the slowest.
     """
     rounds, layers = layer.rounds, job.weights.layers
 
@@ -241,14 +243,18 @@ def _traffic(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -
             passing * pipe.hop_latency * part
         )
 
-    hops = traffic_left(steady(1.0 - pipe.hop_hidden), steady(pipe.hop_hidden), work, share)
     fill = layer.boundary * (pipe.fill_sends * pipe.hop_per_byte) + pipe.fill_sends * pipe.hop_latency
-    # gradients reduced once a step hide behind one microbatch's backward pass, those of ZeRO 2
-    # and 3 behind the whole step's compute
+    # gradients reduced once a step hide behind one microbatch's backward pass; those of ZeRO 2 and 3
+    # and the sends behind the whole step's compute, which hides the sum of both
     backward = layer.backward * pipe.fullest + again * pipe.again_fullest
     reduce = traffic_left(shard.reduce_bare, shard.reduce_rest, backward, share)
-    gather = traffic_left(rounds * shard.gather_bare, rounds * shard.gather_rest, work, share)
-    return hops + fill + reduce + gather
+    passed = traffic_left(
+        steady(1.0 - pipe.hop_hidden) + rounds * shard.gather_bare,
+        steady(pipe.hop_hidden) + rounds * shard.gather_rest,
+        work,
+        share,
+    )
+    return fill + reduce + passed
 
 
 def _held(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> tuple[Array, Array]:

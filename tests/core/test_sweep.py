@@ -13,7 +13,8 @@ import mlsysim
 from mlsysim.core import sweep
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import STATUSES, Evaluation, evaluate
-from mlsysim.core.layout import columns_of, layout_at, space
+from mlsysim.core.layout import columns_of, layout_at
+from mlsysim.core.legal import space
 from mlsysim.core.metrics import METRICS
 from mlsysim.core.sweep import Sweep, evaluate_layouts
 from mlsysim.walls import WALLS
@@ -69,7 +70,10 @@ def scenario(name: str) -> Any:
 
 
 def random_layouts(s: Any, count: int, seed: int = 1) -> dict[str, np.ndarray]:
-    """Complete layouts whose factors agree; rules that join the factors may be broken."""
+    """Complete layouts whose factors agree; rules that join the factors may be broken.
+
+    But for one: a layout names one way to recompute, so selective and full ones are not mixed.
+    """
     legal, rng = space(s), np.random.default_rng(seed)
 
     def like(table: dict[str, np.ndarray], row: dict[str, Any], *on: str) -> dict[str, Any]:
@@ -80,7 +84,9 @@ def random_layouts(s: Any, count: int, seed: int = 1) -> dict[str, np.ndarray]:
     points = []
     for i in rng.integers(len(legal.shard["tp"]), size=count):
         row = {name: column[i] for name, column in legal.shard.items()}
-        row |= like(legal.pipeline, row, "pp") | like(legal.layer, row, "tp", "cp", "ep")
+        row |= like(legal.layer, row, "tp", "cp", "ep") | like(legal.pipeline, row, "pp")
+        if row["recompute"]:
+            row["recompute_layers"] = 0
         points.append(row)
     return {name: np.array([p[name] for p in points]) for name in points[0]}
 
@@ -103,8 +109,9 @@ def agree(found: Sweep, i: int, e: Evaluation) -> None:
         room = reading.headroom
         same = np.isnan(w.headroom[i]) if room is None else close(1 - w.headroom[i], 1 - room)
         assert same, where
-    for name in METRICS:
-        assert close(found.metrics[name][i], e.metric(name)), (i, name)
+    assert set(found.metrics) == {name for name, m in METRICS.items() if m.applies(e.state)}
+    for name, column in found.metrics.items():
+        assert close(column[i], e.metric(name)), (i, name)
     assert found.feasible[i] == e.feasible
     assert found.status[i] == e.status
     assert found.kept[i] == all(c.ok for c in e.checks)
@@ -161,7 +168,7 @@ def test_one_point():
     s = scenario("plain")
     e = evaluate(s)
     assert e.layout is not None
-    found = evaluate_layouts(s, columns_of(e.layout))
+    found = evaluate_layouts(s, columns_of(e.layout, s.job.weights.layers))
     agree(found, 0, e)
     row = found.row(0)
     assert row["layout"] == e.layout.to_dict()
@@ -175,7 +182,7 @@ def test_one_point():
 
 def test_a_single_value_stands_for_all():
     s = scenario("plain")
-    columns = columns_of(evaluate(s).layout) | {"zero_stage": np.array([0, 1, 2, 3])}
+    columns = columns_of(evaluate(s).layout, s.job.weights.layers) | {"zero_stage": np.array([0, 1, 2, 3])}
     found = evaluate_layouts(s, columns)
     assert len(found) == 4
     assert [found.layout(i).zero_stage for i in range(4)] == [0, 1, 2, 3]
@@ -191,7 +198,7 @@ def test_no_points(name: str):
 
 
 def test_an_empty_list_is_a_column_of_no_points():
-    columns = {name: [] for name in columns_of(evaluate(scenario("plain")).layout)}
+    columns = {name: [] for name in columns_of(evaluate(scenario("plain")).layout, 80)}
     assert len(evaluate_layouts(scenario("plain"), columns)) == 0
 
 
@@ -207,7 +214,11 @@ def test_an_empty_list_is_a_column_of_no_points():
 )
 def test_other_columns_are_refused(change: dict[str, Any], problem: str):
     s = scenario("plain")
-    columns = {k: v for k, v in (columns_of(evaluate(s).layout) | change).items() if v is not None}
+    columns = {
+        k: v
+        for k, v in (columns_of(evaluate(s).layout, s.job.weights.layers) | change).items()
+        if v is not None
+    }
     with pytest.raises(InputError, match=problem):
         evaluate_layouts(s, columns)
 

@@ -132,6 +132,9 @@ def job(**changes: Any) -> Job:
         state=ADAM,
         reserve=1e9,
         overlap=1.0,
+        sender_share=0.0,
+        host_link=64e9,
+        host_bandwidth=50e9,
         fused_attention=True,
         dropout=False,
     )

@@ -217,34 +217,62 @@ def parts() -> tuple[tr.LayerPart, tr.PipelinePart, tr.ShardPart]:
         matmul=s,
         elementwise=ms,
         exposed=ms,
+        again_matmul=s,
+        again_elementwise=ms,
+        again_exposed=ms,
         backward=s,
         head=ms,
         head_stream=ms,
         kept=b,
-        transient=b,
+        kept_again=b,
         head_kept=b,
         boundary=b,
+        passed=b,
         rounds=4.0,
+        filled=1.0,
+        steady=1.0,
+        again=1.0,
     )
     pipe = tr.PipelinePart(
-        stages=2.0,
-        stage_layers=16.0,
-        bubble=16.0,
-        in_flight=32.0,
-        last_in_flight=16.0,
-        sends=2.0,
+        stages=3.0,
+        chunk=0.5,
+        first=12.0,
+        middle=11.0,
+        last=9.0,
+        fullest=12.0,
+        again_fullest=4.0,
+        again_last=4.0,
+        again_total=12.0,
+        plain_first=8.0,
+        plain_middle=7.0,
+        plain_last=5.0,
+        again_first=4.0,
+        again_middle=4.0,
+        in_first=1.0,
+        in_middle=0.5,
+        less_middle=0.0,
+        in_last=2.0,
+        gathers_first=2.0,
+        gathers_middle=2.0,
+        gathers_last=2.0,
+        recomputes=1.0,
+        sends=4.0,
         hop_per_byte=Q(1.0, "s/TB"),
         hop_latency=Q(5.0, "us"),
+        hop_hidden=0.5,
         fill_sends=2.0,
         crossings=1.0,
     )
     shard = tr.ShardPart(
-        state_first=b,
-        state_last=b,
-        reduce=s,
-        reduce_floor=ms,
-        gather=s,
-        gather_floor=ms,
+        layer=b,
+        gathered=b,
+        first=b,
+        last=b,
+        host=b,
+        reduce_bare=ms,
+        reduce_rest=s,
+        gather_bare=ms,
+        gather_rest=s,
         update=ms,
         crossing=b,
     )
@@ -262,6 +290,7 @@ STEP = {
     "state": "byte",
     "activations": "byte",
     "crossing": "byte",
+    "host": "byte",
 }
 
 
@@ -290,7 +319,9 @@ def test_the_step():
         ), name
 
 
-@pytest.mark.parametrize(("part", "field"), [(0, "exposed"), (0, "kept"), (2, "update"), (2, "state_first")])
+@pytest.mark.parametrize(
+    ("part", "field"), [(0, "exposed"), (0, "kept"), (2, "update"), (2, "gather_rest"), (2, "layer")]
+)
 def test_a_step_with_dollars_in_it_raises(part, field):
     broken = list(parts())
     broken[part] = replace(broken[part], **{field: Q(1.0, "USD")})
@@ -322,6 +353,7 @@ UNITS = {
     "samples": "sample",
     "tensor_ranks": "device",
     "domain": "device",
+    "training_tokens": "token",
 }
 
 
@@ -347,7 +379,10 @@ def dimensioned() -> State:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_metrics_have_their_unit(name):
-    numerator, denominator = METRICS[name].parts(dimensioned())
+    state = dimensioned()
+    if name == "feasibility.accelerators":  # a count without a unit in all other formulas
+        state = replace(state, accelerators=Q(16.0, "device"))
+    numerator, denominator = METRICS[name].parts(state)
     quotient = Q(1.0) * numerator / denominator
     # a million tokens are a number of tokens, so their price is money a token
     unit = "USD/token" if name == "macro.usd_per_million_tokens" else METRICS[name].unit

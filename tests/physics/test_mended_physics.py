@@ -39,10 +39,10 @@ def test_a_grouped_product_is_one_launch():
 
 def test_one_round_of_an_interleaved_pipeline_holds_its_own_microbatches():
     j = ideal(fused_attention=True, accelerators=4.0, batch=4.0)
-    layer = tr.layer_part(j, tp=1, cp=1, ep=1, microbatch=1, recompute=0, sequence_parallel=False)
+    layer = tr.layer_part(j, tp=1, cp=1, ep=1, microbatch=1, selective=False, sequence_parallel=False)
     shard = tr.shard_part(j, tp=1, cp=1, pp=4, dp=1, ep=1, zero=0)
-    first = shard.state_first + 32 * layer.kept
-    last = shard.state_last + 8 * (5 / 2) * layer.kept + layer.head_kept
+    first = 8 * shard.layer + shard.first + 32 * layer.kept
+    last = 8 * shard.layer + shard.last + 8 * (5 / 2) * layer.kept + layer.head_kept
     assert run(j, pp=4, interleave=2).memory == pytest.approx(max(first, last))
 
 

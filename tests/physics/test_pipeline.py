@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from physics_cases import LLAMA3_8B
+from test_training import ideal, run
 
 from mlsysim.physics import pipeline
+from mlsysim.physics import training as tr
 
 
 @pytest.mark.parametrize(
@@ -22,9 +27,10 @@ from mlsysim.physics import pipeline
     ],
 )
 def test_bubble_fraction(p, v, m, fraction):
-    layers = 128.0
-    ideal = m * pipeline.layers_per_stage(layers, float(p))
-    assert pipeline.bubble_layers(layers, float(p), float(v)) / ideal == pytest.approx(fraction, rel=1e-12)
+    model = replace(LLAMA3_8B, layers=128.0, vocab=0.0)
+    j = ideal(model=model, weights=tr.weights_of(model), accelerators=float(p), batch=float(m))
+    step = run(j, pp=p, interleave=v)
+    assert step.bubble / step.matmul == pytest.approx(fraction, rel=1e-12, abs=1e-14)
 
 
 def test_the_fullest_stage_sets_the_pace():
@@ -43,7 +49,7 @@ def test_the_fullest_stage_sets_the_pace():
     ],
 )
 def test_first_stage_holds_the_whole_model_worth(layers, p, v, held):
-    assert pipeline.in_flight_layers(float(layers), float(p), float(v)) == pytest.approx(held, rel=1e-12)
+    assert layers / p * pipeline.in_flight(float(p), float(v), 0.0) == pytest.approx(held, rel=1e-12)
 
 
 def test_interleaved_first_stage_counted_by_warm_up():
@@ -51,7 +57,7 @@ def test_interleaved_first_stage_counted_by_warm_up():
     layers, p, v = 96, 8, 3
     chunks = 2 * (p - 1) + (v - 1) * p + 1
     by_chunks = chunks * layers / (p * v)
-    assert pipeline.in_flight_layers(96.0, 8.0, 3.0) == pytest.approx(by_chunks, rel=1e-12)
+    assert layers / p * pipeline.in_flight(8.0, 3.0, 0.0) == pytest.approx(by_chunks, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ def test_interleaved_first_stage_counted_by_warm_up():
 )
 def test_last_stage_counted_by_warm_up(layers, p, v, held):
     """(v - 1) p chunks, and the one at work (Megatron-LM, warm-up of the last rank)."""
-    assert pipeline.last_in_flight_layers(float(layers), float(p), float(v)) == pytest.approx(held, rel=1e-12)
+    assert layers / p * pipeline.in_flight(float(p), float(v), p - 1.0) == pytest.approx(held, rel=1e-12)
 
 
 def test_sends():
@@ -73,21 +79,23 @@ def test_sends():
     assert pipeline.sends(np.array([1, 2, 8]), np.array([1, 1, 3])).tolist() == [0, 2, 6]
 
 
-@given(layers=st.integers(1, 200), p=st.integers(1, 200), v=st.integers(1, 16))
-def test_laws(layers, p, v):
-    bubble = pipeline.bubble_layers(layers, float(p), float(v))
-    assert bubble >= pipeline.bubble_layers(layers, float(p), v + 1.0) >= 0
-    assert (bubble == 0) == (p == 1)
+@given(layers=st.integers(1, 200), p=st.integers(1, 200))
+def test_the_fullest_stage_is_the_least_that_will_do(layers, p):
     per_stage = pipeline.layers_per_stage(layers, float(p))
     assert per_stage * p >= layers > (per_stage - 1) * p
-    plain = pipeline.in_flight_layers(layers, float(p), 1.0)
-    assert plain == per_stage * p
-    first = pipeline.in_flight_layers(layers, float(p), float(v))
-    assert plain <= first < 2 * plain
-    assert per_stage <= pipeline.last_in_flight_layers(layers, float(p), float(v)) <= first * (1 + 1e-12)
+
+
+@given(p=st.integers(1, 200), v=st.integers(1, 16))
+def test_later_stages_hold_less(p, v):
+    held = pipeline.in_flight(float(p), float(v), np.arange(p, dtype=float))
+    assert (np.diff(held) < 0).all()
+    # two chunks of v fewer with each stage; without chunks one microbatch
+    assert np.diff(held) == pytest.approx(-2.0 / v if v > 1 else -1.0)
+    assert held[-1] >= 1.0
+    assert p <= held[0] < 2 * p
 
 
 def test_arrays_agree_with_scalars():
-    p, v = np.array([1, 2, 8, 16]), np.array([1, 3, 1, 4])
-    for function in (pipeline.bubble_layers, pipeline.in_flight_layers, pipeline.last_in_flight_layers):
-        assert function(80.0, p, v).tolist() == [float(function(80.0, *x)) for x in zip(p, v, strict=True)]
+    p, v, s = np.array([1, 2, 8, 16]), np.array([1, 3, 1, 4]), np.array([0, 1, 5, 2])
+    one = [float(pipeline.in_flight(*x)) for x in zip(p, v, s, strict=True)]
+    assert pipeline.in_flight(p, v, s).tolist() == one

@@ -24,6 +24,7 @@ from physics_cases import (
     job,
 )
 
+from mlsysim.core.layout import ends
 from mlsysim.physics import training as tr
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.collectives import Network, Tier
@@ -40,27 +41,61 @@ ALONE: dict[str, Any] = {
     "ep": 1,
     "microbatch": 1,
     "interleave": 1,
+    "first": 0,
+    "last": 0,
     "recompute": 0,
+    "recomputed": 0,
     "sequence_parallel": False,
     "zero": 0,
+    "overlap_gradients": True,
+    "overlap_tensor": False,
+    "overlap_pipeline": False,
+    "offload": False,
 }
 
 
-def run(j: Job, **layout: Any) -> Step:
-    """The step of a layout, scalars or arrays."""
+def parts(j: Job, **layout: Any) -> tuple[tr.LayerPart, tr.PipelinePart, tr.ShardPart]:
+    """The factors of a step; ``recompute`` 0, 1, 2 is none, selective, and full for all layers."""
     c = ALONE | layout
+    layers = j.weights.layers
+    mode = np.asarray(c["recompute"])
+    first, last = ends(layers, np.asarray(c["pp"]), np.asarray(c["first"]), np.asarray(c["last"]))
     layer = tr.layer_part(
         j,
         tp=c["tp"],
         cp=c["cp"],
         ep=c["ep"],
         microbatch=c["microbatch"],
-        recompute=c["recompute"],
+        selective=mode == 1,
         sequence_parallel=c["sequence_parallel"],
+        overlap=c["overlap_tensor"],
     )
-    pipe = tr.pipeline_part(j, pp=c["pp"], interleave=c["interleave"])
-    shard = tr.shard_part(j, tp=c["tp"], cp=c["cp"], pp=c["pp"], dp=c["dp"], ep=c["ep"], zero=c["zero"])
-    return tr.step(j, layer, pipe, shard)
+    pipe = tr.pipeline_part(
+        j,
+        pp=c["pp"],
+        interleave=c["interleave"],
+        first=first,
+        last=last,
+        recomputed=np.where(mode == 2, layers, c["recomputed"]),
+        overlap=c["overlap_pipeline"],
+    )
+    shard = tr.shard_part(
+        j,
+        tp=c["tp"],
+        cp=c["cp"],
+        pp=c["pp"],
+        dp=c["dp"],
+        ep=c["ep"],
+        zero=c["zero"],
+        overlap=c["overlap_gradients"],
+        offload=c["offload"],
+    )
+    return layer, pipe, shard
+
+
+def run(j: Job, **layout: Any) -> Step:
+    """The step of a layout, scalars or arrays."""
+    return tr.step(j, *parts(j, **layout))
 
 
 def ideal(**changes: Any) -> Job:
@@ -136,7 +171,7 @@ def test_tensor_parallel_traffic_of_megatron():
 def test_expert_parallel_traffic_by_hand():
     """Two tokens' copies to their experts and back, forward and backward: 7/8 leave the rank."""
     j = ideal(network=WIRE, model=MIXTRAL_8X7B, accelerators=8.0, batch=8.0, overlap=1.0)
-    layer = tr.layer_part(j, tp=1, cp=1, ep=8, microbatch=1, recompute=0, sequence_parallel=False)
+    layer = tr.layer_part(j, tp=1, cp=1, ep=8, microbatch=1, selective=False, sequence_parallel=False)
     once = 7 / 8 * 2 * 4096 * 4096 * 2 / 100e9
     assert layer.exposed == pytest.approx(4 * once, rel=1e-12)
 
@@ -144,13 +179,13 @@ def test_expert_parallel_traffic_by_hand():
 def test_ring_attention_hides_behind_attention():
     """Keys and values of a rank go round; nothing shows while attention takes longer (Liu 2023)."""
     slow = ideal(network=Network(Tier(1e9, 0.0), Tier(1e9, 0.0), 1e9), accelerators=4.0, batch=4.0)
-    layer = tr.layer_part(slow, tp=1, cp=4, ep=1, microbatch=1, recompute=0, sequence_parallel=False)
+    layer = tr.layer_part(slow, tp=1, cp=4, ep=1, microbatch=1, selective=False, sequence_parallel=False)
     tokens = 1024
     attention = 2 * tokens * 2048 * 2 * 4096 / 1e15
     ring = 3 * tokens * 2 * 1024 * 2 / 1e9
     assert layer.exposed == pytest.approx((ring - attention) + (2 * ring - 2 * attention), rel=1e-9)
     fast = ideal(network=WIRE, accelerators=4.0, batch=4.0, chip=replace(IDEAL, peak=1e13))
-    layer = tr.layer_part(fast, tp=1, cp=4, ep=1, microbatch=1, recompute=0, sequence_parallel=False)
+    layer = tr.layer_part(fast, tp=1, cp=4, ep=1, microbatch=1, selective=False, sequence_parallel=False)
     assert layer.exposed == 0.0
 
 
@@ -179,15 +214,15 @@ def test_a_pipeline_sends_what_it_computed():
 
 
 def test_stages_in_different_nodes_use_the_slow_network():
-    pipe = tr.pipeline_part(job(), pp=np.array([1, 2, 4, 8]), interleave=np.array([1, 1, 1, 1]))
+    _, pipe, _ = parts(job(), pp=np.array([1, 2, 4, 8]))
     assert pipe.hop_per_byte[1:].tolist() == [1 / 50e9] * 3
-    inside = tr.pipeline_part(job(accelerators=8.0), pp=4, interleave=1)
+    _, inside, _ = parts(job(accelerators=8.0), pp=4)
     assert inside.hop_per_byte == 1 / 400e9
 
 
 def test_stages_that_share_nodes_still_cross_between_them():
     """Four stages of 4 on two nodes of 8: the second sends to the third over the slow network."""
-    pipe = tr.pipeline_part(job(accelerators=16.0), pp=4, interleave=1)
+    _, pipe, _ = parts(job(accelerators=16.0), pp=4)
     assert pipe.hop_per_byte == 1 / 50e9
     assert pipe.hop_latency == 5e-6
 
@@ -211,14 +246,16 @@ def test_the_optimizer_streams_its_state():
 
 
 def test_gradients_hide_behind_the_last_backward_pass():
-    """One microbatch on 8 ranks: two thirds of the work hide traffic, at half overlap half as much;
-    a 32nd is the last layer's and stays."""
+    """One microbatch on 8 ranks: two thirds of the work hide what may hide of the traffic, which is all
+    but the 32nd of the last layer, at half overlap half of that. Where traffic is far longer than the
+    work, all of the work hides traffic, at any of these overlaps."""
     model = replace(LLAMA3_8B, vocab=0.0)
     work = 3.0 * tf.forward_flops(model, 4096.0, 2048.0) / 1e15
     parameters = 32 * 218_112_000 + 4096
     for traffic, overlap, shown in (
         (1.0, 1.0, 1.0 - 2 / 3 * work),
-        (1.0, 0.5, 1.0 - 1 / 3 * work),
+        (1.0, 0.5, 1.0 - 2 / 3 * work),
+        (1.0, 0.1, 1.0 - 0.1 * 31 / 32),
         (0.5 * work, 1.0, 0.5 * work / 32),
         (0.5 * work, 0.5, 0.5 * work * 33 / 64),
     ):
@@ -250,7 +287,7 @@ def test_the_larger_end_of_the_pipeline_sets_the_gradient_traffic():
     shard = tr.shard_part(j, tp=1, cp=1, pp=2, dp=2, ep=1, zero=0)
     h = 2304
     stage = 12 * (12 * h * h + 13 * h) + (51200 + 2048) * h
-    assert shard.reduce == pytest.approx(2 * 1 / 2 * 2 * stage / 100e9, rel=1e-12)
+    assert shard.reduce_bare + shard.reduce_rest == pytest.approx(2 * 1 / 2 * 2 * stage / 100e9, rel=1e-12)
 
 
 def test_gradients_of_experts_go_to_fewer_copies():
@@ -267,7 +304,7 @@ def test_gradients_of_experts_go_to_fewer_copies():
     experts = 32 * 8 * 3 * 4096 * 14336
     rest = 46_702_792_704 - experts
     moved = 7 / 8 * rest + 1 / 2 * experts / 4
-    assert shard.reduce == pytest.approx(2 * 2 * moved / 100e9, rel=1e-12)
+    assert shard.reduce_bare + shard.reduce_rest == pytest.approx(2 * 2 * moved / 100e9, rel=1e-12)
 
 
 @pytest.mark.parametrize("tp", [1, 4])
@@ -275,7 +312,7 @@ def test_the_loss_streams_its_logits(tp):
     """Read and written three times in 32 bits, 128256 words divided by the ranks."""
     chip = replace(IDEAL, peak=1e9, bandwidth=1e12, bandwidth_share=0.5)  # products hide their operands
     layer = tr.layer_part(
-        ideal(chip=chip), tp=tp, cp=1, ep=1, microbatch=1, recompute=0, sequence_parallel=False
+        ideal(chip=chip), tp=tp, cp=1, ep=1, microbatch=1, selective=False, sequence_parallel=False
     )
     assert layer.head_stream == pytest.approx(4096 * 6 * 4 * 128_256 / tp / 0.5e12, rel=1e-9)
     assert layer.head == pytest.approx(3 * 2 * 4096 * 4096 * 128_256 / tp / 1e9, rel=1e-12)
@@ -287,12 +324,13 @@ def test_elementwise_work_by_hand(recompute, passes):
     backward twice as much."""
     chip = replace(IDEAL, peak=1e9, bandwidth=1e12, bandwidth_share=0.5)
     layer = tr.layer_part(
-        ideal(chip=chip), tp=2, cp=1, ep=1, microbatch=1, recompute=recompute, sequence_parallel=True
+        ideal(chip=chip), tp=2, cp=1, ep=1, microbatch=1, selective=False, sequence_parallel=True
     )
+    elementwise = layer.elementwise + (layer.again_elementwise if recompute else 0.0)
     # two norms with residuals, rotation of q and k, gate: in 16 bits, half on each rank
     elements = 2 * 3 * 4096 + 2 * (4096 + 1024) + 3 * 14336
     scores = 4 * 32 * 4096
-    assert layer.elementwise == pytest.approx(passes * 4096 * 2 * (elements + scores) / 2 / 0.5e12, rel=1e-9)
+    assert elementwise == pytest.approx(passes * 4096 * 2 * (elements + scores) / 2 / 0.5e12, rel=1e-9)
 
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -342,7 +380,7 @@ def test_few_microbatches_leave_few_activations():
     # two microbatches of 8 layers on the first stage; the last holds one and the output
     first, last = 16 * layer, 8 * layer + 4096 * (4 * 4096 + 4 * 128_256)
     state = tr.shard_part(ideal(accelerators=4.0), tp=1, cp=1, pp=4, dp=1, ep=1, zero=0)
-    held = max(state.state_first + first, state.state_last + last)
+    held = max(8 * state.layer + state.first + first, 8 * state.layer + state.last + last)
     assert step.memory == pytest.approx(held, rel=1e-12)
 
 
@@ -355,7 +393,7 @@ def test_an_interleaved_last_stage_may_be_the_fullest():
     j = ideal(fused_attention=True, accelerators=2.0, batch=32.0)
     state = tr.shard_part(j, tp=1, cp=1, pp=2, dp=1, ep=1, zero=0)
     step = run(j, pp=2, interleave=16)
-    assert step.memory == pytest.approx(state.state_last + 31 * layer + logits, rel=1e-12)
+    assert step.memory == pytest.approx(16 * state.layer + state.last + 31 * layer + logits, rel=1e-12)
 
 
 def test_more_ranks_than_kv_heads_replicate_them():
@@ -509,11 +547,14 @@ def test_a_larger_batch_never_takes_less_time_but_less_a_sample(name, c, factor)
 def test_tensor_ranks_never_make_a_layer_slower_or_fatter(name, c):
     """The work of a layer, without traffic; and what it keeps."""
     keys = ("cp", "microbatch", "recompute", "sequence_parallel")
-    parts = [tr.layer_part(JOBS[name], tp=t, ep=1, **{k: c[k] for k in keys}) for t in (1, 2, 4, 8)]
-    for one, more in pairwise(parts):
+    split = [parts(JOBS[name], tp=t, **{k: c[k] for k in keys})[0] for t in (1, 2, 4, 8)]
+    for one, more in pairwise(split):
         assert more.matmul <= one.matmul * SLACK
         assert more.elementwise <= one.elementwise * SLACK
+        assert more.again_matmul <= one.again_matmul * SLACK
+        assert more.again_elementwise <= one.again_elementwise * SLACK
         assert more.kept <= one.kept
+        assert more.kept_again <= one.kept_again
         assert more.head <= one.head * SLACK
 
 

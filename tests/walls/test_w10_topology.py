@@ -18,7 +18,12 @@ WALL = Locality()
 
 def state(accelerators=512.0, time=1.0, tensor_ranks=8.0, domain=8.0, **fields):
     return SimpleNamespace(
-        accelerators=accelerators, time=time, tensor_ranks=tensor_ranks, domain=domain, **fields
+        accelerators=accelerators,
+        time=time,
+        tensor_ranks=tensor_ranks,
+        domain=domain,
+        alone=accelerators == 1,
+        **fields,
     )
 
 

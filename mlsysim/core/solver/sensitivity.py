@@ -185,7 +185,7 @@ def sensitivity(
     Args:
         s: the scenario.
         layout: of a training job; by rule if absent. It is held while supplies change.
-        metrics: names of metrics; all by default.
+        metrics: names of metrics; all that the scenario has by default.
         supplies: names of :data:`SUPPLIES`; all that the scenario has by default.
         step: relative change of each supply, between 0 and 1.
 
@@ -193,7 +193,8 @@ def sensitivity(
         UnknownNameError: a metric that is not there.
     """
     base = evaluate(s, layout)
-    chosen = [find(m).name for m in metrics] if metrics is not None else list(METRICS)
+    known = [name for name, m in METRICS.items() if m.applies(base.state)]
+    chosen = [find(m).name for m in metrics] if metrics is not None else known
     found: list[Elasticity] = []
     for name in supplies if supplies is not None else SUPPLIES:
         supply = SUPPLIES[name]
