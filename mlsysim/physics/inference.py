@@ -153,7 +153,9 @@ def forward(
     attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
     kv = kvcache.token_bytes(m, width, tp)
     read = roofline.stream_time(load.read * kv, chip)
-    scores = roofline.compute_time(attention, chip)
+    # prompts attend to half of their length on average
+    length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
+    scores = roofline.attention_time(attention, chip, length, tf.head_width(m))
     moved = sum(width * p.count * p.inner * p.columns for p in products)
     exposed = 0.0 * read
     if network is not None:

@@ -15,6 +15,10 @@ from mlsysim.physics.opaque import Operations
 from mlsysim.physics.types import Array
 
 
+# Bytes of a sum of gradients in 32 bits, read and written for each microbatch.
+SUM = 8.0
+
+
 @dataclass(frozen=True)
 class LayerPart:
     """One layer, one microbatch, one rank [s, byte].
@@ -76,21 +80,18 @@ def layer_part(
     none = 0.0 * tokens * tp * ep * selective * np.asarray(sequence_parallel) * np.asarray(overlap)
 
     forward, backward = _products(job, tf.layer_matmuls(m, tokens, tp, ep))
-    attention = roofline.compute_time(tf.attention_flops(m, tokens, tf.attended(m, job.seq_len)) / tp, chip)
-    # a fused backward pass recomputes the scores: 2.5 times the forward work (Dao 2023, sec. 3)
-    attention_back = attention * (2.5 if job.fused_attention else 2.0)
+    attention, attention_back = _attention(job, m, tokens, tp, cp)
     # selective recomputation repeats the attention core where scores are not fused away
     core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
-    stream = roofline.stream_time(_moved(job, m, tokens, tp, sequence_parallel), chip)
+    stream, back_stream = _elementwise(job, m, tokens, tp, ep, sequence_parallel)
     comm, comm_back = _traffic(job, m, tokens, tp, cp, ep, attention, attention_back)
     tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
     comm = comm + _overlapped(job, tensor, forward.compute, tp, overlap)
     comm_back = comm_back + _overlapped(job, tensor, backward.compute, tp, overlap)
 
     once = forward.compute + attention
-    # elementwise operators of the backward pass read and write about twice as much
     back = backward.compute + attention_back + attention * core_again
-    back_stream = 2.0 * stream + backward.excess
+    back_stream = back_stream + backward.excess
     head, head_stream = _head(job, m, tokens, tp)
 
     def kept(mode: Array) -> Array:
@@ -169,41 +170,72 @@ class _Time(NamedTuple):
     excess: Array
 
 
-def _products(job: Job, products: list[tf.Matmul]) -> tuple[_Time, _Time]:
+def _products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = None) -> tuple[_Time, _Time]:
     """Return the time of products, forward and backward.
 
-    The gradients of inputs and of weights are two products of the same size.
+    The gradients of inputs and of weights are two products of the same size. That of the weights is
+    added to a sum in 32 bits, which is read and written for each microbatch (Shoeybi 2019; the default
+    of Megatron). Operands that are cast for the product are read and written besides: the input
+    forward, the gradient of the output backward.
     """
-    back = [
-        q
-        for p in products
-        for q in (
-            tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches),
-            tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches),
+    chip = chip or job.chip
+    inputs = [tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches) for p in products]
+    weights = [tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches) for p in products]
+
+    def time(group: list[tf.Matmul], sums: list[tf.Matmul], cast: list[tf.Matmul]) -> _Time:
+        compute = sum(roofline.matmul_compute(p, chip) for p in group + sums)
+        whole = sum(roofline.matmul_time(p, chip, job.width) for p in group)
+        whole = whole + sum(roofline.matmul_time(p, chip, job.width, summed=SUM) for p in sums)
+        casts = roofline.kernel_time(sum(roofline.cast_bytes(p, chip, job.width) for p in cast), chip)
+        return _Time(compute, whole - compute + casts)
+
+    return time(products, [], products), time(inputs, weights, inputs)
+
+
+def _attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Array, Array]:
+    """Return the time of the matrix work of attention, forward and backward [s].
+
+    Fused, it skips the masked half, and its backward pass recomputes the scores: 2.5 times the forward
+    work (Dao 2023, section 3), at a somewhat lower rate. Unfused, two batched products work on the whole
+    square.
+    """
+    if not job.fused_attention:
+        span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
+        chip = roofline.wide(job.chip)
+        once = roofline.compute_time(tf.attention_flops(m, tokens, span) / tp, chip)
+        return once, 2.0 * once
+    flops = tf.attention_flops(m, tokens, tf.attended(m, job.seq_len)) / tp
+    once = roofline.attention_time(flops, job.chip, job.seq_len / cp, tf.head_width(m))
+    slower = 1.0 / roofline.ATTENTION_BACKWARD if job.chip.attention else 1.0
+    return once, 2.5 * slower * once
+
+
+def _elementwise(
+    job: Job, m: tf.Transformer, tokens: Array, tp: Array, ep: Array, sequence_parallel: Array
+) -> tuple[Array, Array]:
+    """Return the time of memory-bound operators of a layer, forward and backward [s]."""
+
+    def time(backward: bool) -> Array:
+        moved = tf.elementwise_bytes(
+            m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep
         )
-    ]
+        if not job.fused_attention:
+            # scores written, softmax read and written, read again; twice as much for their gradients
+            scores = job.width * m.attention_blocks * m.heads * job.seq_len * tokens / tp
+            moved = moved + (8.0 if backward else 4.0) * scores
+        return roofline.kernel_time(moved, job.chip)
 
-    def time(group: list[tf.Matmul]) -> _Time:
-        compute = sum(roofline.matmul_compute(p, job.chip) for p in group)
-        return _Time(compute, sum(roofline.matmul_time(p, job.chip, job.width) for p in group) - compute)
-
-    return time(products), time(back)
-
-
-def _moved(job: Job, m: tf.Transformer, tokens: Array, tp: Array, sequence_parallel: Array) -> Array:
-    """Return the bytes that memory-bound operators of a layer move, forward [byte]."""
-    moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width)
-    if job.fused_attention:
-        return moved
-    # scores written, softmax read and written, read again
-    return moved + 4.0 * job.width * m.attention_blocks * m.heads * job.seq_len * tokens / tp
+    return time(False), time(True)
 
 
 def _head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array, Array]:
-    """Return the vocabulary layer's time, forward and backward: matrix work, and the rest [s]."""
-    forward, backward = _products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)])
+    """Return the vocabulary layer's time, forward and backward: matrix work, and the rest [s].
+
+    It stays in 16 bits where the layers run in fewer.
+    """
+    forward, backward = _products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)], roofline.wide(job.chip))
     # the loss reads and writes 32-bit logits about three times
-    loss = roofline.stream_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
+    loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
     return forward.compute + backward.compute, forward.excess + backward.excess + loss
 
 

@@ -269,23 +269,45 @@ def forward_flops(m: Transformer, tokens: Array, span: Array) -> Array:
 
 
 def elementwise_bytes(
-    m: Transformer, tokens: Array, tp: Array, sequence_parallel: Array, width_bytes: float
+    m: Transformer,
+    tokens: Array,
+    tp: Array,
+    sequence_parallel: Array,
+    width_bytes: float,
+    *,
+    backward: bool = False,
+    ep: Array = 1.0,
 ) -> Array:
-    """Return the bytes that memory-bound operators of one layer move, forward [byte].
+    """Return the bytes that memory-bound operators of one layer move, forward or backward [byte].
 
-    Each norm and residual addition reads two and writes one tensor of width ``h``; rotary or
-    learned positions read and write queries and keys; the activation reads its inputs and writes
-    its output. Norms and residuals are divided by ``tp`` only with sequence parallelism
-    (Korthikanti 2022, section 4.2.2).
+    Counted by operator, as Megatron and Transformer Engine run them, in tensors of width ``h``:
+
+    - a norm reads one and writes one; its gradient reads the input and the gradient, and writes one;
+    - a residual addition reads two and writes one, and so does the sum of the gradients of its branches;
+    - rotary positions read and write queries and keys, both ways;
+    - the activation reads its one or two inputs and writes its output; its gradient reads all of these
+      and writes one for each input;
+    - experts: token copies are gathered and scattered back, and once more by local expert where they
+      come from other ranks.
+
+    Norms and residuals are divided by ``tp`` only with sequence parallelism (Korthikanti 2022, section
+    4.2.2).
     """
     shared = np.where(sequence_parallel, tp, 1.0)
-    norms = 3.0 * (m.norms + m.attention_blocks - 1.0) * m.hidden / shared
-    rope = 2.0 * m.attention_blocks * (m.qk_width / tp + m.kv_width * kv_share(m, tp))
-    per_inner = (3.0 if m.gated else 2.0) / tp
+    blocks = m.attention_blocks
+    norms = (3.0 if backward else 2.0) * (m.norms + blocks - 1.0) * m.hidden / shared
+    residuals = 3.0 * (1.0 + blocks if m.norms >= 2.0 else blocks) * m.hidden / shared
+    rope = 2.0 * blocks * (m.qk_width / tp + m.kv_width * kv_share(m, tp))
+    ups = 2.0 if m.gated else 1.0
+    per_inner = (2.0 * ups + 1.0 if backward else ups + 1.0) / tp
     inner = (1.0 - m.moe_share) * m.ffn + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn
-    # an expert layer also gathers its token copies and scatters them back
-    routing = m.moe_share * 4.0 * m.experts_active * m.hidden / shared
-    return tokens * width_bytes * (norms + rope + per_inner * inner + routing)
+    copies = m.moe_share * np.where(np.asarray(ep) > 1, 8.0, 4.0) * m.experts_active * m.hidden / shared
+    return tokens * width_bytes * (norms + residuals + rope + per_inner * inner + copies)
+
+
+def head_width(m: Transformer) -> float:
+    """Return the width of a head: the mean of that of keys and of values."""
+    return 0.5 * (m.qk_width + m.v_width) / m.heads
 
 
 # -- activations --------------------------------------------------------------------------------
