@@ -186,7 +186,7 @@ def _products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = 
         compute = sum(roofline.matmul_compute(p, chip) for p in group + sums)
         whole = sum(roofline.matmul_time(p, chip, job.width) for p in group)
         whole = whole + sum(roofline.matmul_time(p, chip, job.width, summed=SUM) for p in sums)
-        casts = roofline.kernel_time(sum(roofline.cast_bytes(p, chip, job.width) for p in cast), chip)
+        casts = roofline.stream_time(sum(roofline.cast_bytes(p, chip, job.width) for p in cast), chip)
         return _Time(compute, whole - compute + casts)
 
     return time(products, [], products), time(inputs, weights, inputs)

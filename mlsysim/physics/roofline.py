@@ -134,10 +134,13 @@ def attention_time(flops: Array, chip: Chip, length: Array, width: Array) -> Arr
 def cast_bytes(p: Matmul, chip: Chip, width_bytes: float) -> Array:
     """Return what casting the operand of a product moves: read once, written in both layouts [byte].
 
-    A product's input is needed again, transposed, for the gradient of its weights (Micikevicius 2022;
-    NVIDIA Transformer Engine keeps both layouts).
+    A product's input is needed again, transposed, for the gradient of its weights; a norm writes both
+    layouts itself, in no more bytes than it would in 16 bits (NVIDIA Transformer Engine,
+    LayerNormLinear).
     """
-    return (width_bytes + 2.0 * chip.narrow) * p.rows * p.inner * p.count if chip.narrow else 0.0
+    if not chip.narrow or p.normed:
+        return 0.0
+    return (width_bytes + 2.0 * chip.narrow) * p.rows * p.inner * p.count
 
 
 def compute_time(flops: Array, chip: Chip) -> Array:

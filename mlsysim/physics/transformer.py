@@ -74,13 +74,17 @@ class Transformer:
 
 
 class Matmul(NamedTuple):
-    """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix, in some launches."""
+    """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix, in some launches.
+
+    ``normed`` says that the input comes out of a norm, which can write it in fewer bits at no cost.
+    """
 
     rows: Array
     inner: Array
     columns: Array
     count: Array = 1.0
     launches: Array = 1.0
+    normed: bool = False
 
 
 # -- parameters ---------------------------------------------------------------------------------
@@ -222,7 +226,7 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
     n = m.attention_blocks
     if m.kv_rank:
         products = [
-            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n, n),
+            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n, n, True),
             Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n, n),
         ]
         if m.q_rank:
@@ -234,11 +238,11 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
             products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n, n))
     else:
         columns = m.qk_width / tp + 2.0 * m.kv_width * kv_share(m, tp)
-        products = [Matmul(tokens, m.hidden, columns, n, n)]
+        products = [Matmul(tokens, m.hidden, columns, n, n, True)]
     products.append(Matmul(tokens, m.v_width / tp, m.hidden, n, n))
     if m.moe_share < 1.0:
         dense = 1.0 - m.moe_share
-        products += _mlp(m, tokens, m.ffn / tp, dense, dense)
+        products += _mlp(m, tokens, m.ffn / tp, dense, dense, True)
     if m.moe_share:
         local, share = m.experts / ep, m.moe_share
         products.append(Matmul(tokens, m.hidden, m.experts, share, share))
@@ -249,9 +253,11 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
     return products
 
 
-def _mlp(m: Transformer, rows: Array, width: Array, count: Array, launches: Array) -> list[Matmul]:
+def _mlp(
+    m: Transformer, rows: Array, width: Array, count: Array, launches: Array, normed: bool = False
+) -> list[Matmul]:
     return [
-        Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count, launches),
+        Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count, launches, normed),
         Matmul(rows, width, m.hidden, count, launches),
     ]
 
