@@ -4,8 +4,9 @@
 ``aiconfigurator-core``). Needs pandas and pyarrow, which are no dependencies of mlsysim. Prints, for
 each chip, the values of ``achieved`` in ``registry/hardware``:
 
-- matrix products by number format: mean rate of the shapes with 8192 rows and both other sizes above
-  4000, over the dense peak;
+- matrix products by number format: the share of peak in the law of ``roofline.matmul_time`` (tiles,
+  waves, depth) that fits shapes with 2048 to 16384 rows and 2048 to 40000 of the other sizes with the
+  least mean error; of the latest tables of three libraries the fastest one is taken;
 - attention: ``share s / (s + length)  d (128 + width) / (128 (d + width))`` fitted to the medians of
   prefill by prompt length ``s`` (1024 to 16384) and head width ``d`` (64, 128, 256), causal, 16 bits,
   at least 32 heads over the batch and at least 8 of them different; operations of the causal half.
@@ -14,36 +15,61 @@ each chip, the values of ``achieved`` in ``registry/hardware``:
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mlsysim.hardware import CATALOG
+from mlsysim.hardware import BYTES, CATALOG
+from mlsysim.physics.roofline import Chip, matmul_time
+from mlsysim.physics.transformer import Matmul
 
-# chip of the registry: folder, table of products, table of attention
+# chip of the registry: folder, table of attention
 TABLES = {
-    "A100": ("a100_sxm", "trtllm/1.0.0", "vllm/0.14.0"),
-    "H100": ("h100_sxm", "trtllm/1.3.0rc20", "vllm/0.24.0"),
-    "H200": ("h200_sxm", "trtllm/1.3.0rc20", "vllm/0.24.0"),
-    "B200": ("b200_sxm", "trtllm/1.3.0rc20", "vllm/0.24.0"),
-    "B300": ("b300_sxm", "trtllm/1.3.0rc20", "vllm/0.24.0"),
-    "GB200": ("gb200", "trtllm/1.3.0rc20", "vllm/0.24.0"),
-    "GB300": ("gb300", "trtllm/1.3.0rc20", "vllm/0.24.0"),
-    "L40S": ("l40s", "trtllm/1.3.0rc20", "vllm/0.24.0"),
+    "A100": ("a100_sxm", "vllm/0.14.0"),
+    "H100": ("h100_sxm", "vllm/0.24.0"),
+    "H200": ("h200_sxm", "vllm/0.24.0"),
+    "B200": ("b200_sxm", "vllm/0.24.0"),
+    "B300": ("b300_sxm", "vllm/0.24.0"),
+    "GB200": ("gb200", "vllm/0.24.0"),
+    "GB300": ("gb300", "vllm/0.24.0"),
+    "L40S": ("l40s", "vllm/0.24.0"),
 }
-FORMATS = {"bf16": "bfloat16", "fp8": "fp8", "fp4": "nvfp4"}
+FORMATS = {"bf16": "bfloat16", "fp8": "fp8", "fp8_block": "fp8_block", "fp4": "nvfp4"}
 LENGTHS = (1024, 2048, 4096, 8192, 16384)
 WIDTHS = (64, 128, 256)
 
 
-def products(table: Any, peak: float, name: str) -> tuple[float, int]:
-    """Return the mean share of peak that large products of a format reach, and of how many shapes."""
-    large = table[
-        (table.gemm_dtype == name) & (table.m == 8192) & (table.n > 4000) & (table.k > 4000)
+def products(table: Any, h: Any, ours: str) -> tuple[float, int, float]:
+    """Return the share of peak that products reach in the law of ``roofline.matmul_time``.
+
+    Shapes, and the median error, come with it.
+    """
+    t = table[
+        (table.gemm_dtype == FORMATS.get(ours, ours))
+        & table.m.isin([2048, 4096, 8192, 16384])
+        & table.n.between(2048, 40000)
+        & table.k.between(2048, 40000)
     ]
-    rate = 2.0 * large.m * large.n * large.k / large.latency * 1e3
-    return float(rate.mean()) / peak, len(large)
+    name = ours.split("_")[0]
+    chip = Chip(
+        h.rate(name).base,
+        1.0,
+        h.memory.bandwidth.base,
+        0.862,
+        units=h.compute_units.base,
+        tile=128.0,
+        launch=2.1e-6,
+        flat=0.9,
+        depth=384.0 / BYTES[name],
+    )
+    p = Matmul(*(t[c].to_numpy(float) for c in "mkn"))
+    time = t.latency.to_numpy() * 1e-3
+    tried = np.arange(0.2, 1.0, 0.002)
+    errors = [np.abs(matmul_time(p, replace(chip, share=x), BYTES[name]) / time - 1.0) for x in tried]
+    best = int(np.argmin([e.mean() for e in errors]))
+    return float(tried[best]), len(t), float(np.median(errors[best]))
 
 
 def attention(table: Any, peak: float) -> tuple[float, float, float, float]:
@@ -82,13 +108,17 @@ def main(data: str) -> None:
     """Print the values of every chip."""
     import pandas
 
-    for chip, (folder, gemm, prefill) in TABLES.items():
+    for chip, (folder, prefill) in TABLES.items():
         h, base = CATALOG.get(chip), Path(data) / folder
-        table = pandas.read_parquet(base / "gemm" / gemm / "gemm_perf.parquet")
-        for ours, theirs in FORMATS.items():
-            if (table.gemm_dtype == theirs).any():
-                share, n = products(table, h.rate(ours).base, theirs)
-                print(f"{chip:6} matmul_{ours:5} {share:.3f}  {n} shapes of {gemm}")
+        for gemm in sorted(base.glob("gemm/*/*/gemm_perf.parquet")):
+            table = pandas.read_parquet(gemm)
+            for ours, theirs in FORMATS.items():
+                if (table.gemm_dtype == theirs).any():
+                    share, n, error = products(table, h, ours)
+                    print(
+                        f"{chip:6} matmul_{ours:9} {share:.3f}  {n} shapes, median error {error:.1%},"
+                        f" {'/'.join(gemm.parts[-3:-1])}"
+                    )
         table = pandas.read_parquet(base / "attention" / prefill / "context_attention_perf.parquet")
         share, length, width, error = attention(table, h.rate("bf16").base)
         print(

@@ -64,6 +64,10 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
     share, own = matmul(precision) * sustained, hardware.peak.precisions()
     wide = next((p for p in ("bf16", "fp16") if p in own), precision)
     narrow = BYTES[precision] < BYTES[wide]
+    depth = take.take("matmul_depth", "byte") if fused else 0.0
+    attention = s.attention_share
+    if attention is None and fused:
+        attention = achieved("attention", "attention_share")
     return Chip(
         peak,
         share,
@@ -72,9 +76,13 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         units=hardware.compute_units.base if hardware.compute_units else 0.0,
         tile=take.take("matmul_tile") if hardware.in_server and not hardware.is_whole_system else 0.0,
         launch=take.take("launch_overhead", "s") if not hardware.is_tiny else 0.0,
+        flat=take.take("matmul_flat") if fused else 0.0,
+        depth=depth / BYTES[precision],
+        plain_peak=hardware.peak.fp32.base if hardware.peak.fp32 else 0.0,
+        wide_depth=depth / BYTES[wide] if narrow else 0.0,
         wide_peak=hardware.rate(wide).base if narrow else 0.0,
         wide_share=matmul(wide) * sustained if narrow else 0.0,
-        attention=achieved("attention", "attention_share") * sustained if fused else 0.0,
+        attention=(attention or 0.0) * sustained,
         attention_length=achieved("attention_length", "attention_length", "token") if fused else 0.0,
         attention_width=achieved("attention_width", "attention_width") if fused else 0.0,
         narrow=BYTES[precision] if narrow and training else 0.0,

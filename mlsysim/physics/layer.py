@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,9 @@ from mlsysim.physics.opaque import Operations
 from mlsysim.physics.types import Array
 
 
+# Tensor cores take rows of a multiple of 16 bytes: 8 elements of 16 bits (NVIDIA, Matrix Multiplication
+# Background User's Guide, section 4).
+ALIGNED = 8
 # Bytes of a sum of gradients in 32 bits, read and written for each microbatch.
 SUM = 8.0
 
@@ -197,11 +200,13 @@ def _attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array)
 
     Fused, it skips the masked half, and its backward pass recomputes the scores: 2.5 times the forward
     work (Dao 2023, section 3), at a somewhat lower rate. Unfused, two batched products work on the whole
-    square.
+    square, on ordinary cores where the rows of a head are not aligned.
     """
     if not job.fused_attention:
         span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
         chip = roofline.wide(job.chip)
+        if m.head_dim % ALIGNED and chip.plain_peak:
+            chip = replace(chip, peak=chip.plain_peak)
         once = roofline.compute_time(tf.attention_flops(m, tokens, span) / tp, chip)
         return once, 2.0 * once
     flops = tf.attention_flops(m, tokens, tf.attended(m, job.seq_len)) / tp

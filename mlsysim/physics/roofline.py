@@ -29,7 +29,12 @@ class Chip:
             efficiency already contains the effect.
         tile: edge of an output tile; 0 switches quantization off, as above.
         launch: time to start one kernel [s].
-        wide_peak, wide_share: the same as ``peak`` and ``share`` in 16 bits, for what does not run at
+        flat: speed of tiles of half the height over that of whole ones, which libraries choose where
+            they fill the last wave better; 0 where they have none.
+        depth: inner size at which a product reaches half of its rate: each tile starts and ends a loop.
+        plain_peak: rate of ordinary cores in 32 bits, on which products run whose operands are not
+            aligned; 0 where it is not known.
+        wide_peak, wide_share, wide_depth: the same as ``peak``, ``share`` and ``depth`` in 16 bits, for what does not run at
             the precision of the run: attention, routers and the vocabulary layer; 0 where they are those
             of the run.
         attention: share of ``wide_peak`` that fused attention over long sequences with heads of
@@ -47,8 +52,12 @@ class Chip:
     units: float = 0.0
     tile: float = 0.0
     launch: float = 0.0
+    flat: float = 0.0
+    depth: float = 0.0
+    plain_peak: float = 0.0
     wide_peak: float = 0.0
     wide_share: float = 0.0
+    wide_depth: float = 0.0
     attention: float = 0.0
     attention_length: float = 0.0
     attention_width: float = 0.0
@@ -66,8 +75,14 @@ def tile_share(p: Matmul, chip: Chip) -> Array:
     """
     if not chip.tile:
         return np.ones_like(np.asarray(p.rows * 1.0 * p.columns))
+    whole = _filled(p, chip, chip.tile)
+    return np.maximum(whole, chip.flat * _filled(p, chip, 0.5 * chip.tile)) if chip.flat else whole
+
+
+def _filled(p: Matmul, chip: Chip, tallest: float) -> Array:
+    """Return the share of the work that is not padding, with tiles of at most this height."""
     rows = np.asarray(p.rows, dtype=float)
-    height = np.clip(2.0 ** np.ceil(np.log2(np.maximum(rows, 1.0))), 16.0, chip.tile)
+    height = np.clip(2.0 ** np.ceil(np.log2(np.maximum(rows, 1.0))), 16.0, tallest)
     down = np.ceil(np.maximum(rows, 1e-9) / height)
     across = np.ceil(np.asarray(p.columns, dtype=float) / chip.tile)
     share = rows * p.columns / (down * height * across * chip.tile)
@@ -79,7 +94,7 @@ def tile_share(p: Matmul, chip: Chip) -> Array:
 
 def matmul_compute(p: Matmul, chip: Chip) -> Array:
     """Return the time of a group of matrix products at the achieved rate, padding included [s]."""
-    flops = 2.0 * p.rows * p.inner * p.columns * p.count
+    flops = 2.0 * p.rows * (p.inner + chip.depth) * p.columns * p.count
     return flops / (chip.peak * chip.share * tile_share(p, chip))
 
 
@@ -102,7 +117,9 @@ def matmul_time(p: Matmul, chip: Chip, width_bytes: float, *, summed: float = 0.
 
 def wide(chip: Chip) -> Chip:
     """Return the accelerator as products in 16 bits see it, whatever the precision of the run."""
-    return replace(chip, peak=chip.wide_peak, share=chip.wide_share, narrow=0.0) if chip.wide_peak else chip
+    if not chip.wide_peak:
+        return chip
+    return replace(chip, peak=chip.wide_peak, share=chip.wide_share, depth=chip.wide_depth, narrow=0.0)
 
 
 def attention_share(chip: Chip, length: Array, width: Array) -> Array:

@@ -171,6 +171,8 @@ RANGES: dict[str, dict[str, Range]] = {
         "gradient_overlap": Range(0, 1, "1", "a share"),
         "matmul_share": Range(0.05, 1, "1", "a share of peak"),
         "bandwidth_share": Range(0.05, 1, "1", "a share of peak"),
+        "matmul_flat": Range(0, 1, "1", "a share"),
+        "matmul_depth": Range(0, 1e5, "byte", "some hundreds"),
         "attention_share": Range(0.05, 1, "1", "a share of peak"),
         "attention_length": Range(1, 1e5, "token", "some hundreds to some thousands"),
         "attention_width": Range(0, 1024, "1", "about the width of a head"),

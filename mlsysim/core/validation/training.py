@@ -57,6 +57,7 @@ def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
         seq_len=int(length),
         accelerators=settings.pop("accelerators", None) or subject.count_of(row),
         fused_attention=fill.fused_attention(row, filling),
+        attention_share=fill.attention_share(row, filling),
         **settings,
     )
 
@@ -76,6 +77,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         raise NotPredictedError("tp x cp x pp x dp is not the number of accelerators")
     if s.batch % dp:
         raise NotPredictedError("the batch does not divide over the data-parallel ranks")
+    sharded = fill.sequence_parallel(row, tp, filling)
     bare = Layout(
         tp=tp,
         cp=cp,
@@ -85,7 +87,8 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         microbatch_size=int(row.config.get("microbatch", 1)),
         interleave=fill.interleave(row, pp, filling),
         recompute=str(row.config.get("recompute", "full" if _counts_recomputation(row) else "none")),
-        sequence_parallel=fill.sequence_parallel(row, tp, filling),
+        sequence_parallel=sharded,
+        overlap_tensor=fill.overlap_tensor(row, tp, sharded, filling),
         zero_stage=fill.zero_stage(row, filling),
     )
     if bare.recompute not in tf.RECOMPUTE:
