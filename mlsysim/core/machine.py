@@ -61,9 +61,12 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
 
     # training runs are at the clock that power allows for long, kernels are timed alone
     sustained = achieved("training_matmul", "training_matmul_share") if training else 1.0
-    share, own = matmul(precision) * sustained, hardware.peak.precisions()
+    own = hardware.peak.precisions()
     wide = next((p for p in ("bf16", "fp16") if p in own), precision)
     narrow = BYTES[precision] < BYTES[wide]
+    share = matmul(precision) * sustained
+    if narrow and training:
+        share = matmul(precision) * achieved("training_narrow", "training_narrow_share")
     depth = take.take("matmul_depth", "byte") if fused else 0.0
     attention = s.attention_share
     if attention is None and fused:

@@ -92,8 +92,9 @@ class Achieved(Record):
             sequences.
         attention_length: tokens of a sequence at which it reaches half of that.
         attention_width: of a head, likewise.
-        training_matmul: rate of products and attention in whole training runs over that of kernels
-            timed alone.
+        training_matmul: rate of products and attention in 16 bits in whole training runs over that of
+            kernels timed alone.
+        training_narrow: the same of products in fewer bits.
         training_stream: rate of memory-bound operators in whole training runs over that of kernels that
             stream through large arrays.
     """
@@ -105,6 +106,7 @@ class Achieved(Record):
     attention_length: Value | None = number("token")
     attention_width: Value | None = number("1")
     training_matmul: Value | None = number("1")
+    training_narrow: Value | None = number("1")
     training_stream: Value | None = number("1")
 
 

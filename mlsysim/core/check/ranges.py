@@ -65,7 +65,7 @@ RANGES: dict[str, dict[str, Range]] = {
             f"achieved.{name}": Range(0.05, 1, "1", "a share")
             for name in (
                 *("matmul_bf16", "matmul_fp8", "matmul_fp4", "attention"),
-                *("training_matmul", "training_stream"),
+                *("training_matmul", "training_narrow", "training_stream"),
             )
         },
         "achieved.attention_length": Range(1, 1e5, "token", "some hundreds to some thousands"),
@@ -177,6 +177,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "attention_length": Range(1, 1e5, "token", "some hundreds to some thousands"),
         "attention_width": Range(0, 1024, "1", "about the width of a head"),
         "training_matmul_share": Range(0.2, 1, "1", "whole runs over kernels timed alone"),
+        "training_narrow_share": Range(0.2, 1, "1", "whole runs over kernels timed alone"),
         "training_stream_share": Range(0.05, 1, "1", "whole runs over kernels timed alone"),
         "matmul_tile": _count(4096, "edge of a tile"),
         "launch_overhead": Range(0, 1e-3, "s", "microseconds"),
