@@ -3,7 +3,7 @@
 Three a generation of accelerators, shared by all of its rows in ``registry/measurements``: how much
 slower products in 16 bits, products in fewer bits, and memory-bound operators run in a whole run than
 kernels timed alone (sustained clocks, launches, stragglers). Steps of dense models only; the mean
-absolute error is least. ``--held-out`` leaves out one source at a time and judges it with constants
+absolute error is least, sources weighted by the root of their rows. ``--held-out`` leaves out one source at a time and judges it with constants
 fitted to the others of its generation.
 """
 
@@ -101,8 +101,12 @@ def fit(chosen: list[Run], start: Constants = START) -> Constants:
     """Return the constants of least mean absolute error, one at a time in turn."""
     best = list(start)
 
+    # a source of many rows counts more than one of few, but by the root: its rows are alike
+    rows = [r.source for r in chosen]
+    weights = np.array([rows.count(source) ** -0.5 for source in rows])
+
     def mean(c: list[float]) -> float:
-        return float(np.mean([abs(error(r, (c[0], c[1], c[2]))) for r in chosen]))
+        return float(np.dot(weights, [abs(error(r, (c[0], c[1], c[2]))) for r in chosen]) / weights.sum())
 
     narrow = any(r.scenario.job is not None and r.scenario.job.chip.narrow for r in chosen)
     for _ in range(3):

@@ -88,7 +88,10 @@ def attention(table: Any, peak: float) -> tuple[float, float, float, float]:
     ]
     flops = 2.0 * t.batch_size * t.num_heads * t.head_dim * t.isl.astype(float) ** 2
     medians = (
-        t.assign(share=flops / t.latency * 1e3 / peak).groupby(["isl", "head_dim"]).share.median().reset_index()
+        t.assign(share=flops / t.latency * 1e3 / peak)
+        .groupby(["isl", "head_dim"])
+        .share.median()
+        .reset_index()
     )
     s, d, y = (medians[c].to_numpy(float) for c in ("isl", "head_dim", "share"))
     best = (np.inf, 0.0, 0.0)

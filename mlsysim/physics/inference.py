@@ -130,6 +130,7 @@ def forward(
     width: float,
     tp: Array = 1.0,
     network: net.Network | None = None,
+    shared_reads: bool = True,
 ) -> Pass:
     """Return one forward pass over ``tp`` accelerators that share each layer's matrices.
 
@@ -142,6 +143,8 @@ def forward(
         width: bytes of a weight, of a cached and of an exchanged element.
         tp: tensor-parallel size.
         network: of the accelerators; collectives take no time where it is None.
+        shared_reads: whether query heads that share a KV head read its cache once; kernels without
+            grouped queries read it once for each.
     """
     products = [
         p._replace(count=p.count * m.layers, launches=p.launches * m.layers)
@@ -152,7 +155,8 @@ def forward(
     products.append(tf.Matmul(load.outputs, m.hidden, m.vocab / tp))
     attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
     kv = kvcache.token_bytes(m, width, tp)
-    read = roofline.stream_time(load.read * kv, chip)
+    heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
+    read = roofline.stream_time(load.read * kv * heads_of_group, chip)
     # prompts attend to half of their length on average
     length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
     scores = roofline.attention_time(attention, chip, length, tf.head_width(m))

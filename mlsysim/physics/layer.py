@@ -209,8 +209,18 @@ def _attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array)
             chip = replace(chip, peak=chip.plain_peak)
         once = roofline.compute_time(tf.attention_flops(m, tokens, span) / tp, chip)
         return once, 2.0 * once
-    flops = tf.attention_flops(m, tokens, tf.attended(m, job.seq_len)) / tp
-    once = roofline.attention_time(flops, job.chip, job.seq_len / cp, tf.head_width(m))
+    width = tf.head_width(m)
+
+    def time(one: tf.Transformer) -> Array:
+        """Time of layers that all attend alike: a window is as far from the peak as a short sequence."""
+        span = tf.attended(one, job.seq_len)
+        flops = tf.attention_flops(one, tokens, span) / tp
+        length = np.minimum(job.seq_len, 2.0 * span) / cp
+        return roofline.attention_time(flops, job.chip, length, width)
+
+    once = time(replace(m, window=0.0))
+    if m.window:
+        once = tf.over_layers(m, time(replace(m, full_layers=0.0)), once)
     slower = 1.0 / roofline.ATTENTION_BACKWARD if job.chip.attention else 1.0
     return once, 2.5 * slower * once
 
@@ -221,9 +231,7 @@ def _elementwise(
     """Return the time of memory-bound operators of a layer, forward and backward [s]."""
 
     def time(backward: bool) -> Array:
-        moved = tf.elementwise_bytes(
-            m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep
-        )
+        moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep)
         if not job.fused_attention:
             # scores written, softmax read and written, read again; twice as much for their gradients
             scores = job.width * m.attention_blocks * m.heads * job.seq_len * tokens / tp

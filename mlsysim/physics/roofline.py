@@ -138,8 +138,11 @@ def attention_share(chip: Chip, length: Array, width: Array) -> Array:
     if not chip.attention:
         return wide(chip).share + 0.0 * length
     long = length / (length + chip.attention_length)
-    return chip.attention * long * (width * (HEAD + chip.attention_width)) / (
-        HEAD * (width + chip.attention_width)
+    return (
+        chip.attention
+        * long
+        * (width * (HEAD + chip.attention_width))
+        / (HEAD * (width + chip.attention_width))
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from mlsysim.core import registry
 from mlsysim.core.validation.rows import Row
+from mlsysim.physics.transformer import Transformer
 
 # Until 2022 Megatron had no FlashAttention, no sequence parallelism and no distributed optimizer.
 OLD_STACK = 2022
@@ -78,6 +79,15 @@ def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
     if tp == 1 or not sharded or not any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING):
         return False
     return bool(filling.take("overlap_tensor", True, "recipes of NVIDIA since 2024: overlapped by default"))
+
+
+def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
+    """Return whether query heads that share a KV head read its cache once in decode."""
+    if m.heads == m.kv_heads or m.kv_rank or "TensorRT-LLM v0." not in row.set:
+        return True
+    # NVIDIA, "New XQA-kernel", 2023: 2.4 times the throughput of Llama 70B, in releases from 0.8 on
+    rule = "TensorRT-LLM 0.6 has no kernel that shares reads, and 0.9 one for few shapes (XQA): none shared"
+    return bool(filling.take("shared_reads", False, rule))
 
 
 def seq_len(row: Row, filling: Filling) -> int | None:
