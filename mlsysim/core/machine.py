@@ -89,6 +89,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         attention_length=achieved("attention_length", "attention_length", "token") if fused else 0.0,
         attention_width=achieved("attention_width", "attention_width") if fused else 0.0,
         narrow=BYTES[precision] if narrow and training else 0.0,
+        cache_share=achieved("decode_attention", "bandwidth_share") if reached.decode_attention else 0.0,
         kernel_share=achieved("training_stream", "training_stream_share") if training else 1.0,
     )
 

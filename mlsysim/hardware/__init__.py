@@ -92,6 +92,7 @@ class Achieved(Record):
             sequences.
         attention_length: tokens of a sequence at which it reaches half of that.
         attention_width: of a head, likewise.
+        decode_attention: share of the memory bandwidth at which attention of one query reads long caches.
         training_matmul: rate of products and attention in 16 bits in whole training runs over that of
             kernels timed alone.
         training_narrow: the same of products in fewer bits.
@@ -105,6 +106,7 @@ class Achieved(Record):
     attention: Value | None = number("1")
     attention_length: Value | None = number("token")
     attention_width: Value | None = number("1")
+    decode_attention: Value | None = number("1")
     training_matmul: Value | None = number("1")
     training_narrow: Value | None = number("1")
     training_stream: Value | None = number("1")

@@ -156,7 +156,7 @@ def forward(
     attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
     kv = kvcache.token_bytes(m, width, tp)
     heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
-    read = roofline.stream_time(load.read * kv * heads_of_group, chip)
+    read = roofline.cache_time(load.read * kv * heads_of_group, chip)
     # prompts attend to half of their length on average
     length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
     scores = roofline.attention_time(attention, chip, length, tf.head_width(m))

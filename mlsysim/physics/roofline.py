@@ -42,6 +42,7 @@ class Chip:
         attention_length: tokens of a sequence at which it reaches half of that.
         attention_width: width of a head of which the same is true.
         narrow: bytes of an operand of a product that is cast before it; 0 where none is.
+        cache_share: share of ``bandwidth`` at which attention reads a cache; 0 where it is that of streams.
         kernel_share: share of the bandwidth of large streams that operators of a layer reach.
     """
 
@@ -62,6 +63,7 @@ class Chip:
     attention_length: float = 0.0
     attention_width: float = 0.0
     narrow: float = 0.0
+    cache_share: float = 0.0
     kernel_share: float = 1.0
 
 
@@ -171,6 +173,11 @@ def compute_time(flops: Array, chip: Chip) -> Array:
 def stream_time(moved: Array, chip: Chip) -> Array:
     """Return the time to move bytes to and from memory [s]."""
     return moved / (chip.bandwidth * chip.bandwidth_share)
+
+
+def cache_time(moved: Array, chip: Chip) -> Array:
+    """Return the time in which attention reads so many bytes of keys and values [s]."""
+    return moved / (chip.bandwidth * (chip.cache_share or chip.bandwidth_share))
 
 
 def kernel_time(moved: Array, chip: Chip) -> Array:

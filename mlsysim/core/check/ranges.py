@@ -64,7 +64,7 @@ RANGES: dict[str, dict[str, Range]] = {
         **{
             f"achieved.{name}": Range(0.05, 1, "1", "a share")
             for name in (
-                *("matmul_bf16", "matmul_fp8", "matmul_fp4", "attention"),
+                *("matmul_bf16", "matmul_fp8", "matmul_fp4", "attention", "decode_attention"),
                 *("training_matmul", "training_narrow", "training_stream"),
             )
         },
