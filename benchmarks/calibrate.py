@@ -3,8 +3,8 @@
 Three a generation of accelerators, shared by all of its rows in ``registry/measurements``: how much
 slower products in 16 bits, products in fewer bits, and memory-bound operators run in a whole run than
 kernels timed alone (sustained clocks, launches, stragglers). Steps of dense models only; the mean
-absolute error is least, sources weighted by the root of their rows. ``--held-out`` leaves out one source at a time and judges it with constants
-fitted to the others of its generation.
+absolute error is least, sources weighted by the root of their rows. ``--held-out`` leaves out one source
+at a time and judges it with constants fitted to the others of its generation.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
     if s.efficiency is not None:
         return Chip(peak, s.efficiency, bandwidth, bandwidth_share)
     training = s.phase == "training"
+    mixture = s.model.is_transformer and s.model.transformer.experts > 0
     fused = hardware.in_server and not hardware.is_whole_system
     reached = hardware.achieved or Achieved()
 
@@ -79,6 +80,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         units=hardware.compute_units.base if hardware.compute_units else 0.0,
         tile=take.take("matmul_tile") if hardware.in_server and not hardware.is_whole_system else 0.0,
         launch=take.take("launch_overhead", "s") if not hardware.is_tiny else 0.0,
+        grouped=take.take("matmul_grouped") if fused and mixture else 1.0,
         flat=take.take("matmul_flat") if fused else 0.0,
         depth=depth / BYTES[precision],
         plain_peak=hardware.peak.fp32.base if hardware.peak.fp32 else 0.0,

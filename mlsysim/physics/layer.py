@@ -14,7 +14,6 @@ from mlsysim.physics.job import Job
 from mlsysim.physics.opaque import Operations
 from mlsysim.physics.types import Array
 
-
 # Tensor cores take rows of a multiple of 16 bytes: 8 elements of 16 bits (NVIDIA, Matrix Multiplication
 # Background User's Guide, section 4).
 ALIGNED = 8
@@ -77,7 +76,7 @@ def layer_part(
     rounds = job.batch * tp * cp / (job.accelerators * microbatch)
     if isinstance(job.model, Operations):
         return _opaque_layer(job, job.model, microbatch, rounds)
-    m, chip = job.model, job.chip
+    m = job.model
     tokens = microbatch * job.seq_len / cp
     selective = np.asarray(selective)
     none = 0.0 * tokens * tp * ep * selective * np.asarray(sequence_parallel) * np.asarray(overlap)
@@ -182,8 +181,10 @@ def _products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = 
     forward, the gradient of the output backward.
     """
     chip = chip or job.chip
-    inputs = [tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches) for p in products]
-    weights = [tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches) for p in products]
+    inputs = [tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches, grouped=p.grouped) for p in products]
+    weights = [
+        tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches, grouped=p.grouped) for p in products
+    ]
 
     def time(group: list[tf.Matmul], sums: list[tf.Matmul], cast: list[tf.Matmul]) -> _Time:
         compute = sum(roofline.matmul_compute(p, chip) for p in group + sums)

@@ -9,7 +9,6 @@ import numpy as np
 from mlsysim.physics.transformer import Matmul
 from mlsysim.physics.types import Array
 
-
 # The width of a head for which the share of attention is stated, and how much slower its backward pass
 # runs: FlashAttention-2 reaches 73% of the peak forward and 63% backward (Dao 2023, section 1).
 HEAD = 128.0
@@ -34,15 +33,16 @@ class Chip:
         depth: inner size at which a product reaches half of its rate: each tile starts and ends a loop.
         plain_peak: rate of ordinary cores in 32 bits, on which products run whose operands are not
             aligned; 0 where it is not known.
-        wide_peak, wide_share, wide_depth: the same as ``peak``, ``share`` and ``depth`` in 16 bits, for what does not run at
-            the precision of the run: attention, routers and the vocabulary layer; 0 where they are those
-            of the run.
+        wide_peak, wide_share, wide_depth: the same as ``peak``, ``share`` and ``depth`` in 16 bits, for
+            what does not run at the precision of the run: attention and the vocabulary layer; 0 where
+            they are those of the run.
         attention: share of ``wide_peak`` that fused attention over long sequences with heads of
             :data:`HEAD` reaches; 0 where it is that of the products.
         attention_length: tokens of a sequence at which it reaches half of that.
         attention_width: width of a head of which the same is true.
         narrow: bytes of an operand of a product that is cast before it; 0 where none is.
         cache_share: share of ``bandwidth`` at which attention reads a cache; 0 where it is that of streams.
+        grouped: rate of grouped products over that of single ones.
         kernel_share: share of the bandwidth of large streams that operators of a layer reach.
     """
 
@@ -64,6 +64,7 @@ class Chip:
     attention_width: float = 0.0
     narrow: float = 0.0
     cache_share: float = 0.0
+    grouped: float = 1.0
     kernel_share: float = 1.0
 
 
@@ -97,7 +98,8 @@ def _filled(p: Matmul, chip: Chip, tallest: float) -> Array:
 def matmul_compute(p: Matmul, chip: Chip) -> Array:
     """Return the time of a group of matrix products at the achieved rate, padding included [s]."""
     flops = 2.0 * p.rows * (p.inner + chip.depth) * p.columns * p.count
-    return flops / (chip.peak * chip.share * tile_share(p, chip))
+    share = chip.share * chip.grouped if p.grouped else chip.share
+    return flops / (chip.peak * share * tile_share(p, chip))
 
 
 def matmul_time(p: Matmul, chip: Chip, width_bytes: float, *, summed: float = 0.0) -> Array:

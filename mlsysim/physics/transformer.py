@@ -76,7 +76,8 @@ class Transformer:
 class Matmul(NamedTuple):
     """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix, in some launches.
 
-    ``normed`` says that the input comes out of a norm, which can write it in fewer bits at no cost.
+    ``normed`` says that the input comes out of a norm, which can write it in fewer bits at no cost;
+    ``grouped`` that the products have operands of their own, as those of experts.
     """
 
     rows: Array
@@ -85,6 +86,7 @@ class Matmul(NamedTuple):
     count: Array = 1.0
     launches: Array = 1.0
     normed: bool = False
+    grouped: bool = False
 
 
 # -- parameters ---------------------------------------------------------------------------------
@@ -247,7 +249,10 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
         local, share = m.experts / ep, m.moe_share
         products.append(Matmul(tokens, m.hidden, m.experts, share, share))
         # a rank's experts are one grouped product (Gale 2023, MegaBlocks)
-        products += _mlp(m, tokens * m.experts_active / local, m.expert_ffn / tp, share * local, share)
+        products += [
+            p._replace(grouped=True)
+            for p in _mlp(m, tokens * m.experts_active / local, m.expert_ffn / tp, share * local, share)
+        ]
         if m.shared_experts:
             products += _mlp(m, tokens, m.shared_experts * m.expert_ffn / tp, share, share)
     return products

@@ -19,7 +19,14 @@ BF16 = Chip(
     1000e12, 0.8, 3e12, 1.0, attention=0.6, attention_length=1000.0, attention_width=64.0, kernel_share=0.5
 )
 FP8 = replace(
-    BF16, peak=2000e12, share=0.6, wide_peak=1000e12, wide_share=0.8, narrow=1.0, depth=384.0, wide_depth=192.0
+    BF16,
+    peak=2000e12,
+    share=0.6,
+    wide_peak=1000e12,
+    wide_share=0.8,
+    narrow=1.0,
+    depth=384.0,
+    wide_depth=192.0,
 )
 NVL72 = Network(Tier(700e9, 1e-6), Tier(48e9, 3e-6), 72.0)
 
@@ -132,7 +139,8 @@ def test_segments():
 
 
 @pytest.mark.parametrize(
-    ("ranks", "stride", "local"), [(64, 1, 64), (32, 2, 32), (72, 1, 72), (128, 1, 64), (16, 4, 16), (9, 8, 9)]
+    ("ranks", "stride", "local"),
+    [(64, 1, 64), (32, 2, 32), (72, 1, 72), (128, 1, 64), (16, 4, 16), (9, 8, 9)],
 )
 def test_groups_that_fit_a_rack_stay_in_it(ranks, stride, local):
     assert net.local_ranks(float(ranks), float(stride), NVL72) == local
@@ -157,7 +165,8 @@ def test_decode_without_shared_reads_takes_as_long_as_with_a_kv_head_for_each_qu
     load = inference.decode_load(LLAMA, 64.0, 4096.0)
     chip = replace(BF16, attention=0.0)
     shared, each = (
-        inference.forward(LLAMA, chip, load, width=2.0, shared_reads=shared).stream for shared in (True, False)
+        inference.forward(LLAMA, chip, load, width=2.0, shared_reads=shared).stream
+        for shared in (True, False)
     )
     cache = 64 * 4096 * 2 * 32 * 1024 * 2 / 3e12
     assert each - shared == pytest.approx(3.0 * cache)

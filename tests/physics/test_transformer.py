@@ -293,7 +293,8 @@ def test_kv_heads_are_replicated_beyond_one_a_rank(model, tp, share):
 
 def test_memory_bound_operators_of_a_layer_by_hand():
     """GPT layer in 16 bits: two norms (read and write h), two residual additions (read 2, write 1 of h),
-    the activation (read and write 4h); positions counted as one read and one write of queries and keys (2 x 2h)."""
+    the activation (read and write 4h); positions counted as one read and one write of queries and keys
+    (2 x 2h)."""
     h = 1024
     elements = 2 * 5 * h + 2 * 2 * h + 2 * 4 * h
     assert tf.elementwise_bytes(gpt(1.0, 1024.0, 16.0), 10.0, 1.0, False, 2.0) == 10 * 2 * elements

@@ -172,6 +172,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "matmul_share": Range(0.05, 1, "1", "a share of peak"),
         "bandwidth_share": Range(0.05, 1, "1", "a share of peak"),
         "matmul_flat": Range(0, 1, "1", "a share"),
+        "matmul_grouped": Range(0.1, 1, "1", "grouped over single products"),
         "matmul_depth": Range(0, 1e5, "byte", "some hundreds"),
         "attention_share": Range(0.05, 1, "1", "a share of peak"),
         "attention_length": Range(1, 1e5, "token", "some hundreds to some thousands"),
