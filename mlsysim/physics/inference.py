@@ -49,7 +49,7 @@ class Pass:
 
     Attributes:
         matmul: time of the matrix work at its achieved rate.
-        stream: time to read weights, cache and inputs.
+        stream: time to read weights, cache and inputs at the pace of streams.
         time: the pass; operators overlap neither more nor less than the roofline says.
         flops: operations done.
         weights, cache, activations: memory held.
@@ -156,19 +156,23 @@ def forward(
     attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
     kv = kvcache.token_bytes(m, width, tp)
     heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
-    read = roofline.cache_time(load.read * kv * heads_of_group, chip)
+    cached = load.read * kv * heads_of_group
     # prompts attend to half of their length on average
     length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
     scores = roofline.attention_time(attention, chip, length, tf.head_width(m))
     moved = sum(width * p.count * p.inner * p.columns for p in products)
-    exposed = 0.0 * read
+    exposed = 0.0 * cached / chip.bandwidth
     if network is not None:
         exposed = exposed + m.layers * tensor_traffic(m, load.tokens, tp, network, width)
-    time = sum(roofline.matmul_time(p, chip, width) for p in products) + np.maximum(scores, read) + exposed
+    time = (
+        sum(roofline.matmul_time(p, chip, width) for p in products)
+        + np.maximum(scores, roofline.cache_time(cached, chip))
+        + exposed
+    )
     widest = max(m.qk_width + 2.0 * m.kv_width, (2.0 if m.gated else 1.0) * m.ffn)
     return Pass(
         matmul=sum(roofline.matmul_compute(p, chip) for p in products) + scores,
-        stream=roofline.stream_time(moved, chip) + read,
+        stream=roofline.stream_time(moved + cached, chip),
         time=time,
         flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in products) + attention,
         weights=_weights(m, tp) * width,
