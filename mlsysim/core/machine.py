@@ -8,6 +8,7 @@ from mlsysim.core import own
 from mlsysim.core.errors import InputError
 from mlsysim.core.provenance import Value
 from mlsysim.core.scenario import Assumptions, Settings
+from mlsysim.hardware import BYTES, Achieved
 from mlsysim.hardware import CATALOG as HARDWARE
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.infra import Region
@@ -43,14 +44,55 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
     bandwidth_share = take.take("bandwidth_share")
     if s.efficiency is not None:
         return Chip(peak, s.efficiency, bandwidth, bandwidth_share)
+    training = s.phase == "training"
+    mixture = s.model.is_transformer and s.model.transformer.experts > 0
+    fused = hardware.in_server and not hardware.is_whole_system
+    reached = hardware.achieved or Achieved()
+
+    def achieved(field: str, default: str, unit: str = "1") -> float:
+        """Take a share of this accelerator, or the default where it was not measured."""
+        value: Value | None = getattr(reached, field)
+        if value is None:
+            return take.take(default, unit)
+        take.note(default, value)
+        return value.base
+
+    def matmul(of: str) -> float:
+        return achieved(f"matmul_{of if of in ('fp8', 'fp4') else 'bf16'}", "matmul_share")
+
+    # training runs are at the clock that power allows for long, kernels are timed alone
+    sustained = achieved("training_matmul", "training_matmul_share") if training else 1.0
+    own = hardware.peak.precisions()
+    wide = next((p for p in ("bf16", "fp16") if p in own), precision)
+    narrow = BYTES[precision] < BYTES[wide]
+    share = matmul(precision) * sustained
+    if narrow and training:
+        share = matmul(precision) * achieved("training_narrow", "training_narrow_share")
+    depth = take.take("matmul_depth", "byte") if fused else 0.0
+    attention = s.attention_share
+    if attention is None and fused:
+        attention = achieved("attention", "attention_share")
     return Chip(
         peak,
-        take.take("matmul_share"),
+        share,
         bandwidth,
         bandwidth_share,
         units=hardware.compute_units.base if hardware.compute_units else 0.0,
         tile=take.take("matmul_tile") if hardware.in_server and not hardware.is_whole_system else 0.0,
         launch=take.take("launch_overhead", "s") if not hardware.is_tiny else 0.0,
+        grouped=take.take("matmul_grouped") if fused and mixture else 1.0,
+        flat=take.take("matmul_flat") if fused else 0.0,
+        depth=depth / BYTES[precision],
+        plain_peak=hardware.peak.fp32.base if hardware.peak.fp32 else 0.0,
+        wide_depth=depth / BYTES[wide] if narrow else 0.0,
+        wide_peak=hardware.rate(wide).base if narrow else 0.0,
+        wide_share=matmul(wide) * sustained if narrow else 0.0,
+        attention=(attention or 0.0) * sustained,
+        attention_length=achieved("attention_length", "attention_length", "token") if fused else 0.0,
+        attention_width=achieved("attention_width", "attention_width") if fused else 0.0,
+        narrow=BYTES[precision] if narrow and training else 0.0,
+        cache_share=achieved("decode_attention", "bandwidth_share") if reached.decode_attention else 0.0,
+        kernel_share=achieved("training_stream", "training_stream_share") if training else 1.0,
     )
 
 

@@ -45,6 +45,7 @@ class Bound:
 class Settings:
     """What the user set, entries looked up and units stripped; None where the plan is silent.
 
+    ``attention_share`` replaces what fused attention reaches of the 16-bit peak over long sequences.
     ``fixed`` is what the plan says of decisions of the layout.
     ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
     written.
@@ -58,6 +59,7 @@ class Settings:
     seq_len: int | None = None
     precision: str | None = None
     efficiency: float | None = None
+    attention_share: float | None = None
     optimizer: str | None = None
     fused_attention: bool = True
     dropout: bool = False

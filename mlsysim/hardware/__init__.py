@@ -82,6 +82,37 @@ class Price(Record):
 
 
 @dataclass(frozen=True, repr=False)
+class Achieved(Record):
+    """What kernels reach of the peaks of an accelerator: shares, and where attention gets there.
+
+    Attributes:
+        matmul_bf16, matmul_fp8, matmul_fp4: share of its peak that large matrix products reach, by
+            number format.
+        attention: share of the 16-bit peak that fused attention with heads 128 wide reaches over long
+            sequences.
+        attention_length: tokens of a sequence at which it reaches half of that.
+        attention_width: of a head, likewise.
+        decode_attention: share of the memory bandwidth at which attention of one query reads long caches.
+        training_matmul: rate of products and attention in 16 bits in whole training runs over that of
+            kernels timed alone.
+        training_narrow: the same of products in fewer bits.
+        training_stream: rate of memory-bound operators in whole training runs over that of kernels that
+            stream through large arrays.
+    """
+
+    matmul_bf16: Value | None = number("1")
+    matmul_fp8: Value | None = number("1")
+    matmul_fp4: Value | None = number("1")
+    attention: Value | None = number("1")
+    attention_length: Value | None = number("token")
+    attention_width: Value | None = number("1")
+    decode_attention: Value | None = number("1")
+    training_matmul: Value | None = number("1")
+    training_narrow: Value | None = number("1")
+    training_stream: Value | None = number("1")
+
+
+@dataclass(frozen=True, repr=False)
 class Hardware(Entry):
     """An accelerator: rates, memory, links, power and price.
 
@@ -94,6 +125,7 @@ class Hardware(Entry):
     peak: Peak = part(Peak, required=True)
     sparsity: Value | None = number("1")
     compute_units: Value | None = number("1")
+    achieved: Achieved | None = part(Achieved)
     memory: Memory = part(Memory, required=True)
     on_chip: Capacity | None = part(Capacity)
     flash: Capacity | None = part(Capacity)

@@ -171,24 +171,38 @@ def send_time(size: Array, tier: Tier) -> Array:
     return size / tier.bandwidth + tier.latency
 
 
+def segment(domain: float) -> float:
+    """Return the block of a scale-up domain that schedulers hand out: the largest power of two in it.
+
+    Groups of ranks come in powers of two, so a job on racks of 72 takes 64 of each, and leaves 8 to
+    others: segments of 16 servers of 4 in Slurm (CoreWeave, Topology/Block Scheduling).
+    """
+    return float(2.0 ** np.floor(np.log2(np.maximum(domain, 1.0))))
+
+
 def by_extent(extent: Array, network: Network, up: Array, out: Array) -> Array:
     """Return ``up`` where every group of ranks that spans ``extent`` lies in a domain, else ``out``.
 
-    Groups lie end to end, so an extent that does not divide the domain straddles two of them.
+    Groups lie end to end, in whole domains or in segments of them, so an extent that divides neither
+    straddles two.
     """
     extent = np.asarray(extent)
-    inside = (extent <= network.domain) & (np.mod(network.domain, extent) == 0)
-    return np.where(inside, up, out)
+    fits = (np.mod(network.domain, extent) == 0) | (np.mod(segment(network.domain), extent) == 0)
+    return np.where((extent <= network.domain) & fits, up, out)
 
 
 def local_ranks(ranks: Array, stride: Array, network: Network) -> Array:
     """Return how many ranks of a strided group share a scale-up domain.
 
-    Ranks ``stride`` apart; only whole, equal shares count.
+    Ranks ``stride`` apart; only whole, equal shares count, of whole domains or of segments of them.
     """
-    slots = np.maximum(np.floor_divide(network.domain, stride), 1.0)
-    whole = np.where(np.mod(network.domain, stride) == 0, slots, 1.0)
-    return np.gcd(np.asarray(ranks, dtype=np.int64), np.asarray(whole, dtype=np.int64)).astype(float)
+
+    def of(slots: float) -> Array:
+        fit = np.maximum(np.floor_divide(slots, stride), 1.0)
+        whole = np.where(np.mod(slots, stride) == 0, fit, 1.0)
+        return np.gcd(np.asarray(ranks, dtype=np.int64), np.asarray(whole, dtype=np.int64)).astype(float)
+
+    return np.maximum(of(network.domain), of(segment(network.domain)))
 
 
 def hierarchical_gather_time(size: Array, ranks: Array, stride: Array, network: Network) -> Array:

@@ -49,7 +49,7 @@ class Pass:
 
     Attributes:
         matmul: time of the matrix work at its achieved rate.
-        stream: time to read weights, cache and inputs.
+        stream: time to read weights, cache and inputs at the pace of streams.
         time: the pass; operators overlap neither more nor less than the roofline says.
         flops: operations done.
         weights, cache, activations: memory held.
@@ -130,6 +130,7 @@ def forward(
     width: float,
     tp: Array = 1.0,
     network: net.Network | None = None,
+    shared_reads: bool = True,
 ) -> Pass:
     """Return one forward pass over ``tp`` accelerators that share each layer's matrices.
 
@@ -142,6 +143,8 @@ def forward(
         width: bytes of a weight, of a cached and of an exchanged element.
         tp: tensor-parallel size.
         network: of the accelerators; collectives take no time where it is None.
+        shared_reads: whether query heads that share a KV head read its cache once; kernels without
+            grouped queries read it once for each.
     """
     products = [
         p._replace(count=p.count * m.layers, launches=p.launches * m.layers)
@@ -152,17 +155,24 @@ def forward(
     products.append(tf.Matmul(load.outputs, m.hidden, m.vocab / tp))
     attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
     kv = kvcache.token_bytes(m, width, tp)
-    read = roofline.stream_time(load.read * kv, chip)
-    scores = roofline.compute_time(attention, chip)
+    heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
+    cached = load.read * kv * heads_of_group
+    # prompts attend to half of their length on average
+    length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
+    scores = roofline.attention_time(attention, chip, length, tf.head_width(m))
     moved = sum(width * p.count * p.inner * p.columns for p in products)
-    exposed = 0.0 * read
+    exposed = 0.0 * cached / chip.bandwidth
     if network is not None:
         exposed = exposed + m.layers * tensor_traffic(m, load.tokens, tp, network, width)
-    time = sum(roofline.matmul_time(p, chip, width) for p in products) + np.maximum(scores, read) + exposed
+    time = (
+        sum(roofline.matmul_time(p, chip, width) for p in products)
+        + np.maximum(scores, roofline.cache_time(cached, chip))
+        + exposed
+    )
     widest = max(m.qk_width + 2.0 * m.kv_width, (2.0 if m.gated else 1.0) * m.ffn)
     return Pass(
         matmul=sum(roofline.matmul_compute(p, chip) for p in products) + scores,
-        stream=roofline.stream_time(moved, chip) + read,
+        stream=roofline.stream_time(moved + cached, chip),
         time=time,
         flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in products) + attention,
         weights=_weights(m, tp) * width,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,12 @@ from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
 from mlsysim.physics.opaque import Operations
 from mlsysim.physics.types import Array
+
+# Tensor cores take rows of a multiple of 16 bytes: 8 elements of 16 bits (NVIDIA, Matrix Multiplication
+# Background User's Guide, section 4).
+ALIGNED = 8
+# Bytes of a sum of gradients in 32 bits, read and written for each microbatch.
+SUM = 8.0
 
 
 @dataclass(frozen=True)
@@ -70,27 +76,24 @@ def layer_part(
     rounds = job.batch * tp * cp / (job.accelerators * microbatch)
     if isinstance(job.model, Operations):
         return _opaque_layer(job, job.model, microbatch, rounds)
-    m, chip = job.model, job.chip
+    m = job.model
     tokens = microbatch * job.seq_len / cp
     selective = np.asarray(selective)
     none = 0.0 * tokens * tp * ep * selective * np.asarray(sequence_parallel) * np.asarray(overlap)
 
     forward, backward = _products(job, tf.layer_matmuls(m, tokens, tp, ep))
-    attention = roofline.compute_time(tf.attention_flops(m, tokens, tf.attended(m, job.seq_len)) / tp, chip)
-    # a fused backward pass recomputes the scores: 2.5 times the forward work (Dao 2023, sec. 3)
-    attention_back = attention * (2.5 if job.fused_attention else 2.0)
+    attention, attention_back = _attention(job, m, tokens, tp, cp)
     # selective recomputation repeats the attention core where scores are not fused away
     core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
-    stream = roofline.stream_time(_moved(job, m, tokens, tp, sequence_parallel), chip)
+    stream, back_stream = _elementwise(job, m, tokens, tp, ep, sequence_parallel)
     comm, comm_back = _traffic(job, m, tokens, tp, cp, ep, attention, attention_back)
     tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
     comm = comm + _overlapped(job, tensor, forward.compute + forward.excess, tp, overlap)
     comm_back = comm_back + _overlapped(job, tensor, backward.compute + backward.excess, tp, overlap)
 
     once = forward.compute + attention
-    # elementwise operators of the backward pass read and write about twice as much
     back = backward.compute + attention_back + attention * core_again
-    back_stream = 2.0 * stream + backward.excess
+    back_stream = back_stream + backward.excess
     head, head_stream = _head(job, m, tokens, tp)
 
     def kept(mode: Array) -> Array:
@@ -169,41 +172,84 @@ class _Time(NamedTuple):
     excess: Array
 
 
-def _products(job: Job, products: list[tf.Matmul]) -> tuple[_Time, _Time]:
+def _products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = None) -> tuple[_Time, _Time]:
     """Return the time of products, forward and backward.
 
-    The gradients of inputs and of weights are two products of the same size.
+    The gradients of inputs and of weights are two products of the same size. That of the weights is
+    added to a sum in 32 bits, which is read and written for each microbatch (Shoeybi 2019; the default
+    of Megatron). Operands that are cast for the product are read and written besides: the input
+    forward, the gradient of the output backward.
     """
-    back = [
-        q
-        for p in products
-        for q in (
-            tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches),
-            tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches),
-        )
+    chip = chip or job.chip
+    inputs = [tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches, grouped=p.grouped) for p in products]
+    weights = [
+        tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches, grouped=p.grouped) for p in products
     ]
 
-    def time(group: list[tf.Matmul]) -> _Time:
-        compute = sum(roofline.matmul_compute(p, job.chip) for p in group)
-        return _Time(compute, sum(roofline.matmul_time(p, job.chip, job.width) for p in group) - compute)
+    def time(group: list[tf.Matmul], sums: list[tf.Matmul], cast: list[tf.Matmul]) -> _Time:
+        compute = sum(roofline.matmul_compute(p, chip) for p in group + sums)
+        whole = sum(roofline.matmul_time(p, chip, job.width) for p in group)
+        whole = whole + sum(roofline.matmul_time(p, chip, job.width, summed=SUM) for p in sums)
+        casts = roofline.stream_time(sum(roofline.cast_bytes(p, chip, job.width) for p in cast), chip)
+        return _Time(compute, whole - compute + casts)
 
-    return time(products), time(back)
+    return time(products, [], products), time(inputs, weights, inputs)
 
 
-def _moved(job: Job, m: tf.Transformer, tokens: Array, tp: Array, sequence_parallel: Array) -> Array:
-    """Return the bytes that memory-bound operators of a layer move, forward [byte]."""
-    moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width)
-    if job.fused_attention:
-        return moved
-    # scores written, softmax read and written, read again
-    return moved + 4.0 * job.width * m.attention_blocks * m.heads * job.seq_len * tokens / tp
+def _attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Array, Array]:
+    """Return the time of the matrix work of attention, forward and backward [s].
+
+    Fused, it skips the masked half, and its backward pass recomputes the scores: 2.5 times the forward
+    work (Dao 2023, section 3), at a somewhat lower rate. Unfused, two batched products work on the whole
+    square, on ordinary cores where the rows of a head are not aligned.
+    """
+    if not job.fused_attention:
+        span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
+        chip = roofline.wide(job.chip)
+        if m.head_dim % ALIGNED and chip.plain_peak:
+            chip = replace(chip, peak=chip.plain_peak)
+        once = roofline.compute_time(tf.attention_flops(m, tokens, span) / tp, chip)
+        return once, 2.0 * once
+    width = tf.head_width(m)
+
+    def time(one: tf.Transformer) -> Array:
+        """Time of layers that all attend alike: a window is as far from the peak as a short sequence."""
+        span = tf.attended(one, job.seq_len)
+        flops = tf.attention_flops(one, tokens, span) / tp
+        length = np.minimum(job.seq_len, 2.0 * span) / cp
+        return roofline.attention_time(flops, job.chip, length, width)
+
+    once = time(replace(m, window=0.0))
+    if m.window:
+        once = tf.over_layers(m, time(replace(m, full_layers=0.0)), once)
+    slower = 1.0 / roofline.ATTENTION_BACKWARD if job.chip.attention else 1.0
+    return once, 2.5 * slower * once
+
+
+def _elementwise(
+    job: Job, m: tf.Transformer, tokens: Array, tp: Array, ep: Array, sequence_parallel: Array
+) -> tuple[Array, Array]:
+    """Return the time of memory-bound operators of a layer, forward and backward [s]."""
+
+    def time(backward: bool) -> Array:
+        moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep)
+        if not job.fused_attention:
+            # scores written, softmax read and written, read again; twice as much for their gradients
+            scores = job.width * m.attention_blocks * m.heads * job.seq_len * tokens / tp
+            moved = moved + (8.0 if backward else 4.0) * scores
+        return roofline.kernel_time(moved, job.chip)
+
+    return time(False), time(True)
 
 
 def _head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array, Array]:
-    """Return the vocabulary layer's time, forward and backward: matrix work, and the rest [s]."""
-    forward, backward = _products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)])
+    """Return the vocabulary layer's time, forward and backward: matrix work, and the rest [s].
+
+    It stays in 16 bits where the layers run in fewer.
+    """
+    forward, backward = _products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)], roofline.wide(job.chip))
     # the loss reads and writes 32-bit logits about three times
-    loss = roofline.stream_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
+    loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
     return forward.compute + backward.compute, forward.excess + backward.excess + loss
 
 

@@ -38,6 +38,7 @@ class Instance:
         width: bytes of a weight and of a cached element.
         injection: bandwidth at which weights stream in, layer by layer [byte/s]; None where they
             lie in the memory.
+        shared_reads: see :func:`mlsysim.physics.inference.forward`.
     """
 
     model: tf.Transformer
@@ -46,6 +47,7 @@ class Instance:
     tp: Array
     width: float
     injection: Array | None = None
+    shared_reads: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class Service:
 
 def run(i: Instance, load: Load) -> Pass:
     """Return a pass of an instance."""
-    passed = inference.forward(i.model, i.chip, load, width=i.width, tp=i.tp, network=i.network)
+    passed = inference.forward(
+        i.model, i.chip, load, width=i.width, tp=i.tp, network=i.network, shared_reads=i.shared_reads
+    )
     if i.injection is None:
         return passed
     stream = streaming.of_pass(i.model, i.width, i.injection, passed.matmul)

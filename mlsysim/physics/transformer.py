@@ -74,13 +74,19 @@ class Transformer:
 
 
 class Matmul(NamedTuple):
-    """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix, in some launches."""
+    """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix, in some launches.
+
+    ``normed`` says that the input comes out of a norm, which can write it in fewer bits at no cost;
+    ``grouped`` that the products have operands of their own, as those of experts.
+    """
 
     rows: Array
     inner: Array
     columns: Array
     count: Array = 1.0
     launches: Array = 1.0
+    normed: bool = False
+    grouped: bool = False
 
 
 # -- parameters ---------------------------------------------------------------------------------
@@ -222,7 +228,7 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
     n = m.attention_blocks
     if m.kv_rank:
         products = [
-            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n, n),
+            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n, n, True),
             Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n, n),
         ]
         if m.q_rank:
@@ -234,24 +240,29 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
             products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n, n))
     else:
         columns = m.qk_width / tp + 2.0 * m.kv_width * kv_share(m, tp)
-        products = [Matmul(tokens, m.hidden, columns, n, n)]
+        products = [Matmul(tokens, m.hidden, columns, n, n, True)]
     products.append(Matmul(tokens, m.v_width / tp, m.hidden, n, n))
     if m.moe_share < 1.0:
         dense = 1.0 - m.moe_share
-        products += _mlp(m, tokens, m.ffn / tp, dense, dense)
+        products += _mlp(m, tokens, m.ffn / tp, dense, dense, True)
     if m.moe_share:
         local, share = m.experts / ep, m.moe_share
         products.append(Matmul(tokens, m.hidden, m.experts, share, share))
         # a rank's experts are one grouped product (Gale 2023, MegaBlocks)
-        products += _mlp(m, tokens * m.experts_active / local, m.expert_ffn / tp, share * local, share)
+        products += [
+            p._replace(grouped=True)
+            for p in _mlp(m, tokens * m.experts_active / local, m.expert_ffn / tp, share * local, share)
+        ]
         if m.shared_experts:
             products += _mlp(m, tokens, m.shared_experts * m.expert_ffn / tp, share, share)
     return products
 
 
-def _mlp(m: Transformer, rows: Array, width: Array, count: Array, launches: Array) -> list[Matmul]:
+def _mlp(
+    m: Transformer, rows: Array, width: Array, count: Array, launches: Array, normed: bool = False
+) -> list[Matmul]:
     return [
-        Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count, launches),
+        Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count, launches, normed),
         Matmul(rows, width, m.hidden, count, launches),
     ]
 
@@ -269,23 +280,45 @@ def forward_flops(m: Transformer, tokens: Array, span: Array) -> Array:
 
 
 def elementwise_bytes(
-    m: Transformer, tokens: Array, tp: Array, sequence_parallel: Array, width_bytes: float
+    m: Transformer,
+    tokens: Array,
+    tp: Array,
+    sequence_parallel: Array,
+    width_bytes: float,
+    *,
+    backward: bool = False,
+    ep: Array = 1.0,
 ) -> Array:
-    """Return the bytes that memory-bound operators of one layer move, forward [byte].
+    """Return the bytes that memory-bound operators of one layer move, forward or backward [byte].
 
-    Each norm and residual addition reads two and writes one tensor of width ``h``; rotary or
-    learned positions read and write queries and keys; the activation reads its inputs and writes
-    its output. Norms and residuals are divided by ``tp`` only with sequence parallelism
-    (Korthikanti 2022, section 4.2.2).
+    Counted by operator, as Megatron and Transformer Engine run them, in tensors of width ``h``:
+
+    - a norm reads one and writes one; its gradient reads the input and the gradient, and writes one;
+    - a residual addition reads two and writes one, and so does the sum of the gradients of its branches;
+    - rotary positions read and write queries and keys, both ways;
+    - the activation reads its one or two inputs and writes its output; its gradient reads all of these
+      and writes one for each input;
+    - experts: token copies are gathered and scattered back, and once more by local expert where they
+      come from other ranks.
+
+    Norms and residuals are divided by ``tp`` only with sequence parallelism (Korthikanti 2022, section
+    4.2.2).
     """
     shared = np.where(sequence_parallel, tp, 1.0)
-    norms = 3.0 * (m.norms + m.attention_blocks - 1.0) * m.hidden / shared
-    rope = 2.0 * m.attention_blocks * (m.qk_width / tp + m.kv_width * kv_share(m, tp))
-    per_inner = (3.0 if m.gated else 2.0) / tp
+    blocks = m.attention_blocks
+    norms = (3.0 if backward else 2.0) * (m.norms + blocks - 1.0) * m.hidden / shared
+    residuals = 3.0 * (1.0 + blocks if m.norms >= 2.0 else blocks) * m.hidden / shared
+    rope = 2.0 * blocks * (m.qk_width / tp + m.kv_width * kv_share(m, tp))
+    ups = 2.0 if m.gated else 1.0
+    per_inner = (2.0 * ups + 1.0 if backward else ups + 1.0) / tp
     inner = (1.0 - m.moe_share) * m.ffn + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn
-    # an expert layer also gathers its token copies and scatters them back
-    routing = m.moe_share * 4.0 * m.experts_active * m.hidden / shared
-    return tokens * width_bytes * (norms + rope + per_inner * inner + routing)
+    copies = m.moe_share * np.where(np.asarray(ep) > 1, 8.0, 4.0) * m.experts_active * m.hidden / shared
+    return tokens * width_bytes * (norms + residuals + rope + per_inner * inner + copies)
+
+
+def head_width(m: Transformer) -> float:
+    """Return the width of a head: the mean of that of keys and of values."""
+    return 0.5 * (m.qk_width + m.v_width) / m.heads
 
 
 # -- activations --------------------------------------------------------------------------------

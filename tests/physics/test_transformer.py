@@ -292,13 +292,14 @@ def test_kv_heads_are_replicated_beyond_one_a_rank(model, tp, share):
 
 
 def test_memory_bound_operators_of_a_layer_by_hand():
-    """GPT layer in 16 bits: two norms with residuals (read 2, write 1 of h), the activation (read and
-    write 4h); positions counted as one read and one write of queries and keys (2 x 2h)."""
+    """GPT layer in 16 bits: two norms (read and write h), two residual additions (read 2, write 1 of h),
+    the activation (read and write 4h); positions counted as one read and one write of queries and keys
+    (2 x 2h)."""
     h = 1024
-    elements = 2 * 3 * h + 2 * 2 * h + 2 * 4 * h
+    elements = 2 * 5 * h + 2 * 2 * h + 2 * 4 * h
     assert tf.elementwise_bytes(gpt(1.0, 1024.0, 16.0), 10.0, 1.0, False, 2.0) == 10 * 2 * elements
     # Korthikanti 2022, section 4.2.2: only sequence parallelism divides norms and residuals
-    half = 2 * 3 * h + (2 * 2 * h + 2 * 4 * h) / 2
+    half = 2 * 5 * h + (2 * 2 * h + 2 * 4 * h) / 2
     assert tf.elementwise_bytes(gpt(1.0, 1024.0, 16.0), 10.0, 2.0, False, 2.0) == 10 * 2 * half
     assert tf.elementwise_bytes(gpt(1.0, 1024.0, 16.0), 10.0, 2.0, True, 2.0) == 10 * elements
 
@@ -306,7 +307,7 @@ def test_memory_bound_operators_of_a_layer_by_hand():
 def test_memory_bound_operators_of_a_mixture_by_hand():
     """Two of eight experts of Mixtral for each token: gates of both, and their copies gathered and
     scattered (read and written twice)."""
-    elements = 2 * 3 * 4096 + 2 * (4096 + 1024) + 2 * 3 * 14336 + 2 * 4 * 4096
+    elements = 2 * 5 * 4096 + 2 * (4096 + 1024) + 2 * 3 * 14336 + 2 * 4 * 4096
     assert tf.elementwise_bytes(MIXTRAL_8X7B, 1.0, 1.0, False, 2.0) == 2 * elements
 
 

@@ -61,6 +61,15 @@ RANGES: dict[str, dict[str, Range]] = {
         },
         "sparsity": Range(1, 16, "1", "how many times structured sparsity raises the rate; 2 for 2:4"),
         "compute_units": _count(2e6, "from one core to a wafer of a million"),
+        **{
+            f"achieved.{name}": Range(0.05, 1, "1", "a share")
+            for name in (
+                *("matmul_bf16", "matmul_fp8", "matmul_fp4", "attention", "decode_attention"),
+                *("training_matmul", "training_narrow", "training_stream"),
+            )
+        },
+        "achieved.attention_length": Range(1, 1e5, "token", "some hundreds to some thousands"),
+        "achieved.attention_width": Range(0, 1024, "1", "about the width of a head"),
         "memory.capacity": Range(1, 1e12, "KiB", "from a microcontroller's SRAM to a rack's memory"),
         "memory.bandwidth": Range(1e-3, 1e9, "GB/s", "from a serial bus to a wafer of SRAM, 21e6 GB/s"),
         "on_chip.capacity": Range(1, 1e9, "KiB", "from a cache of one core to a wafer of SRAM, 44 GB"),
@@ -162,6 +171,15 @@ RANGES: dict[str, dict[str, Range]] = {
         "gradient_overlap": Range(0, 1, "1", "a share"),
         "matmul_share": Range(0.05, 1, "1", "a share of peak"),
         "bandwidth_share": Range(0.05, 1, "1", "a share of peak"),
+        "matmul_flat": Range(0, 1, "1", "a share"),
+        "matmul_grouped": Range(0.1, 1, "1", "grouped over single products"),
+        "matmul_depth": Range(0, 1e5, "byte", "some hundreds"),
+        "attention_share": Range(0.05, 1, "1", "a share of peak"),
+        "attention_length": Range(1, 1e5, "token", "some hundreds to some thousands"),
+        "attention_width": Range(0, 1024, "1", "about the width of a head"),
+        "training_matmul_share": Range(0.2, 1, "1", "whole runs over kernels timed alone"),
+        "training_narrow_share": Range(0.2, 1, "1", "whole runs over kernels timed alone"),
+        "training_stream_share": Range(0.05, 1, "1", "whole runs over kernels timed alone"),
         "matmul_tile": _count(4096, "edge of a tile"),
         "launch_overhead": Range(0, 1e-3, "s", "microseconds"),
         "runtime_reserve": Range(0, 64, "GB", "one or two, rarely more"),

@@ -11,9 +11,14 @@ from typing import Any, NamedTuple
 
 from mlsysim.core import registry
 from mlsysim.core.validation.rows import Row
+from mlsysim.physics.transformer import Transformer
 
 # Until 2022 Megatron had no FlashAttention, no sequence parallelism and no distributed optimizer.
 OLD_STACK = 2022
+# Until 2023 attention on H100 ran by kernels that were written for A100.
+OLD_ATTENTION = 2023
+# Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
+_OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
 _YEAR = re.compile(r"\b(20[12]\d)\b")
 
 
@@ -58,6 +63,31 @@ def fused_attention(row: Row, filling: Filling) -> bool:
     rule = "published by 2022: scores are stored" if old else "published after 2022: FlashAttention"
     filling.take("attention", "unfused" if old else "fused", rule)
     return not old
+
+
+def attention_share(row: Row, filling: Filling) -> float | None:
+    """Return the share of peak that fused attention reaches where its kernels are older than the chip."""
+    published = year(row)
+    if published is None or not OLD_STACK < published <= OLD_ATTENTION or "H100" not in row.chip:
+        return None
+    rule = f"published by {OLD_ATTENTION}: FlashAttention-2, which reaches 35% of an H100 (Shah 2024)"
+    return float(filling.take("attention_share", 0.35, rule))
+
+
+def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
+    """Return whether tensor-parallel traffic hides behind the products that it belongs to."""
+    if tp == 1 or not sharded or not any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING):
+        return False
+    return bool(filling.take("overlap_tensor", True, "recipes of NVIDIA since 2024: overlapped by default"))
+
+
+def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
+    """Return whether query heads that share a KV head read its cache once in decode."""
+    if m.heads == m.kv_heads or m.kv_rank or "TensorRT-LLM v0." not in row.set:
+        return True
+    # NVIDIA, "New XQA-kernel", 2023: 2.4 times the throughput of Llama 70B, in releases from 0.8 on
+    rule = "TensorRT-LLM 0.6 has no kernel that shares reads, and 0.9 one for few shapes (XQA): none shared"
+    return bool(filling.take("shared_reads", False, rule))
 
 
 def seq_len(row: Row, filling: Filling) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlsysim.core.resolve import Scenario
+from mlsysim.core.validation import filling as fill
 from mlsysim.core.validation import subject
 from mlsysim.core.validation.fields import number_format
 from mlsysim.core.validation.filling import Filling
@@ -32,7 +33,8 @@ def predict(row: Row, filling: Filling) -> list[Quantity]:
     if prompt < 1:
         raise NotPredictedError("the length of the prompt is not stated")
     s = _scenario(row, filling, tp, prompt, output, batch)
-    i = Instance(s.model.transformer, s.chip, s.network, float(tp), s.width)
+    shared = fill.shared_reads(row, s.model.transformer, filling)
+    i = Instance(s.model.transformer, s.chip, s.network, float(tp), s.width, shared_reads=shared)
     return _quantities(row, i, prompt, output, batch)
 
 

@@ -16,6 +16,7 @@ from mlsysim.core.validation.filling import Filling
 from mlsysim.core.validation.rows import Row
 from mlsysim.core.validation.subject import NotPredictedError
 from mlsysim.physics import transformer as tf
+from mlsysim.physics.pipeline import layers_per_stage
 
 MS = 1e-3
 
@@ -56,6 +57,7 @@ def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
         seq_len=int(length),
         accelerators=settings.pop("accelerators", None) or subject.count_of(row),
         fused_attention=fill.fused_attention(row, filling),
+        attention_share=fill.attention_share(row, filling),
         **settings,
     )
 
@@ -75,6 +77,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         raise NotPredictedError("tp x cp x pp x dp is not the number of accelerators")
     if s.batch % dp:
         raise NotPredictedError("the batch does not divide over the data-parallel ranks")
+    sharded = fill.sequence_parallel(row, tp, filling)
     bare = Layout(
         tp=tp,
         cp=cp,
@@ -84,7 +87,8 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         microbatch_size=int(row.config.get("microbatch", 1)),
         interleave=fill.interleave(row, pp, filling),
         recompute=str(row.config.get("recompute", "full" if _counts_recomputation(row) else "none")),
-        sequence_parallel=fill.sequence_parallel(row, tp, filling),
+        sequence_parallel=sharded,
+        overlap_tensor=fill.overlap_tensor(row, tp, sharded, filling),
         zero_stage=fill.zero_stage(row, filling),
     )
     if bare.recompute not in tf.RECOMPUTE:
@@ -115,12 +119,27 @@ def _recompute(row: Row, s: Scenario, layout: Layout, filling: Filling) -> Layou
         filling.take("recompute", layout.recompute, "not stated: the source counts its operations")
         return layout
     assert s.job is not None
-    modes = ("none", "full") if s.job.fused_attention else tf.RECOMPUTE
+    modes = ("none",) if s.job.fused_attention else ("none", "selective")
     tried = (replace(layout, recompute=mode) for mode in modes)
-    found = next((each for each in tried if _fits(s, each)), replace(layout, recompute="full"))
-    rule = "not stated: the least that fits the memory"
-    filling.take("recompute", found.recompute, rule)
+    found = next((each for each in tried if _fits(s, each)), None) or _fewest_layers(s, layout)
+    rule = "not stated: the least that fits the memory, layer by layer"
+    again = f" {found.recompute_layers}" if found.recompute_layers else ""
+    filling.take("recompute", found.recompute + again, rule)
     return found
+
+
+def _fewest_layers(s: Scenario, layout: Layout) -> Layout:
+    """Return a layout with as few layers of a stage recomputed as fit; all where none fits."""
+    assert s.job is not None
+    most = int(layers_per_stage(s.job.weights.layers, layout.pp))
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        if _fits(s, replace(layout, recompute="full", recompute_layers=middle)):
+            high = middle
+        else:
+            low = middle + 1
+    return replace(layout, recompute="full", recompute_layers=0 if low == most else low)
 
 
 def _fits(s: Scenario, layout: Layout) -> bool:
