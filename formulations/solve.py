@@ -11,6 +11,7 @@ import numpy as np
 from formulations.algebra import Problem
 from formulations.engines import engine
 from formulations.engines.base import Engine, Options, Outcome
+from formulations.engines.watch import heard
 from formulations.joint import Cells, Known, best, holds, lexicographic
 from formulations.joint import count as count_of
 from formulations.presolve import Reduced, reduce, within
@@ -74,7 +75,13 @@ def solve(
         MismatchError: the engine's objective or feasibility does not survive re-evaluation.
     """
     options = options or Options()
-    chosen = engine(solver)
+    with heard(options):
+        return _solved(problem, engine(solver), solver == "auto", options, count, starts)
+
+
+def _solved(
+    problem: Problem, chosen: Engine, auto: bool, options: Options, count: int, starts: Sequence[Cells]
+) -> Solved:
     begin = time.perf_counter()
     if not chosen.amounts:  # enumeration stays an independent judge: no reductions
         return _judged(chosen, problem, options, count)
@@ -84,7 +91,7 @@ def solve(
         outcome = Outcome("infeasible", "presolve", "", spent)
         return Solved(outcome, problem.space_size, 0.0, spent)
     small = reduced.problem
-    counted = solver == "auto" and not small.amounts and count_of(small) <= ENUMERABLE
+    counted = auto and not small.amounts and count_of(small) <= ENUMERABLE
     outcome, others = (_enumerated(small, options, count) if counted else None) or _asked(
         chosen, small, options, _start(reduced, problem), count
     )
@@ -184,10 +191,11 @@ def _engine_answer(chosen: Engine, problem: Problem, options: Options, start: Ce
 def feasible(problem: Problem, solver: str = "auto", options: Options | None = None) -> bool | None:
     """Return whether any solution holds; None if a limit cut the proof short."""
     options = options or Options()
-    reduced = reduce(problem, options)
-    if reduced.incumbent is not None or reduced.infeasible:
-        return not reduced.infeasible
-    outcome = engine(solver).solve(reduced.problem, options)
+    with heard(options):
+        reduced = reduce(problem, options)
+        if reduced.incumbent is not None or reduced.infeasible:
+            return not reduced.infeasible
+        outcome = engine(solver).solve(reduced.problem, options)
     return {"optimal": True, "feasible": True, "infeasible": False, "unknown": None}[outcome.status]
 
 

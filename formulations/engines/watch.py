@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import contextvars
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from formulations.engines.base import Options
 
 # How often a waiting main thread looks up, so that Ctrl-C is heard on every system [s].
 BEAT = 0.1
+
+
+@contextmanager
+def heard(options: Options) -> Iterator[None]:
+    """Take Ctrl-C as a wish for what there is, wherever the program is; the second one ends it.
+
+    Only in the main thread, where signals arrive, and where nobody else listens for them.
+    """
+    alone = threading.current_thread() is threading.main_thread()
+    if not alone or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def on_interrupt(*_: object) -> None:
+        if options.interrupted.is_set():
+            raise KeyboardInterrupt
+        options.interrupted.set()
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Watch:

@@ -66,7 +66,9 @@ def test_amounts_reach_the_optimum_of_an_independent_judge(spec):
         # a row that two units of an amount can only just break leaves the question open
         assert outcome.status == "infeasible" or (continuous and outcome.status != "optimal")
         return
-    assert outcome.status == "optimal"
+    # where continuous amounts and products of them are many, the rounding may be more than the gap
+    assert outcome.status == "optimal" or (continuous and outcome.status == "feasible")
+    assert outcome.bound <= truth + RELATIVE * max(1.0, abs(truth))
     assert same(outcome.objective, truth)
     point = tuple(int(outcome.cells[c][0]) for c in choices)
     levels = tuple(outcome.amounts[a] for a in amounts)

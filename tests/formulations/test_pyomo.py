@@ -20,7 +20,7 @@ from formulations.engines.base import Options
 from formulations.engines.pyomo import export, to_pyomo
 from formulations.linear import linearize
 from formulations.names import clean, distinct
-from formulations.presolve import reduce
+from formulations.presolve import reduce, restrict
 from formulations.solve import solve
 from mlsysim.core.api import scenario
 from mlsysim.core.errors import InputError, MlsysimError, UnknownNameError
@@ -32,7 +32,15 @@ SOLVERS = ("appsi_highs", "highs")
 @pytest.fixture(scope="module")
 def plan():
     s = scenario(EXAMPLES / "llama3_70b.yaml")
-    return reduce(parallelism.formulate(s, s.settings.bounds).problem).problem
+    problem = parallelism.formulate(s, s.settings.bounds).problem
+    small = reduce(problem).problem
+    # as small as presolve makes it, with the rows that presolve found to hold anyway
+    cells = []
+    for big, few in zip(problem.choices, small.choices, strict=True):
+        rows = set(zip(*(c.tolist() for c in few.columns.values()), strict=True))
+        here = zip(*(c.tolist() for c in big.columns.values()), strict=True)
+        cells.append(np.array([i for i, row in enumerate(here) if row in rows]))
+    return restrict(problem, cells)
 
 
 def optimum(path):
