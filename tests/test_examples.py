@@ -27,7 +27,7 @@ EXPECTED: dict[str, tuple[int, set[int]]] = {
     "llama3_70b": (0, {10, 14}),
     "long_run": (3, {11, 15, 19}),
     "mixtral_moe": (0, set()),
-    "open_decisions": (0, {15}),
+    "open_decisions": (0, {10}),
     "private_training": (3, {20}),
     "question_answering": (3, {1, 13}),
     "reasoning_agent": (3, {12}),

@@ -42,8 +42,9 @@ def test_command_runs(arguments):
     expected = 3 if any("example_cluster" in a for a in arguments) else 0
     assert done.returncode == expected, done.stderr
     assert done.stdout
-    # progress, where the machine is slow
-    assert set(done.stderr.splitlines()) <= {"solving ...", "predicting ..."}
+    # progress, where the machine is slow, and what a framework cannot express
+    said = {line for line in done.stderr.splitlines() if not line.startswith("note: ")}
+    assert said <= {"solving ...", "predicting ..."}
 
 
 def test_the_first_command_does_the_set_up_and_the_main_job():

@@ -51,7 +51,7 @@ PARALLELISM = """\b
 Examples:
   mlsysim optimize parallelism plan.yaml
   mlsysim optimize parallelism plan.yaml --top 5 --time-limit 20
-  mlsysim optimize parallelism plan.yaml --objective cost+carbon --carbon-tax 150
+  mlsysim optimize parallelism plan.yaml --objective cost --top 3
   mlsysim optimize parallelism plan.yaml --compare mine.yaml --verify
   mlsysim optimize parallelism plan.yaml --emit megatron > run.sh
   mlsysim -o json optimize parallelism plan.yaml | jq .solution.plan

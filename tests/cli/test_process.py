@@ -123,10 +123,12 @@ def test_a_missing_extra_is_named():
     done = blocked("typer,rich,highspy,pyomo,ortools", "eval", CLUSTER)
     assert (done.returncode, done.stdout) == (1, "")
     assert "pip install 'mlsysim[cli]'" in done.stderr
-    done = blocked("highspy,pyomo,ortools", "optimize", "placement", CLUSTER)
+    # few candidates are enumerated: no solver is asked, so none is missed
+    assert blocked("highspy,pyomo,ortools", "optimize", "placement", CLUSTER).returncode == 3
+    done = blocked("highspy,pyomo,ortools", "optimize", "placement", CLUSTER, "--solver", "highs")
     assert (done.returncode, done.stdout) == (1, "")
     assert "pip install 'mlsysim[solvers]'" in done.stderr
-    done = blocked("highspy", "-o", "json", "optimize", "parallelism", CLUSTER)
+    done = blocked("highspy", "-o", "json", "optimize", "parallelism", CLUSTER, "--solver", "highs")
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (1, "missing_extra")
     assert blocked("highspy,pyomo,ortools,jsonschema", "eval", CLUSTER).returncode == 3
 

@@ -139,7 +139,8 @@ def test_memory_that_runs_out_is_no_verdict(monkeypatch):
     monkeypatch.undo()
 
     def after_a_batch(problem, stop, watch):
-        watch(Enumerated(5.0, {c: c.columns["k" + c.name[1:]][:1] for c in problem.choices}, 7, False))
+        cells = {c: c.columns["k" + c.name[1:]][:1] for c in problem.choices}
+        watch(Enumerated([(5.0, cells)], 7, False))
         raise MemoryError
 
     monkeypatch.setattr(exhaustive, "best", after_a_batch)

@@ -39,7 +39,7 @@ SLACK = 1 + 1e-9
 def test_a_layer_more_costs_a_forward_pass_by_hand():
     """One accelerator, four sequences: each of r layers of 2 P_layer s + attention goes forward again."""
     j = ideal(model=replace(LLAMA3_8B, vocab=0.0), accelerators=1.0, batch=4.0)
-    one = tf.forward_flops(replace(LLAMA3_8B, vocab=0.0, layers=1.0), 4 * 4096.0, 2048.0) / 1e15
+    one = tf.forward_flops(replace(LLAMA3_8B, vocab=0.0, layers=1.0), 4 * 4096.0, 4096.0) / 1e15
     for r in (0, 1, 5, 31, 32):
         assert run(j, recomputed=r).time == pytest.approx((3 * 32 + r) * one, rel=1e-12)
         assert run(j, recomputed=r).matmul == pytest.approx((3 * 32 + r) * one, rel=1e-12)
@@ -48,7 +48,7 @@ def test_a_layer_more_costs_a_forward_pass_by_hand():
 def test_the_layers_of_each_stage_by_hand():
     """Four stages of eight layers, 16 microbatches, three layers of each again: 19 passes and the bubble."""
     j = ideal(model=replace(LLAMA3_8B, vocab=0.0), accelerators=4.0, batch=16.0)
-    one = tf.forward_flops(replace(LLAMA3_8B, vocab=0.0, layers=1.0), 4096.0, 2048.0) / 1e15
+    one = tf.forward_flops(replace(LLAMA3_8B, vocab=0.0, layers=1.0), 4096.0, 4096.0) / 1e15
     step = run(j, pp=4, recomputed=3)
     assert step.matmul == pytest.approx(16 * (3 * 8 + 3) * one, rel=1e-12)
     assert step.bubble == pytest.approx(3 * (3 * 8 + 3) * one, rel=1e-12)
