@@ -69,8 +69,8 @@ def markdown() -> str:
     rows = []
     for p in map(judged, cases()):
         far = "does not fit" if p.distance == float("inf") else f"{p.distance:+.1%}"
-        rows.append((p.name, p.source, p.layout, p.best, far, p.why))
-    return table(("run", "source", "layout of the paper", "optimum", "distance", "why"), rows)
+        rows.append((p.name, f"`{p.source}`", p.layout, far, p.best + (f"; {p.why}" if p.why else "")))
+    return table(("run", "source", "the paper fixes", "longer by", "optimum"), rows)
 
 
 if __name__ == "__main__":
