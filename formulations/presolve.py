@@ -102,7 +102,7 @@ def reduce(
         elsewhere = stuck and afresh and current.space_size > LARGE
         afresh &= not elsewhere
         worth = elsewhere or current.space_size * AGAIN <= looked or not looked
-        if prune and not current.amounts and (worth or (stuck and not known)):
+        if prune and not current.amounts and worth:
             looked = current.space_size
             seeds = _inside(known, current, cells, problem)
             found = first_solutions(current, seeds, options, count, afresh=elsewhere)

@@ -21,7 +21,7 @@ AGREEMENT = 1e-6
 # Rows hold to this, relative to their sides at the answer; less than the slack that eval grants.
 AGREEMENT_OF_ROWS = 1e-9
 # Solutions that may be enumerated after presolve.
-ENUMERABLE = 1 << 21
+ENUMERABLE = 1 << 24
 TIE = 1e-9
 
 
