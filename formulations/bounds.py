@@ -17,7 +17,6 @@ from formulations.algebra import (
     Expr,
     Floats,
     Indices,
-    Problem,
     Product,
     Table,
     as_expr,
@@ -26,6 +25,7 @@ from formulations.algebra import (
     multiply,
 )
 from formulations.joint import codes, exclusions_between
+from formulations.problem import Problem
 
 # Pairs of cells up to which products are bounded pair by pair rather than factor by factor.
 MAX_PAIRS = 1 << 22

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from formulations.algebra import Choice, Expr, Floats, Problem, Table, extent
+from formulations.algebra import Choice, Expr, Floats, Table, extent
 from formulations.joint import links
+from formulations.problem import Problem
 
 # Choices and groups of more cells are left as they are: comparing would cost more than it saves.
 MAX_CELLS = 1 << 13

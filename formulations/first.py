@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from formulations.algebra import Choice, Expr, Problem
+from formulations.algebra import Choice, Expr
 from formulations.bounds import FEW_PAIRS, Bounds, limits_of
 from formulations.engines.base import Options
 from formulations.joint import Cells, Known, best, better
+from formulations.problem import Problem
 
 # Complete solutions that one step of the descent looks at, about.
 BUDGET = 1 << 14

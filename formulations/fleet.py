@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from formulations.algebra import Choice, Problem
+from formulations.algebra import Choice
+from formulations.problem import Problem
 from mlsysim.core.states import training_state
 from mlsysim.core.training_run import failures_of
 from mlsysim.core.variants import Variant

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from formulations.algebra import Expr, Problem
+from formulations.algebra import Expr
 from formulations.engines.base import Options
+from formulations.problem import Problem
 from formulations.solve import feasible, solve
 
 

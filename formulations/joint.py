@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from formulations.algebra import Choice, Exclusion, Indices, Problem, Row, shared
+from formulations.algebra import Choice, Indices
+from formulations.problem import Exclusion, Problem, Row, shared
 
 Cells = dict[Choice, Indices]
 # To which rows hold, relative to their sides.

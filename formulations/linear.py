@@ -19,22 +19,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from formulations.algebra import (
-    Amount,
-    Choice,
-    Expr,
-    Floats,
-    Indices,
-    Maximum,
-    Problem,
-    Product,
-    Table,
-    extent,
-)
+from formulations.algebra import Amount, Choice, Expr, Floats, Indices, Maximum, Product, Table, extent
 from formulations.bounds import FEW_PAIRS, Bounds
 from formulations.joint import codes
 from formulations.matrix import Linear, compressed
 from formulations.names import Label
+from formulations.problem import Problem
 
 __all__ = ["Linear", "linearize", "merged"]
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from formulations.algebra import Amount, Choice, Row, shared
+from formulations.algebra import Amount, Choice
+from formulations.problem import Row, shared
 
 Label = tuple[Any, ...]
 

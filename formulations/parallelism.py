@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from formulations import fleet
-from formulations.algebra import Choice, Expr, Problem, as_expr
+from formulations.algebra import Choice, Expr, as_expr
 from formulations.joint import Cells, count
+from formulations.problem import Problem
 from formulations.rows import add_rows
 from mlsysim.core import layout as lay
 from mlsysim.core import legal

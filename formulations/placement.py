@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from formulations.algebra import Problem
 from formulations.joint import Cells
+from formulations.problem import Problem
 from formulations.rows import add_rows
 from mlsysim.core.evaluation import Evaluation
 from mlsysim.core.machine import site_of

@@ -11,25 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from formulations.algebra import (
-    Amount,
-    Choice,
-    Exclusion,
-    Expr,
-    Indices,
-    Maximum,
-    Problem,
-    Product,
-    Row,
-    Table,
-    as_expr,
-    multiply,
-)
+from formulations.algebra import Amount, Choice, Expr, Indices, Maximum, Product, Table, as_expr, multiply
 from formulations.bounds import FEW_PAIRS, MAX_PAIRS, Bounds, limits_of
 from formulations.dominance import undominated
 from formulations.engines.base import Options
 from formulations.first import first_solutions, merged
 from formulations.joint import Cells, Known, holds
+from formulations.problem import Exclusion, Problem, Row
 
 # Combinations of cells that are many to have left, and so few that reducing them further is in vain.
 LARGE = 1e5

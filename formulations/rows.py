@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from formulations.algebra import Problem
+from formulations.problem import Problem
 from mlsysim.core.scenario import Bound
 from mlsysim.core.tolerance import ROUNDING, TOLERANCE
 from mlsysim.physics.types import Array

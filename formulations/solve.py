@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from formulations.algebra import Problem
 from formulations.engines import engine
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.engines.watch import heard
 from formulations.joint import Cells, Known, best, holds, lexicographic
 from formulations.joint import count as count_of
 from formulations.presolve import Reduced, reduce, within
+from formulations.problem import Problem
 from mlsysim.core.errors import MismatchError
 
 AGREEMENT = 1e-6

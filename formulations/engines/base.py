@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from formulations.algebra import Amount, Problem
+from formulations.algebra import Amount
 from formulations.joint import Cells
+from formulations.problem import Problem
 from mlsysim.core.solver import defaults
 
 STATUSES = ("optimal", "feasible", "infeasible", "unknown")

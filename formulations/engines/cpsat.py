@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from formulations.algebra import Problem
 from formulations.engines.base import Engine, Options, Outcome, Progress
 from formulations.engines.child import ChildDied, borrow, give_back
 from formulations.engines.watch import Watch
 from formulations.joint import Cells
+from formulations.problem import Problem
 from mlsysim.core.errors import MlsysimError
 
 Answer = tuple[Outcome, list[int], list[float]]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from formulations.algebra import Amount, Choice, Indices, Problem
+from formulations.algebra import Amount, Choice, Indices
 from formulations.engines.scaling import (
     Gated,
     Grid,
@@ -28,6 +28,7 @@ from formulations.engines.scaling import (
     units,
 )
 from formulations.joint import Cells, codes
+from formulations.problem import Problem
 
 
 @dataclass

@@ -16,12 +16,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from formulations.algebra import Amount, Problem
+from formulations.algebra import Amount
 from formulations.engines.base import Options, Outcome
 from formulations.engines.cpsat_model import Compiled
 from formulations.engines.scaling import ROWS
 from formulations.engines.watch import Watch
 from formulations.joint import Cells, holds
+from formulations.problem import Problem
 from mlsysim.core.errors import MismatchError, MissingExtraError
 
 # Rows with continuous amounts hold to this, as for every engine.

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from formulations.algebra import Problem
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.engines.watch import Watch
 from formulations.joint import Cells, Enumerated, best
+from formulations.problem import Problem
 
 
 class Exhaustive(Engine):

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from formulations.algebra import Problem
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.engines.watch import Watch
 from formulations.joint import Cells
 from formulations.linear import linearize
 from formulations.matrix import Linear
+from formulations.problem import Problem
 from mlsysim.core.errors import MissingExtraError
 
 TOLERANCE = 1e-9

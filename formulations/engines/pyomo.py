@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from formulations.algebra import Floats, Problem
+from formulations.algebra import Floats
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.engines.watch import Watch
 from formulations.joint import Cells
 from formulations.linear import linearize
 from formulations.matrix import Linear
+from formulations.problem import Problem
 from mlsysim.core.errors import InputError, MissingExtraError, MlsysimError, unknown
 
 SUFFIXES = (".lp", ".mps")

@@ -25,8 +25,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from formulations.algebra import Amount, Choice, Expr, Floats, Indices, Product, Row, Table, as_expr
+from formulations.algebra import Amount, Choice, Expr, Floats, Indices, Product, Table, as_expr
 from formulations.algebra import add as added
+from formulations.problem import Row
 
 # No sum of sizes of terms goes beyond 2 to this many steps; CP-SAT's own sums stop at 2^63.
 BITS = 56

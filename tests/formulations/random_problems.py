@@ -17,7 +17,8 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from formulations.algebra import Amount, Choice, Problem
+from formulations.algebra import Amount, Choice
+from formulations.problem import Problem
 
 Tree = tuple[Any, ...]
 Point = tuple[int, ...]

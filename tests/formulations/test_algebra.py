@@ -11,7 +11,8 @@ import random_problems as rp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formulations.algebra import Amount, Expr, Problem, Table, as_expr, shared
+from formulations.algebra import Amount, Expr, Table, as_expr
+from formulations.problem import Problem, shared
 
 SIZES = (3, 4, 2)
 

@@ -12,10 +12,10 @@ import mlsysim
 import mlsysim.optimize
 from formulations import parallelism as parallelism_recipe
 from formulations import placement as placement_recipe
-from formulations.algebra import Problem
 from formulations.engines import Exhaustive, Highs
 from formulations.engines.base import STATUSES, Options, Outcome
 from formulations.presolve import reduce
+from formulations.problem import Problem
 from formulations.solve import solve
 from mlsysim.core.errors import MismatchError, SolverLimitError
 

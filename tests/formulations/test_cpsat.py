@@ -12,11 +12,11 @@ import random_problems as rp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from formulations.algebra import Problem
 from formulations.engines import CpSat, Exhaustive, Highs, child, cpsat_search
 from formulations.engines.base import Options
 from formulations.engines.scaling import BITS, Gated, Largest, Level, Pair, Single, grid_of, limit_of, sum_of
 from formulations.joint import holds
+from formulations.problem import Problem
 from formulations.solve import solve
 from mlsysim.core.errors import MismatchError, MlsysimError
 

@@ -12,11 +12,12 @@ import pytest
 import random_problems as rp
 from hypothesis import assume, given
 
-from formulations.algebra import Amount, Problem
+from formulations.algebra import Amount
 from formulations.engines import ENGINES, CpSat, Exhaustive, Highs, Pyomo, engine
 from formulations.engines.base import Options
 from formulations.joint import holds
 from formulations.linear import linearize
+from formulations.problem import Problem
 from formulations.solve import solve
 from mlsysim.core.errors import UnknownNameError
 

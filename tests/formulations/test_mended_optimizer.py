@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import mlsysim
-from formulations.algebra import Problem
 from formulations.engines.base import Options
+from formulations.problem import Problem
 from formulations.solve import solve
 from mlsysim.core.errors import MlsysimError, SolverLimitError
 

@@ -13,7 +13,6 @@ import random_problems as rp
 from hypothesis import given
 
 from formulations import parallelism
-from formulations.algebra import Problem
 from formulations.engines import Highs, Pyomo, engine
 from formulations.engines import pyomo as module
 from formulations.engines.base import Options
@@ -21,6 +20,7 @@ from formulations.engines.pyomo import export, to_pyomo
 from formulations.linear import linearize
 from formulations.names import clean, distinct
 from formulations.presolve import reduce, restrict
+from formulations.problem import Problem
 from formulations.solve import solve
 from mlsysim.core.api import scenario
 from mlsysim.core.errors import InputError, MlsysimError, UnknownNameError

@@ -12,7 +12,7 @@ from mlsysim.core.scenario import Scenario
 from mlsysim.core.solver.search import Conflict
 
 if TYPE_CHECKING:
-    from formulations.algebra import Problem
+    from formulations.problem import Problem
     from formulations.solve import Solved
     from mlsysim.handover import Handover
 

@@ -17,9 +17,9 @@ from mlsysim.core.tolerance import ROUNDING, TOLERANCE
 from mlsysim.walls import State
 
 if TYPE_CHECKING:
-    from formulations.algebra import Problem
     from formulations.engines.base import Options
     from formulations.joint import Cells
+    from formulations.problem import Problem
     from formulations.solve import Solved
 
 
@@ -122,6 +122,10 @@ class Search:
             dropped += sorted(wishes)
             problem = without(problem, wishes)
             solved = solve(problem, self.solver, self.options, self.ask.top, self.starts)
+        if solved.outcome.status == "unknown" and self.options.interrupted.is_set():
+            raise SolverLimitError(
+                f"interrupted before {solved.outcome.engine} found a plan", hint="give it more time"
+            )
         if solved.outcome.status == "unknown":
             raise SolverLimitError(
                 f"{solved.outcome.engine} found no plan within {self.options.time_limit:g} s",
