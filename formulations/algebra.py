@@ -7,9 +7,9 @@
 - An :class:`Expr` is a sum of tables, amounts, products of a table with anything, and maxima of
   expressions.
 
-:mod:`formulations.problem` makes problems of them. Tables and expressions take part in ordinary arithmetic and in ``np.maximum``, so the functions of
-``mlsysim.physics`` that only add, multiply and take maxima build expressions when they are given
-tables. Nothing here knows a solver.
+:mod:`formulations.problem` makes problems of them. Tables and expressions take part in ordinary
+arithmetic and in ``np.maximum``, so the functions of ``mlsysim.physics`` that only add, multiply and
+take maxima build expressions when they are given tables. Nothing here knows a solver.
 """
 
 from __future__ import annotations
