@@ -7,10 +7,12 @@ one of them gone, a solution exists.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from formulations.algebra import Expr
 from formulations.engines.base import Options
+from formulations.joint import Cells
 from formulations.problem import Problem
 from formulations.solve import feasible, solve
 
@@ -44,7 +46,9 @@ def excess(
     return found.objective - row.supply
 
 
-def conflict(problem: Problem, solver: str = "auto", options: Options | None = None) -> list[str] | None:
+def conflict(
+    problem: Problem, solver: str = "auto", options: Options | None = None, starts: Sequence[Cells] = ()
+) -> list[str] | None:
     """Return a smallest set of tags that cannot hold together, of an infeasible problem.
 
     Empty if even without any row nothing is possible; None if a limit cut the proof short.
@@ -54,7 +58,7 @@ def conflict(problem: Problem, solver: str = "auto", options: Options | None = N
     dropped: set[str] = set()
     # wishes first, so that a conflict within the physics is told as such
     for tag in sorted(tags, key=lambda t: t not in soft(problem)):
-        holds = feasible(without(question, dropped | {tag}), solver, options)
+        holds = feasible(without(question, dropped | {tag}), solver, options, starts)
         if holds is None:
             return None
         if not holds:

@@ -188,9 +188,13 @@ def _engine_answer(chosen: Engine, problem: Problem, options: Options, start: Ce
         asked = asked.forbidding(outcome.cells)
 
 
-def feasible(problem: Problem, solver: str = "auto", options: Options | None = None) -> bool | None:
-    """Return whether any solution holds; None if a limit cut the proof short."""
+def feasible(
+    problem: Problem, solver: str = "auto", options: Options | None = None, starts: Sequence[Cells] = ()
+) -> bool | None:
+    """Return whether any solution holds, one of ``starts`` or another; None if a limit cut it short."""
     options = options or Options()
+    if any(holds(problem, start)[0] for start in starts):
+        return True
     with heard(options):
         reduced = reduce(problem, options)
         if reduced.incumbent is not None or reduced.infeasible:

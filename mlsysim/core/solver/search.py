@@ -111,7 +111,7 @@ class Search:
         dropped: list[str] = []
         solved = solve(problem, self.solver, self.options, self.ask.top, self.starts)
         while solved.outcome.status == "infeasible":
-            tags = conflict(problem, self.solver, self.options)
+            tags = conflict(problem, self.solver, self.options, self.starts)
             wishes = soft(problem)
             if tags is not None:
                 clash += tuple(self._member(problem, tag, set(tags)) for tag in tags)
