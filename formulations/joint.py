@@ -14,7 +14,7 @@ from formulations.algebra import Choice, Indices
 from formulations.problem import Exclusion, Problem, Row, shared
 
 Cells = dict[Choice, Indices]
-# To which rows hold, relative to their sides.
+# To which rows hold, relative to their sides, for every engine; less than the slack that eval grants.
 ROW_TOLERANCE = 1e-9
 
 

@@ -92,9 +92,9 @@ def reduce(
         worth = elsewhere or current.space_size * AGAIN <= looked or not looked
         if prune and not current.amounts and worth:
             looked = current.space_size
-            seeds = _inside(known, current, cells, problem)
+            seeds = inside(known, current, cells, problem)
             found = first_solutions(current, seeds, options, count, afresh=elsewhere)
-            more = merged(known, [_outside(k, current, cells, problem) for k in found], count)
+            more = merged(known, [outside(k, current, cells, problem) for k in found], count)
             better_known = [k[0] for k in more] != [k[0] for k in known]
             known = more
             if better_known and options.progress is not None:
@@ -130,13 +130,13 @@ def within(reduced: Reduced, worst: float) -> Reduced:
     return Reduced(current, cells, reduced.known, reduced.infeasible)
 
 
-def _outside(known: Known, small: Problem, cells: list[Indices], problem: Problem) -> Known:
+def outside(known: Known, small: Problem, cells: list[Indices], problem: Problem) -> Known:
     """Return a solution of a reduced problem in the cells of the original."""
     triples = zip(small.choices, problem.choices, cells, strict=True)
     return known[0], {big: at[known[1][c]] for c, big, at in triples}
 
 
-def _inside(known: list[Known], small: Problem, cells: list[Indices], problem: Problem) -> list[Known]:
+def inside(known: list[Known], small: Problem, cells: list[Indices], problem: Problem) -> list[Known]:
     """Return those of some solutions that a reduced problem still has, in its cells."""
     found = []
     for value, solution in known:

@@ -11,15 +11,13 @@ import numpy as np
 from formulations.engines import engine
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.engines.watch import heard
-from formulations.joint import Cells, Known, best, holds, lexicographic
+from formulations.joint import ROW_TOLERANCE, Cells, Known, best, holds, lexicographic
 from formulations.joint import count as count_of
-from formulations.presolve import Reduced, reduce, within
+from formulations.presolve import Reduced, inside, outside, reduce, within
 from formulations.problem import Problem
 from mlsysim.core.errors import MismatchError
 
 AGREEMENT = 1e-6
-# Rows hold to this, relative to their sides at the answer; less than the slack that eval grants.
-AGREEMENT_OF_ROWS = 1e-9
 # Solutions that may be enumerated after presolve.
 ENUMERABLE = 1 << 24
 TIE = 1e-9
@@ -91,12 +89,15 @@ def _solved(
         outcome = Outcome("infeasible", "presolve", "", spent)
         return Solved(outcome, problem.space_size, 0.0, spent)
     small = reduced.problem
+    # the best solution known may have lost a cell to one as good, or to rounding: known, but no start
+    begun = inside(reduced.known[:1], small, reduced.cells, problem)
+    start = begun[0][1] if begun else None
     counted = auto and not small.amounts and count_of(small) <= ENUMERABLE
     outcome, others = (_enumerated(small, options, count) if counted else None) or _asked(
-        chosen, small, options, _start(reduced, problem), count
+        chosen, small, options, start, count
     )
     outcome = _settled(_restore(outcome, reduced, problem), reduced, problem, options)
-    known = [_original(k, reduced, problem) for k in others]
+    known = [outside(k, small, reduced.cells, problem) for k in others]
     return Solved(_checked(outcome, problem), problem.space_size, small.space_size, spent, tuple(known))
 
 
@@ -133,7 +134,7 @@ def _settled(outcome: Outcome, reduced: Reduced, problem: Problem, options: Opti
     known = lexicographic(rest.problem, worst, ENUMERABLE)
     if known is None:
         return outcome
-    value, cells = _original(known, rest, problem)
+    value, cells = outside(known, rest.problem, rest.cells, problem)
     return replace(outcome, objective=value, cells=cells)
 
 
@@ -203,29 +204,11 @@ def feasible(
     return {"optimal": True, "feasible": True, "infeasible": False, "unknown": None}[outcome.status]
 
 
-def _start(reduced: Reduced, problem: Problem) -> Cells | None:
-    """Return the first solution in the reduced problem's cells."""
-    if reduced.incumbent is None:
-        return None
-    start: Cells = {}
-    for small, big, at in zip(reduced.problem.choices, problem.choices, reduced.cells, strict=True):
-        here = np.flatnonzero(at == reduced.incumbent[1][big][0])
-        if not len(here):  # another solution is as good, or rounding cost it a cell: known, but no start
-            return None
-        start[small] = here
-    return start
-
-
-def _original(known: Known, reduced: Reduced, problem: Problem) -> Known:
-    """Return a solution of the reduced problem in the cells of the original."""
-    triples = zip(reduced.problem.choices, problem.choices, reduced.cells, strict=True)
-    return known[0], {big: at[known[1][small]] for small, big, at in triples}
-
-
 def _restore(outcome: Outcome, reduced: Reduced, problem: Problem) -> Outcome:
     """Map cells back, and fall back on the first solution if the engine stopped without a better."""
     if outcome.cells:
-        outcome = replace(outcome, cells=_original((0.0, outcome.cells), reduced, problem)[1])
+        found = outside((0.0, outcome.cells), reduced.problem, reduced.cells, problem)
+        outcome = replace(outcome, cells=found[1])
     known = reduced.incumbent
     if known is None:
         return outcome
@@ -242,7 +225,7 @@ def _restore(outcome: Outcome, reduced: Reduced, problem: Problem) -> Outcome:
 
 def _keeps_rows(problem: Problem, outcome: Outcome) -> bool:
     """Return whether an answer keeps every row; amounts are only as exact as the engine's tolerance."""
-    tolerance = AGREEMENT if problem.amounts else AGREEMENT_OF_ROWS
+    tolerance = AGREEMENT if problem.amounts else ROW_TOLERANCE
     return bool(holds(problem, outcome.cells, tolerance, outcome.amounts)[0])
 
 

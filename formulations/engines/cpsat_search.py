@@ -19,9 +19,8 @@ from typing import Any
 from formulations.algebra import Amount
 from formulations.engines.base import Options, Outcome
 from formulations.engines.cpsat_model import Compiled
-from formulations.engines.scaling import ROWS
 from formulations.engines.watch import Watch
-from formulations.joint import Cells, holds
+from formulations.joint import ROW_TOLERANCE, Cells, holds
 from formulations.problem import Problem
 from mlsysim.core.errors import MismatchError, MissingExtraError
 
@@ -149,7 +148,7 @@ def _search(
         scale, error = compiled.grid.scale, compiled.error
         found.bound = max(found.bound, found.least(max((solver.best_objective_bound - error) / scale, floor)))
         cells, amounts = compiled.decode(solver.value)
-        _judge(compiled.problem, found, cells, amounts, ROWS_OF_AMOUNTS if continuous else ROWS)
+        _judge(compiled.problem, found, cells, amounts, ROWS_OF_AMOUNTS if continuous else ROW_TOLERANCE)
         if found.closed(options.gap) or continuous or status == cp_model.FEASIBLE or options.expired:
             return
         compiled.forbid(cells, amounts)

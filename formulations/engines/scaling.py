@@ -27,6 +27,7 @@ import numpy as np
 
 from formulations.algebra import Amount, Choice, Expr, Floats, Indices, Product, Table, as_expr
 from formulations.algebra import add as added
+from formulations.joint import ROW_TOLERANCE
 from formulations.problem import Row
 
 # No sum of sizes of terms goes beyond 2 to this many steps; CP-SAT's own sums stop at 2^63.
@@ -39,8 +40,6 @@ EXACT = (1.0, 2.0**10, 2.0**20)
 UNITS = 1 << 27
 # Functions of two choices are added up where together they have at most this many values.
 PAIRS = 1 << 14
-# Rows hold to this, relative to their sides at the answer, for every engine.
-ROWS = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,16 +296,16 @@ def _pairs(left: Choice, right: Choice, tables: list[tuple[Floats, Floats]]) -> 
 def limit_of(row: Row, choices: list[Choice]) -> tuple[Sum, float]:
     """Return a sum and a number that it does not exceed wherever the row holds to its tolerance.
 
-    A row holds where ``left <= right + ROWS max(|left|, |right|)``. With both sides of one sign that
+    A row holds where ``left <= right + ROW_TOLERANCE max(|left|, |right|)``. With both sides of one sign that
     is linear; otherwise the tolerance is taken at the row's largest side.
     """
     (low, high), (allowed_low, allowed_high) = row.demand.bounds(), row.allowed.bounds()
     demand, allowed = row.demand, as_expr(-1.0 * row.allowed)
     slack = 0.0
     if low >= 0.0 and allowed_low >= 0.0:
-        demand = as_expr((1.0 - ROWS) * demand)
+        demand = as_expr((1.0 - ROW_TOLERANCE) * demand)
     elif high <= 0.0 and allowed_high <= 0.0:
-        allowed = as_expr((1.0 - ROWS) * allowed)
+        allowed = as_expr((1.0 - ROW_TOLERANCE) * allowed)
     else:
-        slack = ROWS * row.scale
+        slack = ROW_TOLERANCE * row.scale
     return sum_of(as_expr(added(demand, allowed)), choices), slack
