@@ -1,0 +1,1 @@
+"""Several jobs, over regions and hours: what they ask, what a schedule takes."""
