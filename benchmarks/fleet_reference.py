@@ -13,7 +13,8 @@ from numpy.random import Generator
 
 from mlsysim.core.schedule.types import Fleet, Floats, Job, Option, Places, Run, Schedule, Weights
 
-LOAD = (0.68, 0.82)  # of the accelerators of each type, over the whole time
+QUOTAS = (256, 512, 1024, 2048, 4096)  # accelerators of a type in a region
+OFTEN = (0.3, 0.3, 0.2, 0.15, 0.05)
 POWER = 0.85  # of all accelerators of a region at once
 TIGHTER = 0.3  # of what the improved plan can save of its carbon
 
@@ -59,20 +60,28 @@ class Board:
         return open_, worst
 
 
-def capacities(fleet: Fleet, rng: Generator) -> Places:
-    """Return places with accelerators: few large regions and many small ones, some under repair."""
+def capacities(fleet: Fleet, rng: Generator, load: float | None) -> Places:
+    """Return places with accelerators, some of them under repair.
+
+    Args:
+        fleet: with its jobs.
+        rng: to draw from.
+        load: what all jobs need over what all regions have, few of them large and many small; if None,
+            each region has a quota, and only those that everybody wants are full.
+    """
     p = fleet.places
     kinds, count, slots = p.accelerators.shape
-    wanted = np.zeros(kinds)
-    for job in fleet.jobs:
-        o = job.options[0]
-        wanted[o.hardware] += o.count * o.slots
     have = rng.random((kinds, count)) < np.array([0.9, 0.6, 0.45])[:, None]
     have[:, int(rng.integers(count))] = True
-    weight = rng.lognormal(0.0, 1.2, (kinds, count)) * have
-    load = rng.uniform(*LOAD, kinds)
-    total = wanted / slots / load
-    size = weight / weight.sum(axis=1, keepdims=True) * total[:, None]
+    if load is None:
+        size = rng.choice(QUOTAS, size=have.shape, p=OFTEN) * have
+    else:
+        wanted = np.zeros(kinds)
+        for job in fleet.jobs:
+            o = job.options[0]
+            wanted[o.hardware] += o.count * o.slots
+        weight = rng.lognormal(0.0, 1.2, (kinds, count)) * have
+        size = weight / weight.sum(axis=1, keepdims=True) * (wanted / slots / load)[:, None]
     there = np.repeat((8 * np.ceil(size / 8))[:, :, None], slots, axis=2)
     for r in np.flatnonzero(rng.random(count) < 0.2):
         first = int(rng.integers(max(1, slots - 6)))

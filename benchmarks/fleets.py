@@ -39,12 +39,14 @@ class Instance:
     known: Schedule
 
 
-def fleet(jobs: int, regions: int, slots: int, seed: int) -> Fleet:
+def fleet(jobs: int, regions: int, slots: int, seed: int, load: float | None = None) -> Fleet:
     """Return a fleet of so many jobs, regions and hours; the same for the same seed."""
-    return instance(jobs, regions, slots, seed).fleet
+    return instance(jobs, regions, slots, seed, load=load).fleet
 
 
-def instance(jobs: int, regions_: int, slots: int, seed: int, cap: bool | None = None) -> Instance:
+def instance(
+    jobs: int, regions_: int, slots: int, seed: int, cap: bool | None = None, load: float | None = None
+) -> Instance:
     """Return a fleet and a plan that keeps all its limits.
 
     Args:
@@ -52,6 +54,8 @@ def instance(jobs: int, regions_: int, slots: int, seed: int, cap: bool | None =
         regions_: how many.
         slots: hours.
         seed: of everything that is drawn.
+        load: of all accelerators; if None, regions have quotas of usual sizes, and only those that
+            everybody wants are full.
         cap: whether all jobs together have a carbon cap; drawn, 30% of the seeds, if None.
     """
     rng = np.random.default_rng([seed, jobs, regions_, slots])
@@ -61,7 +65,7 @@ def instance(jobs: int, regions_: int, slots: int, seed: int, cap: bool | None =
     free = places(chosen, start, slots)
     asked = _jobs(jobs, chosen, slots, rng)
     empty = Fleet(free, asked, Weights(1.0, TAX))
-    known, there = reference(empty, capacities(empty, rng), rng)
+    known, there = reference(empty, capacities(empty, rng, load), rng)
     full = replace(empty, places=there)
     if cap:
         limit, known = capped(full, known)

@@ -1,0 +1,335 @@
+"""The cheapest schedule of one job at given prices, exactly, for each kind of job.
+
+A rigid job is a sum over a window, from prefix sums; one that pauses takes its cheapest slots; one that
+is split fills the cheapest cells; one that moves is a shortest path over (slot, region, slots done).
+A cell that is closed to the job has an infinite price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlsysim.core.schedule.types import Floats, Indices, Job, Mask, Option, Places, Run
+
+INF = float("inf")
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Where and when a job may run at all: a block of regions and slots.
+
+    Attributes:
+        regions: in which it may run, ascending.
+        first, end: slots from the first in which any region is ready to the deadline.
+        closed: for each option, the cells of the block in which it cannot run, even alone; None where
+            there are none. Of a rigid job, the windows (by their first slot) that hold such a cell.
+    """
+
+    regions: Indices
+    first: int
+    end: int
+    closed: tuple[Mask | None, ...]
+
+    @staticmethod
+    def of(job: Job, places: Places) -> Span:
+        """Return the block of a job; without regions where it can run nowhere."""
+        end = min(job.deadline, places.slots)
+        least = min(1 if job.kind == "split" else o.slots for o in job.options)
+        regions = np.flatnonzero(job.ready + least <= end)
+        if not regions.size:
+            return Span(regions, 0, 0, ())
+        ready = np.maximum(job.ready[regions], 0)
+        first = int(ready.min())
+        late = np.arange(first, end)[None, :] < ready[:, None]
+        return Span(
+            regions, first, end, tuple(_closed(job, o, late, places, regions, first, end) for o in job.options)
+        )
+
+    def block(self, grid: Floats) -> Floats:
+        """Return a grid over regions and slots on the block."""
+        if self.regions.size == grid.shape[0]:
+            return grid[:, self.first : self.end]
+        return grid[self.regions, self.first : self.end]
+
+    def cut(self, grid: Floats, k: int, *, rigid: bool) -> Floats:
+        """Return the prices of an option on the block: infinite in closed cells, of a rigid job raw."""
+        part, closed = self.block(grid), self.closed[k]
+        return part if closed is None or rigid else np.where(closed, INF, part)
+
+
+def _closed(
+    job: Job, option: Option, late: Mask, p: Places, regions: Indices, first: int, end: int
+) -> Mask | None:
+    """Return where an option cannot run: before its region is ready, or without room even if alone."""
+    power = p.power[regions, first:end] / p.pue[regions][:, None]
+    held = p.accelerators[option.hardware][regions, first:end]
+    if job.kind == "split":  # any share will do
+        closed = late | ((held <= 0.0) & (option.count > 0.0)) | ((power <= 0.0) & (option.power > 0.0))
+    else:
+        closed = late | (held < option.count * (1 - ROUNDING)) | (power < option.power * (1 - ROUNDING))
+    if job.kind == "rigid":
+        if option.slots > closed.shape[1]:
+            return None
+        counts = np.zeros((closed.shape[0], closed.shape[1] + 1), dtype=np.int64)
+        np.cumsum(closed, axis=1, out=counts[:, 1:])
+        closed = counts[:, option.slots :] != counts[:, : -option.slots]
+    return closed if closed.any() else None
+
+
+Best = tuple[float, tuple[Run, ...]]
+NOTHING: Best = (INF, ())
+
+
+def rigid(span: Span, job: Job, grids: list[Floats], once: list[Floats]) -> Best:
+    """Return the cheapest window of a job that runs without a break."""
+    found, at = INF, (0, 0, 0)
+    for k, (option, grid, fixed) in enumerate(zip(job.options, grids, once, strict=True)):
+        d = option.slots
+        if d > grid.shape[1]:
+            continue
+        costs = windows(span, k, grid, d) + fixed[span.regions][:, None]
+        i = int(costs.argmin())
+        if costs.flat[i] < found:
+            r, s = divmod(i, costs.shape[1])
+            found, at = float(costs.flat[i]), (k, r, s)
+    if found == INF:
+        return NOTHING
+    k, r, s = at
+    slots = np.arange(span.first + s, span.first + s + job.options[k].slots)
+    return found, (Run(int(span.regions[r]), k, slots, np.ones(slots.size)),)
+
+
+def windows(span: Span, k: int, grid: Floats, d: int) -> Floats:
+    """Return the sum of every ``d`` slots in a row; infinite where one of them is closed."""
+    sums = np.zeros((grid.shape[0], grid.shape[1] + 1))
+    np.cumsum(grid, axis=1, out=sums[:, 1:])
+    total: Floats = sums[:, d:] - sums[:, :-d]
+    closed = span.closed[k]
+    if closed is not None:
+        total[closed] = INF
+    return total
+
+
+def pause(span: Span, job: Job, grids: list[Floats], once: list[Floats]) -> Best:
+    """Return the cheapest slots of one region, of a job that may pause."""
+    found, at = INF, (0, 0)
+    for k, (option, grid, fixed) in enumerate(zip(job.options, grids, once, strict=True)):
+        d = option.slots
+        if d > grid.shape[1]:
+            continue
+        least = np.partition(grid, d - 1, axis=1)[:, :d] if d < grid.shape[1] else grid
+        costs = least.sum(axis=1) + fixed[span.regions]
+        r = int(costs.argmin())
+        if costs[r] < found:
+            found, at = float(costs[r]), (k, r)
+    if found == INF:
+        return NOTHING
+    k, r = at
+    d = job.options[k].slots
+    slots = np.sort(np.argsort(grids[k][r], kind="stable")[:d]) + span.first
+    return found, (Run(int(span.regions[r]), k, slots, np.ones(d)),)
+
+
+def split(
+    span: Span, job: Job, grids: list[Floats], once: list[Floats], room: list[Floats] | None = None
+) -> Best:
+    """Return the cheapest shares of a job over regions, slots and options.
+
+    Args:
+        span, job, grids, once: as for the others.
+        room: the largest share that each cell of each option has room for. With it the answer is
+            good, and not proven cheapest.
+    """
+    works = np.array([o.work for o in job.options])
+    grid = np.stack(
+        [
+            g + (fixed[span.regions] / work)[:, None]
+            for g, fixed, work in zip(grids, once, works, strict=True)
+        ]
+    )
+    if room is not None:
+        return _within(span, grid, works, room)
+    if (works == works[0]).all():
+        return _evenly(span, grid, float(works[0]))
+    return _unevenly(span, grid, works)
+
+
+def _evenly(span: Span, grid: Floats, work: float) -> Best:
+    """Return the cheapest shares where all options take equally long: the cheapest slots."""
+    _, regions, slots = grid.shape
+    if work > slots:
+        return NOTHING
+    flat = grid.reshape(-1, slots)
+    cell = flat.argmin(axis=0)
+    least = flat[cell, np.arange(slots)]
+    order = np.argsort(least, kind="stable")[: int(np.ceil(work))]
+    share = np.ones(order.size)
+    share[-1] = work - (order.size - 1)
+    cost = float((least[order] * share).sum())
+    if not np.isfinite(cost):
+        return NOTHING
+    return cost, _runs(span, regions, cell[order], order, share)
+
+
+def _unevenly(span: Span, grid: Floats, works: Floats) -> Best:
+    """Return the cheapest shares where options differ in how long they take.
+
+    A multiple-choice knapsack in shares: in each slot only the lower hull of (work done, cost) counts,
+    and its steps are taken over all slots by cost for work (Sinha and Zoltners 1979).
+    """
+    options, regions, slots = grid.shape
+    where = grid.argmin(axis=1)
+    least = np.take_along_axis(grid, where[:, None], axis=1)[:, 0]
+    steps: list[tuple[float, int, float, int, int]] = []
+    for t in range(slots):
+        done, cost, before = 0.0, 0.0, -1
+        left = [(1.0 / works[k], float(least[k, t]), k) for k in range(options) if np.isfinite(least[k, t])]
+        while left := [x for x in left if x[0] > done]:
+            slope, _, k = min(((c - cost) / (w - done), -w, k) for w, c, k in left)
+            steps.append((slope, t, 1.0 / works[k] - done, before, k))
+            done, cost, before = 1.0 / works[k], float(least[k, t]), k
+    share: dict[tuple[int, int], float] = {}
+    total, missing = 0.0, 1.0
+    for slope, t, gain, before, k in sorted(steps):
+        taken = min(1.0, missing / gain)
+        if before >= 0:
+            share[before, t] = 1.0 - taken
+        share[k, t] = taken
+        total += slope * gain * taken
+        missing -= gain * taken
+        if missing <= 1e-15:
+            break
+    else:
+        return NOTHING
+    used = [(k, t, x) for (k, t), x in share.items() if x > 0.0]
+    cells = np.array([k * regions + int(where[k, t]) for k, t, _ in used])
+    return total, _runs(span, regions, cells, np.array([t for _, t, _ in used]), np.array([x for *_, x in used]))
+
+
+def _within(span: Span, grid: Floats, works: Floats, room: list[Floats]) -> Best:
+    """Return shares taken cell by cell, cheapest first, as far as there is room."""
+    _, regions, slots = grid.shape
+    flat = (grid * works[:, None, None]).reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    order = order[np.isfinite(flat[order])]
+    most = np.minimum(np.stack(room).reshape(-1), 1.0)
+    left, done, cost = np.ones(slots), 0.0, 0.0
+    cells, shares = [], []
+    for i in order.tolist():
+        o, t = i // (regions * slots), i % slots
+        share = min(most[i], left[t], (1.0 - done) * works[o])
+        if share <= 1e-12:
+            continue
+        left[t] -= share
+        done += share / works[o]
+        cost += share / works[o] * flat[i]
+        cells.append(i)
+        shares.append(share)
+        if done >= 1.0 - 1e-12:
+            at = np.array(cells)
+            return cost, _runs(span, regions, at // slots, at % slots, np.array(shares))
+    return NOTHING
+
+
+def _runs(span: Span, regions: int, cell: Indices, slot: Indices, share: Floats) -> tuple[Run, ...]:
+    """Return shares in cells (option and region) as runs, one for each cell."""
+    found = []
+    for c in np.unique(cell).tolist():
+        mine = np.flatnonzero(cell == c)
+        mine = mine[np.argsort(slot[mine])]
+        option, r = divmod(c, regions)
+        found.append(Run(int(span.regions[r]), option, slot[mine] + span.first, share[mine]))
+    return tuple(found)
+
+
+def move(
+    span: Span, job: Job, grids: list[Floats], once: list[Floats], hop: Floats, fetch: Floats
+) -> Best:
+    """Return the cheapest walk of a job over regions and slots.
+
+    Args:
+        span, job, grids: as for the others.
+        once: what a whole run costs in each region apart from bringing its data there; a slot there
+            costs its part.
+        hop: price of moving between regions, R x R.
+        fetch: price of bringing the data to each region at first, R.
+    """
+    best = NOTHING
+    hops = hop[np.ix_(span.regions, span.regions)].copy()
+    # moving to where it is helps nobody; a price like that of its neighbours makes columns equal
+    np.fill_diagonal(hops, INF)
+    np.fill_diagonal(hops, hops.min(axis=1))
+    hops, group = np.unique(hops, axis=1, return_inverse=True)
+    for k, (option, grid, fixed) in enumerate(zip(job.options, grids, once, strict=True)):
+        d = option.slots
+        if d > grid.shape[1]:
+            continue
+        prices = grid + (fixed[span.regions] / d)[:, None]
+        cost, where = _walk(prices, d, (hops, group.reshape(-1)), fetch[span.regions], job.moving_slots)
+        if cost < best[0]:
+            best = cost, _walked(span, k, where)
+    return best
+
+
+def _walk(
+    prices: Floats, d: int, hops: tuple[Floats, Indices], fetch: Floats, pause: int
+) -> tuple[float, Indices]:
+    """Return the least cost of ``d`` slots, and the region of each slot (-1: none).
+
+    ``hops`` are the prices of moving from each region to each group of regions, and the group of each:
+    those of one owner cost the same.
+
+    Two layers of states (region, slots done) at the beginning of each slot: ``stayed``, where the last
+    slot ran in that region, and ``came``, where the data are there and nothing ran there since. Running
+    leads from both to ``stayed``, moving from ``stayed`` to ``came``, ``pause`` slots later.
+    """
+    regions, slots = prices.shape
+    by_group, group = hops
+    shape = (slots + 1, regions, d + 1)
+    stayed, came = np.full(shape, INF), np.full(shape, INF)
+    came[0, :, 0] = fetch
+    origin = np.full(shape, -1, dtype=np.int16)
+    for t in range(slots):
+        ran = np.minimum(stayed[t, :, :-1], came[t, :, :-1]) + prices[:, t][:, None]
+        stayed[t + 1] = stayed[t]
+        np.minimum(stayed[t + 1, :, 1:], ran, out=stayed[t + 1, :, 1:])
+        came[t + 1] = came[t]
+        if regions > 1 and t + 1 >= pause:
+            hopped = stayed[t + 1 - pause][:, None, :] + by_group[:, :, None]
+            nearest = hopped.argmin(axis=0)
+            least = np.take_along_axis(hopped, nearest[None], axis=0)[0][group]
+            source = nearest[group]
+            better = least < came[t + 1]
+            origin[t + 1] = np.where(better, source, -1)
+            came[t + 1] = np.where(better, least, came[t + 1])
+    where = np.full(slots, -1, dtype=np.int64)
+    r, n, t, here = int(stayed[slots, :, d].argmin()), d, slots, True
+    cost = float(stayed[slots, r, d])
+    if not np.isfinite(cost):
+        return INF, where
+    while n:
+        if not here:
+            if origin[t, r, n] >= 0:
+                r, t, here = int(origin[t, r, n]), t - pause, True
+            else:
+                t -= 1
+        elif stayed[t, r, n] == stayed[t - 1, r, n]:
+            t -= 1
+        else:
+            t, n = t - 1, n - 1
+            where[t] = r
+            here = bool(stayed[t, r, n] <= came[t, r, n])
+    return cost, where
+
+
+def _walked(span: Span, option: int, where: Indices) -> tuple[Run, ...]:
+    """Return the region of each slot as runs, one for each stay."""
+    used = np.flatnonzero(where >= 0)
+    cuts = np.flatnonzero(np.diff(where[used])) + 1
+    return tuple(
+        Run(int(span.regions[where[part[0]]]), option, part + span.first, np.ones(part.size))
+        for part in np.split(used, cuts)
+    )

@@ -1,0 +1,175 @@
+"""The cheapest schedule of every job at given multipliers, and the bound that follows (Lagrange)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from formulations.schedule import cheapest
+from formulations.schedule.cheapest import NOTHING, Best, Span
+from formulations.schedule.fields import Fields, Multipliers
+from mlsysim.core.schedule.types import Fleet, Floats, Indices, Job, Run
+
+_SINGLE = {"rigid": cheapest.rigid, "pause": cheapest.pause, "split": cheapest.split}
+
+
+@dataclass(frozen=True, eq=False)
+class Takes:
+    """What a schedule of one job takes in all, and holds.
+
+    Attributes:
+        objective: by the fleet's weights.
+        totals: cost, carbon and water.
+        regions: in which it emits, and ``emitted`` how much.
+        cells: held, as numbers of :class:`Cells`, and ``held`` how much of each.
+    """
+
+    objective: float
+    totals: tuple[float, float, float]
+    regions: Indices
+    emitted: Floats
+    cells: Indices
+    held: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A schedule of one job, and what it takes."""
+
+    job: int
+    runs: tuple[Run, ...]
+    takes: Takes
+
+
+class Cells:
+    """Capacity cells by number: accelerators of each type, then power, over regions and slots."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        p = fleet.places
+        self.types, self.regions, self.slots = p.accelerators.shape
+        self.supply: Floats = np.concatenate([p.accelerators.reshape(-1), p.power.reshape(-1)])
+        self.limited = bool(np.isfinite(self.supply).any())
+
+    def of(self, layer: int, region: int, slots: Indices) -> Indices:
+        """Return the numbers of cells; layer ``types`` is power."""
+        return (layer * self.regions + region) * self.slots + slots
+
+    def multipliers(self, fleet: Fleet, price: Floats, **others: Floats | float) -> Multipliers:
+        """Return multipliers whose cells have the given prices."""
+        cut = self.types * self.regions * self.slots
+        none = Multipliers.none(fleet)
+        given = {
+            "cost": 0.0,
+            "carbon": 0.0,
+            "water": 0.0,
+            "region_carbon": none.region_carbon,
+            "job_carbon": none.job_carbon,
+        } | others
+        return Multipliers(
+            price[cut:].reshape(self.regions, self.slots),
+            price[:cut].reshape(self.types, self.regions, self.slots),
+            **given,  # type: ignore[arg-type]
+        )
+
+
+class Pricer:
+    """Prices the jobs of a fleet."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.cells = Cells(fleet)
+        self.spans = [Span.of(job, fleet.places) for job in fleet.jobs]
+
+    def best(self, j: int, fields: Fields) -> Best:
+        """Return the cheapest schedule of a job at given prices; infinite where it has none."""
+        job, span = self.fleet.jobs[j], self.spans[j]
+        if not span.regions.size:
+            return NOTHING
+        grids = self.grids(j, fields)
+        if job.kind == "move":
+            return self.walk(j, fields, grids)
+        once = [fields.once(j, job, o) for o in job.options]
+        return _SINGLE[job.kind](span, job, grids, once)
+
+    def grids(self, j: int, fields: Fields) -> list[Floats]:
+        """Return what a slot of each option costs on the block of a job."""
+        job, span = self.fleet.jobs[j], self.spans[j]
+        rigid = job.kind == "rigid"
+        return [span.cut(fields.slot(j, job, o), k, rigid=rigid) for k, o in enumerate(job.options)]
+
+    def walk(self, j: int, fields: Fields, grids: list[Floats]) -> Best:
+        """Return the cheapest walk of a job that moves, over given grids."""
+        job = self.fleet.jobs[j]
+        once = [fields.once(j, job, o, fetched=False) for o in job.options]
+        assert job.moving is not None
+        hop, fetch = fields.money * job.moving, fields.money * job.fetch
+        return cheapest.move(self.spans[j], job, grids, once, hop, fetch)
+
+    def bound(
+        self, multipliers: Multipliers, stop: Callable[[], bool] = lambda: False
+    ) -> tuple[float, list[Best]] | None:
+        """Return a lower bound on any schedule's objective, and the cheapest schedule of each job.
+
+        None where it was stopped; infinite where a job has no schedule at all.
+        """
+        fields = Fields.of(self.fleet, multipliers)
+        found: list[Best] = []
+        for j in range(len(self.fleet.jobs)):
+            if stop():
+                return None
+            found.append(self.best(j, fields))
+        return sum(cost for cost, _ in found) - multipliers.worth(self.fleet), found
+
+    def candidate(self, j: int, runs: tuple[Run, ...]) -> Candidate:
+        """Return a schedule of a job with what it takes."""
+        return Candidate(j, runs, self.takes(j, runs))
+
+    def takes(self, j: int, runs: tuple[Run, ...]) -> Takes:
+        """Return what a schedule of a job takes."""
+        f, p = self.fleet, self.fleet.places
+        job = f.jobs[j]
+        cost = water = 0.0
+        emitted = np.zeros(len(runs))
+        cells, held = [], []
+        for i, run in enumerate(runs):
+            o, r = job.options[run.option], run.region
+            split = job.kind == "split"
+            watts = o.power * (run.share if split else o.busy * run.share)
+            part = float(run.share.sum()) / (o.work if split else o.slots)
+            cost += float(watts @ p.cost[r, run.slots]) + part * float(o.cost[r])
+            water += float(watts @ p.water[r, run.slots])
+            emitted[i] = float(watts @ p.carbon[r, run.slots]) + part * o.carbon
+            cost += self._fetched(job, runs, i, part)
+            for layer, amount in ((o.hardware, o.count), (self.cells.types, o.power * float(p.pue[r]))):
+                cells.append(self.cells.of(layer, r, run.slots))
+                held.append(amount * run.share)
+        w = f.weights
+        carbon = float(emitted.sum())
+        return Takes(
+            w.cost * cost + w.carbon * carbon + w.water * water,
+            (cost, carbon, water),
+            np.array([run.region for run in runs], dtype=np.int64),
+            emitted,
+            np.concatenate(cells),
+            np.concatenate(held),
+        )
+
+    @staticmethod
+    def _fetched(job: Job, runs: tuple[Run, ...], i: int, part: float) -> float:
+        """Return what run ``i`` pays to bring the data there; runs of a walk are in order of time."""
+        r = runs[i].region
+        if job.kind == "split":
+            return part * float(job.fetch[r])
+        if i == 0:
+            return float(job.fetch[r])
+        assert job.moving is not None
+        before = runs[i - 1].region
+        return float(job.moving[before, r]) if before != r else 0.0
+
+    def unlimited(self) -> Iterator[Best]:
+        """Yield the cheapest schedule of each job as if it were alone."""
+        fields = Fields.of(self.fleet, Multipliers.none(self.fleet))
+        for j in range(len(self.fleet.jobs)):
+            yield self.best(j, fields)

@@ -1,0 +1,324 @@
+"""The linear relaxation over whole schedules of jobs, by column and row generation.
+
+A column is a schedule of one job. Rows of capacity come in when they are broken. At every set of prices
+the cheapest schedules of all jobs give a lower bound (Lagrange), whatever the program has seen; prices are
+a mix of the program's and of those with the best bound so far (Wentges 1997), which steadies them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from formulations.engines.base import Options
+from formulations.engines.lp import Growing
+from formulations.schedule.ascent import ascend
+from formulations.schedule.cheapest import Best
+from formulations.schedule.fields import Multipliers
+from formulations.schedule.pricing import Candidate, Pricer
+from mlsysim.core.schedule.types import Floats, Indices
+
+INF = float("inf")
+# A column comes in if it would lower the objective by more than this share of a job's mean.
+WORTHWHILE = 1e-7
+BROKEN = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """The relaxation as far as it was solved.
+
+    Attributes:
+        bound: no schedule is better.
+        multipliers: prices of the limits that prove it.
+        cheapest: the cheapest schedule of each job at these prices.
+        value: of the program, without jobs that it could not place; None where some are left.
+        unplaced: jobs, in shares, that it cannot place.
+        rounds: of pricing.
+    """
+
+    bound: float
+    multipliers: Multipliers
+    cheapest: list[Best]
+    value: float | None
+    unplaced: float
+    rounds: int
+
+
+class Relaxation:
+    """Grows a linear program until its value and the bound meet."""
+
+    def __init__(self, pricer: Pricer, options: Options) -> None:
+        self.pricer, self.fleet, self.options = pricer, pricer.fleet, options
+        self.pool: list[Candidate] = []
+        self.x: Floats = np.zeros(0)
+        self.bound, self.at = -INF, Multipliers.none(self.fleet)
+        self.cheapest: list[Best] = []
+        self.value: float | None = None
+        self.unplaced = INF
+        self.rounds = 0
+        self._known: set[tuple[int, bytes]] = set()
+        self._entries: list[tuple[Indices, Indices, Floats]] = []
+        self._row_of: dict[int, int] = {}
+        self._lp: Growing | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the program."""
+        return self._lp.rows if self._lp else 0
+
+    def add(self, candidates: Iterable[Candidate]) -> int:
+        """Add schedules that are new; return how many."""
+        fresh = []
+        for c in candidates:
+            key = c.job, b"".join(
+                bytes([run.option % 256]) + run.region.to_bytes(4, "little") + run.slots.tobytes() + run.share.tobytes()
+                for run in c.runs
+            )
+            if key not in self._known:
+                self._known.add(key)
+                fresh.append(c)
+        if fresh:
+            self._insert(fresh)
+        return len(fresh)
+
+    def run(self, target: float, best: float | None = None, rounds: int = 10_000) -> Relaxed:
+        """Solve until the value of the program is within a relative ``target`` of the bound.
+
+        Args:
+            target: relative gap.
+            best: objective of a schedule that is known; the run also ends once the bound is as near.
+            rounds: at most so many.
+        """
+        if not self.cheapest:
+            self._price(self.at)
+        weight = 0.5
+        for _ in range(rounds):
+            if self.options.expired or self.bound == INF:
+                break
+            solved = self._solve()
+            if solved is None:
+                break
+            multipliers, duals = solved
+            ends = [value for value in (self.value, best) if value is not None]
+            if any(value - self.bound <= target * abs(value) for value in ends):
+                break
+            before = self.bound
+            mixed = _mix(self.at, multipliers, weight)
+            found = self._price(mixed)
+            if found is None:
+                break
+            new = self._worthwhile(found, duals)
+            if not new and weight > 0.0:  # the mix misled: ask at the program's own prices
+                found = self._price(multipliers)
+                if found is None:
+                    break
+                new = self._worthwhile(found, duals)
+                if not new and not self._broken():
+                    break
+            weight = min(0.9, weight + 0.1) if self.bound > before else max(0.0, weight - 0.1)
+        return self.relaxed()
+
+    def ascend(self, steps: int, keep: int, patience: float = 0.0) -> None:
+        """Raise the bound by so many steps of ascent; the schedules of the last ``keep`` become columns."""
+        recent: deque[list[Candidate]] = deque(maxlen=keep)
+        for i, step in enumerate(ascend(self.pricer, self.at, lambda: self.options.expired)):
+            self.rounds += 1
+            recent.append(step.candidates)
+            if step.bound > self.bound:
+                self.bound, self.at, self.cheapest = step.bound, step.multipliers, step.cheapest
+            if i + 1 >= steps or step.bound == INF:
+                break
+        for candidates in recent:
+            self.add(candidates)
+
+    def relaxed(self) -> Relaxed:
+        """Return what is known so far."""
+        return Relaxed(self.bound, self.at, self.cheapest, self.value, self.unplaced, self.rounds)
+
+    def _price(self, multipliers: Multipliers) -> list[Best] | None:
+        found = self.pricer.bound(multipliers, lambda: self.options.expired)
+        if found is None:
+            return None
+        self.rounds += 1
+        bound, cheapest = found
+        if bound > self.bound:
+            self.bound, self.at, self.cheapest = bound, multipliers, cheapest
+        return cheapest
+
+    def _worthwhile(self, found: list[Best], duals: Floats) -> bool:
+        """Add the schedules that would lower the program's objective; return whether there were any."""
+        chosen = []
+        for j, (_, runs) in enumerate(found):
+            if not runs:
+                continue
+            c = self.pricer.candidate(j, runs)
+            if self._reduced_cost(c, duals) < -WORTHWHILE * self._scale:
+                chosen.append(c)
+        return self.add(chosen) > 0
+
+    def _reduced_cost(self, c: Candidate, duals: Floats) -> float:
+        rows, values = self._column(c)
+        return c.takes.objective - float(duals[rows] @ values) * self._scale
+
+    # --- the program -----------------------------------------------------------------------------
+
+    def _start(self, some: list[Candidate]) -> Growing:
+        """Begin the program: a row for each job with a column that stands for leaving it out, and caps."""
+        f = self.fleet
+        jobs = len(f.jobs)
+        largest = max(abs(c.takes.objective) for c in some)
+        self._scale = max(1e-9, float(np.mean([abs(c.takes.objective) for c in some])))
+        self._left_out = 100.0 * max(1.0, largest / self._scale)
+        lp = Growing(self.options)
+        p, caps = f.places, f.caps
+        single = [(("total", i), s) for i, s in enumerate((caps.cost, caps.carbon, caps.water))]
+        single += [(("region", r), float(s)) for r, s in enumerate(p.carbon_cap)]
+        single += [(("job", j), job.carbon_cap) for j, job in enumerate(f.jobs)]
+        self._caps = [(key, s) for key, s in single if np.isfinite(s)]
+        self._cap_row = {key: jobs + i for i, (key, _) in enumerate(self._caps)}
+        self._cap_size = np.array([abs(s) or 1.0 for _, s in self._caps])
+        low = np.concatenate([np.ones(jobs), np.full(len(self._caps), -INF)])
+        high = np.concatenate([np.ones(jobs), np.array([s for _, s in self._caps]) / self._cap_size])
+        nothing: Indices = np.zeros(0, dtype=np.int64)
+        lp.add_rows(low, high, np.zeros(len(low), dtype=np.int64), nothing, np.zeros(0))
+        index = np.arange(jobs)
+        lp.add_columns(np.full(jobs, self._left_out), np.full(jobs, INF), index, index, np.ones(jobs))
+        self._cell_size = np.where(
+            np.isfinite(self.pricer.cells.supply), np.maximum(self.pricer.cells.supply, 1e-9), 1.0
+        )
+        return lp
+
+    def _column(self, c: Candidate) -> tuple[Indices, Floats]:
+        """Return the entries of a schedule in the rows that there are."""
+        t = c.takes
+        rows, values = [c.job], [1.0]
+        base = len(self.fleet.jobs)
+
+        def cap(key: tuple[str, int], amount: float) -> None:
+            row = self._cap_row.get(key)
+            if row is not None and amount:
+                rows.append(row)
+                values.append(amount / self._cap_size[row - base])
+
+        for i, amount in enumerate(t.totals):
+            cap(("total", i), amount)
+        if any(key[0] == "region" for key, _ in self._caps):
+            for r in np.unique(t.regions).tolist():
+                cap(("region", r), float(t.emitted[t.regions == r].sum()))
+        cap(("job", c.job), t.totals[1])
+        if self._row_of:
+            row = self._cell_row[t.cells]
+            there = row >= 0
+            at, index = np.unique(row[there], return_inverse=True)
+            amounts = (t.held / self._cell_size[t.cells])[there]
+            rows += at.tolist()
+            values += np.bincount(index, weights=amounts, minlength=at.size).tolist()
+        return np.array(rows, dtype=np.int64), np.array(values)
+
+    def _insert(self, fresh: list[Candidate]) -> None:
+        if self._lp is None:
+            self._cell_row = np.full(self.pricer.cells.supply.size, -1, dtype=np.int64)
+            self._lp = self._start(fresh)
+        rows, values, starts, count = [], [], [], 0
+        for c in fresh:
+            r, v = self._column(c)
+            starts.append(count)
+            count += r.size
+            rows.append(r)
+            values.append(v)
+            number = len(self.pool)
+            self.pool.append(c)
+            self._entries.append((c.takes.cells, np.full(c.takes.cells.size, number), c.takes.held))
+        cost = np.array([c.takes.objective for c in fresh]) / self._scale
+        high = np.full(len(fresh), INF)
+        self._lp.add_columns(cost, high, np.array(starts), np.concatenate(rows), np.concatenate(values))
+
+    def _solve(self) -> tuple[Multipliers, Floats] | None:
+        """Solve with all the rows that are broken; return the prices of the limits and the rows' duals."""
+        assert self._lp is not None
+        while True:
+            solved = self._lp.solve()
+            if solved is None:
+                return None
+            objective, x, duals = solved
+            jobs = len(self.fleet.jobs)
+            self.unplaced = float(x[:jobs].sum())
+            self.x = x[jobs:]
+            value = (objective - self._left_out * self.unplaced) * self._scale
+            self.value = value if self.unplaced <= 1e-9 * jobs else None
+            if self.options.expired or not self._add_broken():
+                return self._multipliers(duals), duals
+
+    def _all_entries(self) -> tuple[Indices, Indices, Floats]:
+        """Return cell, column and amount of everything that the schedules hold."""
+        if len(self._entries) > 1:
+            parts = [np.concatenate(x) for x in zip(*self._entries, strict=True)]
+            self._entries = [(parts[0], parts[1], parts[2])]
+        return self._entries[0]
+
+    def _held(self) -> Floats:
+        cells, columns, amounts = self._all_entries()
+        used = self.x[columns]
+        return np.bincount(cells, weights=amounts * used, minlength=self.pricer.cells.supply.size)
+
+    def _broken(self) -> Indices:
+        supply = self.pricer.cells.supply
+        over = self._held() > supply + BROKEN * np.maximum(self._cell_size, 1e-12)
+        return np.flatnonzero(over & np.isfinite(supply) & (self._cell_row < 0))
+
+    def _add_broken(self) -> bool:
+        broken = self._broken()
+        if not broken.size:
+            return False
+        assert self._lp is not None
+        first = self._lp.rows
+        self._cell_row[broken] = first + np.arange(broken.size)
+        for i, cell in enumerate(broken.tolist()):
+            self._row_of[first + i] = cell
+        cells, columns, amounts = self._all_entries()
+        mine = self._cell_row[cells] >= first
+        row = self._cell_row[cells[mine]] - first
+        values = amounts[mine] / self._cell_size[cells[mine]]
+        # one entry for each row and column
+        key = row * (len(self.pool) + 1) + columns[mine]
+        distinct, index = np.unique(key, return_inverse=True)
+        summed = np.bincount(index, weights=values, minlength=distinct.size)
+        at_row, at_column = distinct // (len(self.pool) + 1), distinct % (len(self.pool) + 1)
+        starts = np.searchsorted(at_row, np.arange(broken.size))
+        supply = self.pricer.cells.supply[broken] / self._cell_size[broken]
+        low = np.full(broken.size, -INF)
+        self._lp.add_rows(low, supply, starts, at_column + len(self.fleet.jobs), summed)
+        return True
+
+    def _multipliers(self, duals: Floats) -> Multipliers:
+        """Return the duals of the rows as prices of their limits."""
+        jobs = len(self.fleet.jobs)
+        price = np.zeros(self.pricer.cells.supply.size)
+        first = jobs + len(self._caps)
+        at = np.flatnonzero(self._cell_row >= 0)
+        price[at] = np.maximum(0.0, -duals[self._cell_row[at]]) * self._scale / self._cell_size[at]
+        totals = np.zeros(3)
+        regions = np.zeros(len(self.fleet.places.names))
+        by_job = np.zeros(jobs)
+        for ((kind, i), _), dual, size in zip(self._caps, duals[jobs:first], self._cap_size, strict=True):
+            {"total": totals, "region": regions, "job": by_job}[kind][i] = max(0.0, -dual) * self._scale / size
+        return self.pricer.cells.multipliers(
+            self.fleet,
+            price,
+            cost=float(totals[0]),
+            carbon=float(totals[1]),
+            water=float(totals[2]),
+            region_carbon=regions,
+            job_carbon=by_job,
+        )
+
+
+def _mix(a: Multipliers, b: Multipliers, weight: float) -> Multipliers:
+    """Return ``weight`` of the one and the rest of the other."""
+    return Multipliers(
+        *(weight * np.asarray(getattr(a, n)) + (1.0 - weight) * np.asarray(getattr(b, n)) for n in a.__dataclass_fields__)
+    )
