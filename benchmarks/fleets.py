@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.random import Generator
 
+from benchmarks.fleet_caps import capped
 from benchmarks.fleet_places import TYPES, Machine, bloc, egress, machines, places, regions
-from benchmarks.fleet_reference import capped, capacities, reference
+from benchmarks.fleet_reference import capacities, reference
 from mlsysim.core.schedule.types import Caps, Fleet, Floats, Job, Option, Schedule, Weights
 from mlsysim.infra import Region
 
@@ -90,15 +91,16 @@ def _batch(
     rng: Generator,
 ) -> Job:
     """Return a job of training or of batch inference."""
-    hours = float(np.clip(rng.lognormal(np.log(16), 0.9), 2, min(100, 0.6 * slots)))
-    units = _units(rng.lognormal(np.log(96), 1.1))
+    hours = float(np.clip(rng.lognormal(np.log(20), 0.9), 2, min(100, 0.6 * slots)))
+    units = _units(rng.lognormal(np.log(80), 1.1))
     hardware = str(rng.choice(TYPES, p=[0.55, 0.3, 0.15]))
     options = [_option(hardware, units, hours, len(at), have)]
     if rng.random() < 1 / 3:
         options += _others(hardware, units, hours, 0.6 * slots, len(at), have, rng)
     longest = max(o.slots for o in options)
     window = min(slots, max(longest + 1, round(longest * rng.uniform(1.3, 4.0))))
-    release = int(rng.integers(slots - window + 1))
+    # some wait already, some have until the end: the first and last hours are as full as the others
+    release = int(np.clip(rng.integers(-window // 2, slots - window // 2 + 1), 0, slots - window))
     home = int(rng.integers(len(at)))
     data = float(np.clip(rng.lognormal(np.log(1e12), 1.2), 5e10, 2e13)) if rng.random() < 1 / 3 else 0.0
     arrival = release + np.ceil(data / TRANSFER / STEP).astype(np.int64) * (np.arange(len(at)) != home)
