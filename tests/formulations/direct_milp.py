@@ -56,8 +56,7 @@ class _Model:
         self.most: list[float] = []
         self.rows: list[tuple[ROW, float, float]] = []
         self.impossible = False
-        # what a variable takes, (job, region) -> variable -> amount
-        self.money: list[dict[int, ROW]] = []
+        # name -> (job, region) -> variable -> amount
         self.taken: dict[str, dict[tuple[int, int], ROW]] = {
             name: defaultdict(lambda: defaultdict(float)) for name in ("cost", "carbon", "water")
         }

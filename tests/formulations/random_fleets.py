@@ -24,10 +24,13 @@ START = datetime(2025, 3, 30, tzinfo=UTC)
 SLACK = 1e-9  # of sums of coarse numbers
 
 # few values, so that ties are common; exact in binary
-PRICES = st.sampled_from([1.0, 2.0, 3.0, 0.5, 1.0, 0.0, -1.0])
+PRICES = st.sampled_from([1.0, 2.0, 4.0, 0.5, 1.0, 0.0, -1.0])
 CARBON = st.sampled_from([1.0, 2.0, 0.0, 0.5, 3.0])
 WATER = st.sampled_from([0.0, 1.0, 2.0])
 MONEY = st.sampled_from([0.0, 1.0, 2.0, 5.0])
+MOVING = st.sampled_from([0.0, 0.5, 2.0, 1.0])
+CHIPS = st.sampled_from([3.0, 2.0, 4.0, 1.0, 6.0, 0.0])
+WATTS = st.sampled_from([4.0, 6.0, 5.0, 8.0, 2.0, 1.0])
 KIND = st.sampled_from(["rigid", "pause", "move", "split"])
 
 
@@ -40,8 +43,8 @@ def table(values: st.SearchStrategy[float], *shape: int) -> st.SearchStrategy[Fl
 
 
 def maybe(chance: int, values: st.SearchStrategy[float]) -> st.SearchStrategy[float]:
-    """Return a value in one of so many cases, else infinity."""
-    return st.integers(1, chance).flatmap(lambda n: values if n == 1 else st.just(np.inf))
+    """Return a value in about one of so many cases, else infinity."""
+    return st.integers(1, chance).flatmap(lambda n: values if n == chance else st.just(np.inf))
 
 
 @st.composite
@@ -49,8 +52,12 @@ def places(draw: Any, most_slots: int = 7) -> Places:
     """Return one to three regions over two to seven slots."""
     regions, slots = draw(st.integers(1, 3)), draw(st.integers(2, most_slots))
     kinds = draw(st.integers(1, 2))
-    there = draw(table(maybe(2, st.integers(0, 4).map(float)), kinds, regions, 1)) * np.ones(slots)
-    watts = draw(table(maybe(3, st.integers(1, 12).map(float)), regions, 1)) * np.ones(slots)
+    there = draw(
+        table(maybe(2, st.sampled_from([3.0, 2.0, 4.0, 1.0, 6.0, 0.0])), kinds, regions, 1)
+    ) * np.ones(slots)
+    watts = draw(table(maybe(3, st.sampled_from([4.0, 6.0, 5.0, 8.0, 2.0, 1.0])), regions, 1)) * np.ones(
+        slots
+    )
     if draw(st.booleans()):  # some are away for a slot
         r, t = draw(st.integers(0, regions - 1)), draw(st.integers(0, slots - 1))
         there[draw(st.integers(0, kinds - 1)), r, t] = draw(st.integers(0, 2))
@@ -66,7 +73,7 @@ def places(draw: Any, most_slots: int = 7) -> Places:
         pue=draw(table(st.sampled_from([1.0, 1.25, 1.5]), regions)),
         power=watts,
         accelerators=there,
-        carbon_cap=draw(table(maybe(6, st.integers(0, 20).map(float)), regions)),
+        carbon_cap=draw(table(maybe(7, st.integers(0, 20).map(float)), regions)),
     )
 
 
@@ -87,7 +94,7 @@ def options(draw: Any, there: Places, split: bool) -> Option:
 @st.composite
 def jobs(draw: Any, there: Places, number: int, kinds: st.SearchStrategy[str] = KIND) -> Job:
     kind, regions, slots = draw(kinds), len(there.names), there.slots
-    late = st.sampled_from([0, 0, 0, 1, 2, slots])
+    late = st.sampled_from([0, 0, 0, 0, 0, 1, 2, slots])
     moves = kind == "move"
     return Job(
         name=f"job{number}",
@@ -96,23 +103,25 @@ def jobs(draw: Any, there: Places, number: int, kinds: st.SearchStrategy[str] = 
         ready=np.minimum(draw(table(late, regions)).astype(np.int64), slots),
         deadline=draw(st.sampled_from([slots, slots, slots, slots - 1, max(1, slots - 2)])),
         fetch=draw(table(MONEY, regions)),
-        moving=draw(table(MONEY, regions, regions)) * (1 - np.eye(regions)) if moves else None,
+        moving=draw(table(st.sampled_from([0.0, 0.5, 2.0, 1.0]), regions, regions)) * (1 - np.eye(regions))
+        if moves
+        else None,
         moving_slots=draw(st.integers(0, 2)) if moves else 0,
-        carbon_cap=draw(maybe(8, st.integers(0, 12).map(float))),
+        carbon_cap=draw(maybe(8, st.integers(1, 16).map(float))),
     )
 
 
 @st.composite
 def fleets(draw: Any, most_jobs: int = 4, most_slots: int = 7, kinds: st.SearchStrategy[str] = KIND) -> Fleet:
-    """Return fleets; about a third of them have no schedule."""
+    """Return fleets; some four in ten have no schedule that keeps their limits."""
     there = draw(places(most_slots))
     count = draw(st.integers(1, most_jobs))
-    cap = st.integers(0, 40).map(float)
+    cap = st.integers(1, 16).map(lambda n: 1.5 * n * count)
     return Fleet(
         places=there,
         jobs=tuple(draw(jobs(there, number, kinds)) for number in range(count)),
         weights=Weights(
-            draw(st.sampled_from([1.0, 1.0, 0.0])),
+            draw(st.sampled_from([1.0, 1.0, 1.0, 0.0])),
             draw(st.sampled_from([0.0, 0.5, 1.0])),
             draw(st.sampled_from([0.0, 0.5])),
         ),
@@ -125,14 +134,17 @@ class Whole:
     """A schedule of one job, and what it takes.
 
     Attributes:
-        totals: cost, carbon, water.
-        held: all that has a limit in any row of the fleet: accelerators, power, carbon by region,
-            totals, one after another.
+        held: of everything that the jobs share: accelerators, power, carbon by region, and cost, carbon
+            and water, one after another.
     """
 
     runs: tuple[Run, ...]
     objective: float
     held: Floats
+
+    @property
+    def carbon(self) -> float:
+        return float(self.held[-2])
 
 
 @dataclass
@@ -149,7 +161,7 @@ def best(fleet: Fleet) -> tuple[float, Schedule] | None:
     listed = []
     for j in rigid:
         found = [_whole(fleet, j, runs) for runs in schedules(fleet.jobs[j], fleet.places.slots)]
-        found = [w for w in found if _carbon(fleet, j, w) <= fleet.jobs[j].carbon_cap + SLACK]
+        found = [w for w in found if w.carbon <= fleet.jobs[j].carbon_cap + SLACK]
         if not found:
             return None
         listed.append(sorted(found, key=lambda w: w.objective))
@@ -208,10 +220,6 @@ def _whole(fleet: Fleet, j: int, runs: tuple[Run, ...]) -> Whole:
     return Whole(runs, u.objective(fleet), _held(u))
 
 
-def _carbon(fleet: Fleet, j: int, whole: Whole) -> float:
-    return float(whole.held[-2])
-
-
 class _Search:
     """Every combination, but for those that cannot be better than what is found."""
 
@@ -222,7 +230,7 @@ class _Search:
         self.supply = np.concatenate([p.accelerators.ravel(), p.power.ravel(), p.carbon_cap, totals])
         self.shares = Shares(fleet)
         # what the jobs that are left take at least: of money there may be less than nothing
-        self.objectives = np.array([[w.objective for w in some][0] for some in listed])
+        self.objectives = np.array([some[0].objective for some in listed])
         least = [np.min([w.held for w in some], axis=0) for some in listed]
         self.least = np.array([*least, np.zeros_like(self.supply)])
         # split jobs may take less than nothing of what has a price below zero
