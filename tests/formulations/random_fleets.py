@@ -25,6 +25,7 @@ SLACK = 1e-9  # of sums of coarse numbers
 
 # few values, so that ties are common; exact in binary
 PRICES = st.sampled_from([1.0, 2.0, 4.0, 0.5, 1.0, 0.0, -1.0])
+UNEVEN = st.sampled_from([1.0, 9.0, 5.0, 8.0, 0.5])  # worth a move
 CARBON = st.sampled_from([1.0, 2.0, 0.0, 0.5, 3.0])
 WATER = st.sampled_from([0.0, 1.0, 2.0])
 MONEY = st.sampled_from([0.0, 1.0, 2.0, 5.0])
@@ -32,6 +33,7 @@ MOVING = st.sampled_from([0.0, 0.5, 2.0, 1.0])
 CHIPS = st.sampled_from([3.0, 2.0, 4.0, 1.0, 6.0, 0.0])
 WATTS = st.sampled_from([4.0, 6.0, 5.0, 8.0, 2.0, 1.0])
 KIND = st.sampled_from(["rigid", "pause", "move", "split"])
+MOVE = st.just("move")
 
 
 def table(values: st.SearchStrategy[float], *shape: int) -> st.SearchStrategy[Floats]:
@@ -48,7 +50,7 @@ def maybe(chance: int, values: st.SearchStrategy[float]) -> st.SearchStrategy[fl
 
 
 @st.composite
-def places(draw: Any, most_slots: int = 7) -> Places:
+def places(draw: Any, most_slots: int = 7, prices: st.SearchStrategy[float] = PRICES) -> Places:
     """Return one to three regions over two to seven slots."""
     regions, slots = draw(st.integers(1, 3)), draw(st.integers(2, most_slots))
     kinds = draw(st.integers(1, 2))
@@ -67,7 +69,7 @@ def places(draw: Any, most_slots: int = 7) -> Places:
         hardware=tuple(f"chip{h}" for h in range(kinds)),
         start=START,
         step=3600.0,
-        cost=draw(table(PRICES, regions, slots)),
+        cost=draw(table(prices, regions, slots)),
         carbon=draw(table(CARBON, regions, slots)),
         water=draw(table(WATER, regions, slots)),
         pue=draw(table(st.sampled_from([1.0, 1.25, 1.5]), regions)),
@@ -112,9 +114,15 @@ def jobs(draw: Any, there: Places, number: int, kinds: st.SearchStrategy[str] = 
 
 
 @st.composite
-def fleets(draw: Any, most_jobs: int = 4, most_slots: int = 7, kinds: st.SearchStrategy[str] = KIND) -> Fleet:
+def fleets(
+    draw: Any,
+    most_jobs: int = 4,
+    most_slots: int = 7,
+    kinds: st.SearchStrategy[str] = KIND,
+    prices: st.SearchStrategy[float] = PRICES,
+) -> Fleet:
     """Return fleets; some four in ten have no schedule that keeps their limits."""
-    there = draw(places(most_slots))
+    there = draw(places(most_slots, prices))
     count = draw(st.integers(1, most_jobs))
     cap = st.integers(1, 16).map(lambda n: 1.5 * n * count)
     return Fleet(
