@@ -28,6 +28,7 @@ SIZES = {"tiny": (10, 5, 24), "small": (50, 10, 72), "medium": (200, 40, 168), "
 TAX = 0.1  # USD/kgCO2e
 KINDS = {"rigid": 0.45, "pause": 0.35, "split": 0.10, "move": 0.05, "serve": 0.05}
 STEP = 3600.0
+CAPPED = 0.3  # of the seeds
 TRANSFER = 1.25e9  # B/s, of a job's data between regions: 10 Gb/s
 FASTER = 1.9  # of twice the accelerators
 
@@ -53,10 +54,11 @@ def instance(jobs: int, regions_: int, slots: int, seed: int, cap: bool | None =
         regions_: how many.
         slots: hours.
         seed: of everything that is drawn.
-        cap: whether all jobs together have a carbon cap; drawn, 30% of the seeds, if None.
+        cap: whether all jobs together have a carbon cap; drawn if None.
     """
     rng = np.random.default_rng([seed, jobs, regions_, slots])
-    cap = bool(rng.random() < 0.3) if cap is None else cap
+    often = bool(rng.random() < CAPPED)  # drawn in any case: the rest is the same with a cap and without
+    cap = often if cap is None else cap
     chosen = regions(regions_, rng)
     start = datetime(2025, 1, 6, tzinfo=UTC) + timedelta(weeks=int(rng.integers(51)))
     free = places(chosen, start, slots)
@@ -65,7 +67,7 @@ def instance(jobs: int, regions_: int, slots: int, seed: int, cap: bool | None =
     known, there = reference(empty, capacities(empty, rng), rng)
     full = replace(empty, places=there)
     if cap:
-        limit, known = capped(full, known)
+        limit, known = capped(full, known, rng)
         full = replace(full, caps=Caps(carbon=limit))
     return Instance(full, known)
 
