@@ -50,12 +50,12 @@ def planned(given: Instance, time_limit: float, gap: float) -> dict[str, Any]:
         "phases": dict(answer.seconds),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS / MIB,
     }
-    record["around"] = _around(record["phases"])
+    record["around"] = around(record["phases"])
     record["wrong"] = wrong(given, answer)
     return record
 
 
-def _around(phases: dict[str, float]) -> float | None:
+def around(phases: dict[str, float]) -> float | None:
     """Return the time of building and post-processing over that of the solver itself."""
     solving = sum(spent for name, spent in phases.items() if name not in AROUND)
     return sum(phases.get(name, 0.0) for name in AROUND) / solving if solving else None

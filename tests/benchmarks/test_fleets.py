@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from benchmarks.fleet_runs import around, wrong
 from benchmarks.fleets import SIZES, TYPES, fleet, instance
 from mlsysim.core.errors import InputError
+from mlsysim.core.schedule.types import Schedule
 from mlsysim.core.schedule.usage import broken, usage
 
 
@@ -48,3 +52,32 @@ def test_the_medium_fleet_is_as_it_should_be():
 def test_more_regions_than_the_registry_has_are_refused():
     with pytest.raises(InputError, match="900 regions"):
         fleet(10, 900, 24, 1)
+
+
+def answer(found, **changed):
+    """What a solver that finds the known plan would say, but for what is changed."""
+    least = usage(found.fleet, found.known).objective(found.fleet)
+    given = {"status": "feasible", "schedule": found.known, "objective": least, "bound": 0.9 * least}
+    return SimpleNamespace(**given | changed)
+
+
+def test_answers_are_checked_against_the_schedule_and_the_plan_that_is_known():
+    found = instance(*SIZES["tiny"], 1)
+    least = answer(found).objective
+    assert wrong(found, answer(found)) == []
+    (line,) = wrong(found, answer(found, bound=1.1 * least))
+    assert "is above a plan that is known" in line
+    (line,) = wrong(found, answer(found, objective=0.99 * least))
+    assert line.startswith("its objective")
+    nothing = {"schedule": None, "objective": None, "bound": None}
+    assert wrong(found, answer(found, status="infeasible", **nothing)) == [
+        "called infeasible, and a plan is known"
+    ]
+    runs = found.known.runs
+    twice = Schedule(((*runs[0], *runs[0]), *runs[1:]))
+    assert any(line.startswith("work of job0") for line in wrong(found, answer(found, schedule=twice)))
+
+
+def test_the_share_around_solving_is_of_the_solvers_own_time():
+    assert around({"building": 1.0, "relaxation": 3.0, "exact": 7.0, "post-processing": 1.0}) == 0.2
+    assert around({}) is None
