@@ -1,4 +1,4 @@
-"""A carbon cap that costs a little, and a plan that keeps it, by moving one job at a time."""
+"""A carbon cap that costs a little, and a plan that keeps it, by moving a few jobs at a time."""
 
 from __future__ import annotations
 
