@@ -1,7 +1,7 @@
 """A plan that is known for a fleet that was drawn, so that it has one, and limits that leave it room.
 
 Every job runs without a break in one region: what any kind of job may do. The plan is made at random,
-capacities follow from it, and where a carbon cap is wanted it is improved job by job.
+capacities follow from it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
 
-from mlsysim.core.schedule.types import Fleet, Floats, Job, Option, Places, Run, Schedule, Weights
+from mlsysim.core.schedule.types import Fleet, Floats, Job, Mask, Option, Places, Run, Schedule
 
 QUOTAS = (256, 512, 1024, 2048, 4096)  # accelerators of a type in a region
 OFTEN = (0.3, 0.3, 0.2, 0.15, 0.05)
 POWER = 0.85  # of all accelerators of a region at once
-TIGHTER = 0.3  # of what the improved plan can save of its carbon
+SQUEEZES = 12
+LOOKS = 12
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,17 @@ class Board:
         watts = self.power + (o.power * p.pue)[:, None] - p.power
         return np.maximum(most, watts * (o.count / o.power)) - 1e-6
 
-    def starts(self, job: Job, o: Option) -> tuple[Floats, Floats]:
-        """Return by region and first slot whether the window allows it, and the worst excess."""
-        slots = self.places.slots
-        last = slots - o.slots + 1
-        first = np.arange(last)
-        open_ = (first >= job.ready[:, None]) & (first + o.slots <= job.deadline)
-        worst = np.lib.stride_tricks.sliding_window_view(self.over(o), o.slots, axis=1).max(axis=2)
-        return open_, worst
+    def open(self, job: Job, o: Option) -> Mask:
+        """Return by region and first slot whether the job's window allows it."""
+        first = np.arange(self.places.slots - o.slots + 1)
+        open_: Mask = (first >= job.ready[:, None]) & (first + o.slots <= job.deadline)
+        return open_
+
+    def fits(self, job: Job, o: Option) -> Mask:
+        """Return by region and first slot whether the job can start there."""
+        full = np.pad((self.over(o) > 0).cumsum(axis=1), ((0, 0), (1, 0)))
+        fits: Mask = self.open(job, o) & (full[:, o.slots :] == full[:, : full.shape[1] - o.slots])
+        return fits
 
 
 def capacities(fleet: Fleet, rng: Generator, load: float | None) -> Places:
@@ -93,25 +98,20 @@ def reference(fleet: Fleet, there: Places, rng: Generator) -> tuple[Schedule, Pl
     """Return a plan at random, and the places with room for it.
 
     The largest jobs come first. Where none of what is there is enough, the region where the least is
-    missing gets it, and in the end regions that have more than the plan needs give up as much.
+    missing gets it; then regions give up what the jobs can do without.
     """
-    drawn = there.accelerators.sum(axis=(1, 2), keepdims=True)
-    board, found = Board(there), {}
+    board, found = Board(there), [Block(0, 0, 0)] * len(fleet.jobs)
     size = [max(o.count * o.slots for o in job.options) for job in fleet.jobs]
     for j in np.argsort(size, kind="stable")[::-1].tolist():
-        found[j] = _somewhere(board, fleet.jobs[j], rng)
+        found[j] = _somewhere(board, fleet.jobs[j], rng) or _made(board, fleet.jobs[j])
         board.put(fleet.jobs[j], found[j])
-    have, need = there.accelerators, board.accelerators.max(axis=2)[:, :, None]
-    spare = np.maximum(0.0, have - need)
-    excess = have.sum(axis=(1, 2), keepdims=True) - drawn
-    keep = np.clip(1 - excess / np.maximum(spare.sum(axis=(1, 2), keepdims=True), 1.0), 0.0, 1.0)
-    have = np.where(spare > 0, need + np.ceil(spare * keep), have)
+    _squeeze(fleet, board, found, rng)
+    have = there.accelerators
     watts = np.array([_watts(fleet, h) for h in range(have.shape[0])])
     full = POWER * np.einsum("h,hrt->rt", watts, have) * there.pue[:, None]
     limited = rng.random(len(there.names)) < 0.6
     power = np.where(limited[:, None], np.maximum(full, board.power), np.inf)
-    blocks = [found[j] for j in range(len(fleet.jobs))]
-    return _schedule(fleet, blocks), replace(there, accelerators=have, power=power)
+    return schedule(fleet, found), replace(there, accelerators=have, power=power)
 
 
 def _watts(fleet: Fleet, hardware: int) -> float:
@@ -120,67 +120,73 @@ def _watts(fleet: Fleet, hardware: int) -> float:
     return max(drawn, default=0.0)
 
 
-def _somewhere(board: Board, job: Job, rng: Generator) -> Block:
-    """Return a place for a job, at random; where there is none, make room."""
-    fits, best = [], (np.inf, Block(0, 0, 0))
+def _somewhere(board: Board, job: Job, rng: Generator) -> Block | None:
+    """Return a place for a job, the fullest of some at random; None where it does not fit."""
+    fits: list[tuple[float, Block]] = []
     for k, o in enumerate(job.options):
-        open_, worst = board.starts(job, o)
-        fits += [Block(k, r, s) for r, s in np.argwhere(open_ & (worst <= 0)).tolist()]
-        missing = np.where(open_, worst, np.inf)
+        at = np.argwhere(board.fits(job, o))
+        over = board.over(o)
+        for r, s in at[rng.permutation(len(at))[:LOOKS]].tolist():
+            free = over[r, s : s + o.slots].mean()
+            fits.append((float(free) / o.count, Block(k, r, s)))
+    return max(fits, key=lambda fit: fit[0])[1] if fits else None
+
+
+def _made(board: Board, job: Job) -> Block:
+    """Make room for a job where the least is missing."""
+    best, found = np.inf, Block(0, 0, 0)
+    for k, o in enumerate(job.options):
+        worst = sliding_window_view(board.over(o), o.slots, axis=1).max(axis=2)
+        missing = np.where(board.open(job, o), worst, np.inf)
         r, s = np.unravel_index(int(missing.argmin()), missing.shape)
-        if missing[r, s] < best[0]:
-            best = float(missing[r, s]), Block(k, int(r), int(s))
-    if fits:
-        return fits[int(rng.integers(len(fits)))]
-    excess, block = best
-    o = job.options[block.option]
-    board.places.accelerators[o.hardware, block.region] += 8 * np.ceil(excess / 8)
-    return block
-
-
-def capped(fleet: Fleet, known: Schedule) -> tuple[float, Schedule]:
-    """Return a carbon cap that costs a little, and a plan that keeps it."""
-    cheap = improved(fleet, known, 2)
-    clean = improved(replace(fleet, weights=Weights(1e-6, 1.0)), cheap, 2)
-    most, least = _carbon(fleet, cheap), _carbon(fleet, clean)
-    return most - TIGHTER * (most - least), clean
-
-
-def improved(fleet: Fleet, known: Schedule, rounds: int) -> Schedule:
-    """Return a plan in which each job in turn went to where it costs least."""
-    blocks = [Block(run[0].option, run[0].region, int(run[0].slots[0])) for run in known.runs]
-    board, p, w = Board(fleet.places), fleet.places, fleet.weights
-    for job, at in zip(fleet.jobs, blocks, strict=True):
-        board.put(job, at)
-    rate = w.cost * p.cost + w.carbon * p.carbon + w.water * p.water
-    until = np.concatenate([np.zeros((len(p.names), 1)), rate.cumsum(axis=1)], axis=1)
-    for _ in range(rounds):
-        for j, job in enumerate(fleet.jobs):
-            board.put(job, blocks[j], -1.0)
-            blocks[j] = _cheapest(board, job, until, w.cost, blocks[j])
-            board.put(job, blocks[j])
-    return _schedule(fleet, blocks)
-
-
-def _cheapest(board: Board, job: Job, until: Floats, money: float, now: Block) -> Block:
-    best, found = np.inf, now
-    for k, o in enumerate(job.options):
-        open_, worst = board.starts(job, o)
-        paid = o.power * o.busy * (until[:, o.slots :] - until[:, : until.shape[1] - o.slots])
-        paid = np.where(open_ & (worst <= 0), paid + money * (job.fetch + o.cost)[:, None], np.inf)
-        r, s = np.unravel_index(int(paid.argmin()), paid.shape)
-        if paid[r, s] < best:
-            best, found = float(paid[r, s]), Block(k, int(r), int(s))
+        if missing[r, s] < best:
+            best, found = float(missing[r, s]), Block(k, int(r), int(s))
+    board.places.accelerators[job.options[found.option].hardware, found.region] += np.ceil(best)
     return found
 
 
-def _carbon(fleet: Fleet, plan: Schedule) -> float:
-    from mlsysim.core.schedule.usage import usage
+def _squeeze(fleet: Fleet, board: Board, found: list[Block], rng: Generator) -> None:
+    """Take accelerators away, region by region, as long as the jobs still fit elsewhere."""
+    have = board.places.accelerators
+    kinds, count, _ = have.shape
+    load = rng.uniform(*LOAD, kinds)
+    for _ in range(SQUEEZES):
+        for cell in rng.permutation(kinds * count).tolist():
+            h, r = divmod(cell, count)
+            if board.accelerators[h].sum() < load[h] * have[h].sum():
+                _take(fleet, board, found, h, r, rng)
 
-    return usage(fleet, plan).total()[1]
+
+def _take(fleet: Fleet, board: Board, found: list[Block], h: int, r: int, rng: Generator) -> None:
+    """Take some of a region's accelerators away if the jobs there find another place."""
+    before, kept = board.places.accelerators[h, r].copy(), list(found)
+    board.places.accelerators[h, r] = np.floor(0.85 * before)
+    there = [
+        j for j, at in enumerate(found) if at.region == r and fleet.jobs[j].options[at.option].hardware == h
+    ]
+    gone: list[int] = []
+    for j in rng.permutation(there).tolist():
+        span = slice(found[j].first, found[j].first + fleet.jobs[j].options[found[j].option].slots)
+        if (board.accelerators[h, r, span] > board.places.accelerators[h, r, span]).any():
+            board.put(fleet.jobs[j], found[j], -1.0)
+            gone.append(j)
+    gone.sort(key=lambda j: -fleet.jobs[j].options[kept[j].option].count)
+    for i, j in enumerate(gone):
+        at = _somewhere(board, fleet.jobs[j], rng)
+        if at is None:
+            for k in gone[:i]:
+                board.put(fleet.jobs[k], found[k], -1.0)
+            for k in gone:
+                board.put(fleet.jobs[k], kept[k])
+                found[k] = kept[k]
+            board.places.accelerators[h, r] = before
+            return
+        found[j] = at
+        board.put(fleet.jobs[j], at)
 
 
-def _schedule(fleet: Fleet, blocks: list[Block]) -> Schedule:
+def schedule(fleet: Fleet, blocks: list[Block]) -> Schedule:
+    """Return a plan of one block a job."""
     return Schedule(tuple((_run(job, at),) for job, at in zip(fleet.jobs, blocks, strict=True)))
 
 

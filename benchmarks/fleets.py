@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.random import Generator
 
+from benchmarks.fleet_caps import capped
 from benchmarks.fleet_places import TYPES, Machine, bloc, egress, machines, places, regions
-from benchmarks.fleet_reference import capped, capacities, reference
+from benchmarks.fleet_reference import capacities, reference
 from mlsysim.core.schedule.types import Caps, Fleet, Floats, Job, Option, Schedule, Weights
 from mlsysim.infra import Region
 
@@ -27,6 +28,7 @@ SIZES = {"tiny": (10, 5, 24), "small": (50, 10, 72), "medium": (200, 40, 168), "
 TAX = 0.1  # USD/kgCO2e
 KINDS = {"rigid": 0.45, "pause": 0.35, "split": 0.10, "move": 0.05, "serve": 0.05}
 STEP = 3600.0
+CAPPED = 0.3  # of the seeds
 TRANSFER = 1.25e9  # B/s, of a job's data between regions: 10 Gb/s
 FASTER = 1.9  # of twice the accelerators
 
@@ -56,10 +58,11 @@ def instance(
         seed: of everything that is drawn.
         load: of all accelerators; if None, regions have quotas of usual sizes, and only those that
             everybody wants are full.
-        cap: whether all jobs together have a carbon cap; drawn, 30% of the seeds, if None.
+        cap: whether all jobs together have a carbon cap; drawn if None.
     """
     rng = np.random.default_rng([seed, jobs, regions_, slots])
-    cap = bool(rng.random() < 0.3) if cap is None else cap
+    often = bool(rng.random() < CAPPED)  # drawn in any case: the rest is the same with a cap and without
+    cap = often if cap is None else cap
     chosen = regions(regions_, rng)
     start = datetime(2025, 1, 6, tzinfo=UTC) + timedelta(weeks=int(rng.integers(51)))
     free = places(chosen, start, slots)
@@ -68,7 +71,7 @@ def instance(
     known, there = reference(empty, capacities(empty, rng, load), rng)
     full = replace(empty, places=there)
     if cap:
-        limit, known = capped(full, known)
+        limit, known = capped(full, known, rng)
         full = replace(full, caps=Caps(carbon=limit))
     return Instance(full, known)
 
@@ -94,15 +97,16 @@ def _batch(
     rng: Generator,
 ) -> Job:
     """Return a job of training or of batch inference."""
-    hours = float(np.clip(rng.lognormal(np.log(16), 0.9), 2, min(100, 0.6 * slots)))
-    units = _units(rng.lognormal(np.log(96), 1.1))
+    hours = float(np.clip(rng.lognormal(np.log(20), 0.9), 2, min(100, 0.6 * slots)))
+    units = _units(rng.lognormal(np.log(80), 1.1))
     hardware = str(rng.choice(TYPES, p=[0.55, 0.3, 0.15]))
     options = [_option(hardware, units, hours, len(at), have)]
     if rng.random() < 1 / 3:
         options += _others(hardware, units, hours, 0.6 * slots, len(at), have, rng)
     longest = max(o.slots for o in options)
     window = min(slots, max(longest + 1, round(longest * rng.uniform(1.3, 4.0))))
-    release = int(rng.integers(slots - window + 1))
+    # some wait already, some have until the end: the first and last hours are as full as the others
+    release = int(np.clip(rng.integers(-window // 2, slots - window // 2 + 1), 0, slots - window))
     home = int(rng.integers(len(at)))
     data = float(np.clip(rng.lognormal(np.log(1e12), 1.2), 5e10, 2e13)) if rng.random() < 1 / 3 else 0.0
     arrival = release + np.ceil(data / TRANSFER / STEP).astype(np.int64) * (np.arange(len(at)) != home)
