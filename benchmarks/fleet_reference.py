@@ -94,18 +94,19 @@ def capacities(fleet: Fleet, rng: Generator, load: float | None) -> Places:
     return replace(p, accelerators=there)
 
 
-def reference(fleet: Fleet, there: Places, rng: Generator) -> tuple[Schedule, Places]:
+def reference(fleet: Fleet, there: Places, rng: Generator, load: float | None) -> tuple[Schedule, Places]:
     """Return a plan at random, and the places with room for it.
 
     The largest jobs come first. Where none of what is there is enough, the region where the least is
-    missing gets it; then regions give up what the jobs can do without.
+    missing gets it; then, if a load is asked for, regions give up what the jobs can do without.
     """
     board, found = Board(there), [Block(0, 0, 0)] * len(fleet.jobs)
     size = [max(o.count * o.slots for o in job.options) for job in fleet.jobs]
     for j in np.argsort(size, kind="stable")[::-1].tolist():
         found[j] = _somewhere(board, fleet.jobs[j], rng) or _made(board, fleet.jobs[j])
         board.put(fleet.jobs[j], found[j])
-    _squeeze(fleet, board, found, rng)
+    if load is not None:
+        _squeeze(fleet, board, found, rng, load)
     have = there.accelerators
     watts = np.array([_watts(fleet, h) for h in range(have.shape[0])])
     full = POWER * np.einsum("h,hrt->rt", watts, have) * there.pue[:, None]
@@ -145,15 +146,14 @@ def _made(board: Board, job: Job) -> Block:
     return found
 
 
-def _squeeze(fleet: Fleet, board: Board, found: list[Block], rng: Generator) -> None:
+def _squeeze(fleet: Fleet, board: Board, found: list[Block], rng: Generator, load: float) -> None:
     """Take accelerators away, region by region, as long as the jobs still fit elsewhere."""
     have = board.places.accelerators
     kinds, count, _ = have.shape
-    load = rng.uniform(*LOAD, kinds)
     for _ in range(SQUEEZES):
         for cell in rng.permutation(kinds * count).tolist():
             h, r = divmod(cell, count)
-            if board.accelerators[h].sum() < load[h] * have[h].sum():
+            if board.accelerators[h].sum() < load * have[h].sum():
                 _take(fleet, board, found, h, r, rng)
 
 

@@ -112,6 +112,7 @@ def main() -> int:
     parser.add_argument("--regions", type=int)
     parser.add_argument("--slots", type=int, metavar="HOURS")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--load", type=float, help="of all accelerators, e.g. 0.7: regions as small as jobs")
     parser.add_argument("--time-limit", type=float, default=60.0, metavar="S")
     parser.add_argument("--gap", type=float, default=0.005)
     parser.add_argument("--json", action="store_true")
@@ -119,7 +120,7 @@ def main() -> int:
     asked = (given.jobs, given.regions, given.slots)
     size = [own or usual for own, usual in zip(asked, SIZES[given.size], strict=True)]
     began = time.perf_counter()
-    drawn = instance(*size, given.seed)
+    drawn = instance(*size, given.seed, load=given.load)
     spent = time.perf_counter() - began
     record = {"jobs": size[0], "regions": size[1], "slots": size[2], "seed": given.seed}
     record |= planned(drawn, given.time_limit, given.gap)

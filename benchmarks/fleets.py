@@ -68,7 +68,7 @@ def instance(
     free = places(chosen, start, slots)
     asked = _jobs(jobs, chosen, slots, rng)
     empty = Fleet(free, asked, Weights(1.0, TAX))
-    known, there = reference(empty, capacities(empty, rng, load), rng)
+    known, there = reference(empty, capacities(empty, rng, load), rng, load)
     full = replace(empty, places=there)
     if cap:
         limit, known = capped(full, known, rng)
