@@ -8,7 +8,7 @@ a mix of the program's and of those with the best bound so far (Wentges 1997), w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,11 @@ class Relaxation:
         self._lp: Growing | None = None
 
     @property
+    def version(self) -> str:
+        """Of the solver; empty where it was not asked."""
+        return self._lp.version if self._lp else ""
+
+    @property
     def rows(self) -> int:
         """Rows of the program."""
         return self._lp.rows if self._lp else 0
@@ -85,19 +90,21 @@ class Relaxation:
             self._insert(fresh)
         return len(fresh)
 
-    def run(self, target: float, best: float | None = None, rounds: int = 10_000) -> Relaxed:
+    def run(
+        self, target: float, best: float | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> Relaxed:
         """Solve until the value of the program is within a relative ``target`` of the bound.
 
         Args:
             target: relative gap.
             best: objective of a schedule that is known; the run also ends once the bound is as near.
-            rounds: at most so many.
+            stop: ends the run early.
         """
         if not self.cheapest:
             self._price(self.at)
         weight = 0.5
-        for _ in range(rounds):
-            if self.options.expired or self.bound == INF:
+        while True:
+            if stop() or self.options.expired or self.bound == INF:
                 break
             solved = self._solve()
             if solved is None:
@@ -122,7 +129,7 @@ class Relaxation:
             weight = min(0.9, weight + 0.1) if self.bound > before else max(0.0, weight - 0.1)
         return self.relaxed()
 
-    def ascend(self, steps: int, keep: int, patience: float = 0.0) -> None:
+    def ascend(self, steps: int, keep: int, stop: Callable[[], bool] = lambda: False) -> None:
         """Raise the bound by so many steps of ascent; the schedules of the last ``keep`` become columns."""
         recent: deque[list[Candidate]] = deque(maxlen=keep)
         for i, step in enumerate(ascend(self.pricer, self.at, lambda: self.options.expired)):
@@ -130,7 +137,7 @@ class Relaxation:
             recent.append(step.candidates)
             if step.bound > self.bound:
                 self.bound, self.at, self.cheapest = step.bound, step.multipliers, step.cheapest
-            if i + 1 >= steps or step.bound == INF:
+            if i + 1 >= steps or step.bound == INF or stop():
                 break
         for candidates in recent:
             self.add(candidates)
@@ -178,7 +185,7 @@ class Relaxation:
         single = [(("total", i), s) for i, s in enumerate((caps.cost, caps.carbon, caps.water))]
         single += [(("region", r), float(s)) for r, s in enumerate(p.carbon_cap)]
         single += [(("job", j), job.carbon_cap) for j, job in enumerate(f.jobs)]
-        self._caps = [(key, s) for key, s in single if np.isfinite(s)]
+        self._caps: list[tuple[tuple[str, int], float]] = [(key, s) for key, s in single if np.isfinite(s)]
         self._cap_row = {key: jobs + i for i, (key, _) in enumerate(self._caps)}
         self._cap_size = np.array([abs(s) or 1.0 for _, s in self._caps])
         low = np.concatenate([np.ones(jobs), np.full(len(self._caps), -INF)])

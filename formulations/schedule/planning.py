@@ -1,0 +1,272 @@
+"""From a fleet to a schedule with a proof of how good it is.
+
+A bound by ascent and by the relaxation over whole schedules; a first schedule at its prices; large
+neighbourhood search; and, where little enough is left, the exact program over what a better schedule
+may still use.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+
+from formulations.engines.base import Options
+from formulations.engines.watch import heard
+from formulations.schedule.board import Board, by_size, first_fit
+from formulations.schedule.cheapest import INF
+from formulations.schedule.fields import Multipliers
+from formulations.schedule.improve import Search
+from formulations.schedule.pricing import Pricer
+from formulations.schedule.relaxation import Relaxation
+from formulations.schedule.whole import Answer, Whole
+from mlsysim.core.errors import MismatchError
+from mlsysim.core.schedule.types import Fleet, Schedule
+from mlsysim.core.schedule.usage import broken, usage
+
+# Variables up to which the exact program is asked: always at first, and for what is left later.
+SMALL, MANY = 6_000, 60_000
+ASCENT = 120
+BATCH = 1_000
+GUIDES = (0.7, 0.4, 1.0)
+WARMTH = 0.01
+AGREEMENT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A schedule and its proof.
+
+    Attributes:
+        status: ``optimal`` (within the gap asked for), ``feasible``, ``infeasible`` or ``unknown``.
+        schedule, objective: None without a schedule.
+        bound: no schedule is better; None where nothing is proven.
+        seconds: by phase: building, relaxation, first, improvement, exact, post-processing.
+        columns, rows: of the largest program that was solved.
+        rounds: of pricing.
+        multipliers: prices of the limits that prove the bound.
+    """
+
+    status: str
+    schedule: Schedule | None
+    objective: float | None
+    bound: float | None
+    seconds: dict[str, float]
+    columns: int = 0
+    rows: int = 0
+    rounds: int = 0
+    engine: str = "column generation"
+    version: str = ""
+    multipliers: Multipliers | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """Relative distance of the objective from the bound; None where nothing is proven."""
+        if self.objective is None or self.bound is None:
+            return None
+        return max(0.0, self.objective - self.bound) / max(abs(self.objective), 1e-30)
+
+
+def plan(fleet: Fleet, options: Options | None = None) -> Planned:
+    """Return the schedule that takes least, as far as the options allow, with its proof.
+
+    Raises:
+        MismatchError: the schedule does not keep a limit, or is not worth what was said.
+    """
+    options = options or Options()
+    with heard(options):
+        return _Planning(fleet, options).run()
+
+
+@dataclass
+class _Planning:
+    fleet: Fleet
+    options: Options
+    seconds: dict[str, float] = field(default_factory=dict)
+    best: Schedule | None = None
+    value: float = INF
+    columns: int = 0
+    rows: int = 0
+    version: str = ""
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+
+    def run(self) -> Planned:
+        with self.phase("building"):
+            self.pricer = Pricer(self.fleet)
+            self.relaxation = Relaxation(self.pricer, self.options)
+        if not self.fleet.jobs:
+            self.best, self.value, self.relaxation.bound = Schedule(()), 0.0, 0.0
+            return self._answer("optimal")
+        with self.phase("relaxation"):
+            self._first_bound()
+        if self.relaxation.bound == INF:
+            return self._answer("infeasible")
+        with self.phase("first"):
+            self._first_schedule()
+        verdict = None
+        if self._open() and self._size() <= SMALL:
+            verdict = self._exactly()
+        while verdict is None and self._open():
+            verdict = self._closer()
+        return self._answer(verdict)
+
+    # --- bounds ------------------------------------------------------------------------------------
+
+    def _first_bound(self) -> None:
+        r = self.relaxation
+        r.ascend(1, 1)
+        if r.bound == INF or self._size() <= SMALL:
+            r.ascend(40, 1)
+            return
+        begin, share = time.monotonic(), 0.3 * self.options.remaining
+        r.ascend(ASCENT, 20, lambda: time.monotonic() - begin > share)
+
+    def _size(self) -> int:
+        """Return roughly how many variables the exact program has before any is ruled out."""
+        total = 0
+        for job, span in zip(self.fleet.jobs, self.pricer.spans, strict=True):
+            cells = span.regions.size * (span.end - span.first) * len(job.options)
+            total += cells * (4 + span.regions.size if job.kind == "move" else 1)
+        return total
+
+    def _open(self) -> bool:
+        """Return whether there is still something to do and time to do it."""
+        if self.options.expired:
+            return False
+        return self.value - self.relaxation.bound > self.options.gap * abs(self.value) or self.value == INF
+
+    # --- schedules ---------------------------------------------------------------------------------
+
+    def _first_schedule(self) -> None:
+        board = Board(self.pricer, self.relaxation.at)
+        first_fit(board, by_size(self.fleet))
+        self._note(board)
+        self.search = Search(board, self.relaxation.cheapest, self.options.seed)
+        self.turn = 0
+
+    def _note(self, board: Board) -> None:
+        """Keep the board's schedule if it is complete, keeps the caps and is better."""
+        if board.complete() and board.over == 0.0 and board.objective < self.value:
+            self._keep(board.schedule())
+
+    def _keep(self, schedule: Schedule) -> None:
+        value = usage(self.fleet, schedule).objective(self.fleet)
+        if value < self.value:
+            self.best, self.value = schedule, value
+            if self.options.progress is not None:
+                bound = self.relaxation.bound
+                self.options.progress(value, bound if np.isfinite(bound) else None)
+
+    def _closer(self) -> str | None:
+        """Search for a while, raise the bound for a while, and look whether little enough is left."""
+        with self.phase("improvement"):
+            board = self.search.board
+            guide = GUIDES[self.turn % len(GUIDES)]
+            board.guided(_scaled(self.relaxation.at, guide))
+            self.search.run(BATCH, lambda: self.options.expired, WARMTH)
+            self._note(board)
+            self._reshare()
+        if not self._open():
+            return None
+        with self.phase("relaxation"):
+            known = self.value if self.value < INF else None
+            self.relaxation.add(c for c in board.placed if c is not None)
+            begin = time.monotonic()
+            spent = self.seconds.get("relaxation", 0.0)
+            share = max(1.0, self.seconds["improvement"] - spent, 0.1 * self.options.remaining)
+            self.relaxation.run(
+                self.options.gap / 4, known, stop=lambda: time.monotonic() - begin > share
+            )
+        self.turn += 1
+        if self.turn % 3 == 1 and self._open():
+            return self._exactly()
+        return None
+
+    def _reshare(self) -> None:
+        """Put shares and pauses where they are cheapest, given the rest."""
+        if self.best is None or not any(j.kind == "split" for j in self.fleet.jobs):
+            return
+        whole = Whole(self.pricer, Multipliers.none(self.fleet), INF, self.best)
+        if whole.count > MANY:
+            return
+        answer = whole.solve(replace(self.options, gap=0.0))
+        if answer.runs is not None:
+            runs = tuple(
+                new if job.kind == "split" else old
+                for job, new, old in zip(self.fleet.jobs, answer.runs, self.best.runs, strict=True)
+            )
+            schedule = Schedule(runs)
+            if not broken(self.fleet, schedule):
+                self._keep(schedule)
+
+    def _exactly(self) -> str | None:
+        """Solve what is left exactly, if it is little enough; return the verdict if that settles it."""
+        with self.phase("exact"):
+            gap = self.value - self.relaxation.bound if self.value < INF else INF
+            if gap == INF and self._size() > MANY:
+                return None
+            whole = Whole(self.pricer, self.relaxation.at, gap)
+            if whole.count > MANY:
+                return None
+            answer: Answer = whole.solve(self.options)
+            self.columns, self.rows = max(self.columns, answer.variables), max(self.rows, answer.rows)
+            if answer.runs is not None:
+                self._keep(Schedule(answer.runs))
+            if answer.status == "infeasible":
+                # of a known schedule, nothing better is left
+                self.relaxation.bound = self.value
+                return "infeasible" if self.best is None else "optimal"
+            if answer.bound is not None:
+                proven = min(answer.bound, self.value)
+                self.relaxation.bound = max(self.relaxation.bound, proven)
+        return None if self._open() else "optimal"
+
+    def _answer(self, verdict: str | None) -> Planned:
+        with self.phase("post-processing"):
+            bound = self.relaxation.bound
+            if self.best is not None:
+                wrong = broken(self.fleet, self.best)
+                if wrong:
+                    first = wrong[0]
+                    raise MismatchError(
+                        f"the schedule breaks a limit: {first.tag} of {first.where} takes "
+                        f"{first.demand:.9g} of {first.supply:.9g}",
+                        hint="this is a defect of mlsysim: please report the plan",
+                    )
+                if bound > self.value + AGREEMENT * abs(self.value):
+                    raise MismatchError(
+                        f"the bound {bound:.9g} is above a schedule worth {self.value:.9g}",
+                        hint="this is a defect of mlsysim: please report the plan",
+                    )
+                bound = min(bound, self.value)
+                closed = self.value - bound <= self.options.gap * abs(self.value) + 1e-12
+                verdict = "optimal" if closed else "feasible"
+        if verdict not in ("optimal", "feasible", "infeasible"):
+            verdict = "unknown"
+        r = self.relaxation
+        return Planned(
+            verdict,
+            self.best,
+            None if self.best is None else self.value,
+            bound if np.isfinite(bound) else None,
+            self.seconds,
+            max(self.columns, len(r.pool)),
+            max(self.rows, r.rows),
+            r.rounds,
+            version=r.version,
+            multipliers=r.at,
+        )
+
+
+def _scaled(m: Multipliers, factor: float) -> Multipliers:
+    return Multipliers(*(np.asarray(getattr(m, f.name)) * factor for f in fields(m)))
