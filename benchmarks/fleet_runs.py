@@ -32,9 +32,8 @@ def planned(given: Instance, time_limit: float, gap: float) -> dict[str, Any]:
         plan that is known; ``phases`` in seconds; ``around``, the share of building and post-processing
         in the solver's own time; and the peak memory of the process.
     """
-    from formulations.schedule import plan
-
     from formulations.engines.base import Options
+    from formulations.schedule import plan
 
     began, cpu = time.perf_counter(), time.process_time()
     answer = plan(given.fleet, Options(time_limit=time_limit, gap=gap))

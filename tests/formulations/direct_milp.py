@@ -44,6 +44,8 @@ def judge(fleet: Fleet, gap: float = 1e-9, time_limit: float = 60.0) -> Judged:
         return Judged(None, np.inf, None, True)
     assert found.status in (0, 1), found.message
     bound = -np.inf if found.mip_dual_bound is None else float(found.mip_dual_bound)
+    if found.status == 0 and not any(model.whole):  # a linear program: no search, no bound but itself
+        bound = float(found.fun)
     if found.x is None:
         return Judged(None, bound, None, False)
     return Judged(float(found.fun), bound, model.read(found.x), False)
