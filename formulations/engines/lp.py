@@ -25,7 +25,7 @@ class Growing:
             "output_flag": False,
             "threads": int(options.threads),
             "random_seed": int(options.seed),
-            "presolve": "off", "solver": __import__("os").environ.get("LPS","simplex"),
+            "presolve": "off",  # it would throw away the basis to start from
         }.items():
             self._h.setOptionValue(option, value)
         self.rows = self.columns = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ BATCH = 1_000
 GUIDES = (0.7, 0.4, 1.0)
 WARMTH = 0.01
 AGREEMENT = 1e-6
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,7 @@ class _Planning:
     columns: int = 0
     rows: int = 0
     version: str = ""
+    press: float = 1.0
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -143,7 +145,14 @@ class _Planning:
         """Return whether there is still something to do and time to do it."""
         if self.options.expired:
             return False
-        return self.value - self.relaxation.bound > self.options.gap * abs(self.value) or self.value == INF
+        return not self._closed()
+
+    def _closed(self) -> bool:
+        """Return whether the bound is as near as was asked for, but for rounding."""
+        if self.value == INF:
+            return False
+        rounding = ROUNDING * max(abs(self.value), self.search.size_of_costs)
+        return self.value - self.relaxation.bound <= self.options.gap * abs(self.value) + rounding
 
     # --- schedules ---------------------------------------------------------------------------------
 
@@ -171,8 +180,9 @@ class _Planning:
         """Search for a while, raise the bound for a while, and look whether little enough is left."""
         with self.phase("improvement"):
             board = self.search.board
-            guide = GUIDES[self.turn % len(GUIDES)]
-            board.guided(_scaled(self.relaxation.at, guide))
+            # caps that are overrun press harder each time, and cells now more, now less
+            self.press = 2.0 * self.press if board.over > 0.0 else max(1.0, 0.8 * self.press)
+            board.guided(_guide(self.relaxation.at, GUIDES[self.turn % len(GUIDES)], self.press))
             self.search.run(BATCH, lambda: self.options.expired, WARMTH)
             self._note(board)
             self._reshare()
@@ -249,8 +259,7 @@ class _Planning:
                         hint="this is a defect of mlsysim: please report the plan",
                     )
                 bound = min(bound, self.value)
-                closed = self.value - bound <= self.options.gap * abs(self.value) + 1e-12
-                verdict = "optimal" if closed else "feasible"
+                verdict = "optimal" if verdict == "optimal" or self._closed() else "feasible"
         if verdict not in ("optimal", "feasible", "infeasible"):
             verdict = "unknown"
         r = self.relaxation
@@ -268,5 +277,14 @@ class _Planning:
         )
 
 
-def _scaled(m: Multipliers, factor: float) -> Multipliers:
-    return Multipliers(*(np.asarray(getattr(m, f.name)) * factor for f in fields(m)))
+def _guide(m: Multipliers, cells: float, caps: float) -> Multipliers:
+    """Return prices to place by: a share of those of cells, and a multiple of those of caps."""
+    return Multipliers(
+        m.power * cells,
+        m.accelerators * cells,
+        m.cost * caps,
+        m.carbon * caps,
+        m.water * caps,
+        m.region_carbon * caps,
+        m.job_carbon * caps,
+    )

@@ -51,7 +51,9 @@ class Whole:
                 the slots of jobs that pause, in the region where they are.
         """
         self.fixed = fixed
+        # of each row, the limit that it is and by what it was divided
         self.tags: list[tuple[str, int]] = []
+        self.sizes: list[float] = []
         self.pricer, self.fleet = pricer, pricer.fleet
         self.priced = Fields.of(self.fleet, multipliers)
         self.true = Fields.of(self.fleet, Multipliers.none(self.fleet))
@@ -84,10 +86,17 @@ class Whole:
         return columns
 
     def _row(
-        self, columns: Indices, factors: Floats, low: float, high: float, tag: tuple[str, int] = ("", 0)
+        self,
+        columns: Indices,
+        factors: Floats,
+        low: float,
+        high: float,
+        tag: tuple[str, int] = ("", 0),
+        size: float = 1.0,
     ) -> None:
         self.rows.append((columns, factors, low, high))
         self.tags.append(tag)
+        self.sizes.append(size)
 
     def _holds(self, j: int, k: int, columns: Indices, region: Indices, slot: Indices) -> None:
         """Note that each variable holds an option's accelerators and power in a cell."""
@@ -151,9 +160,11 @@ class Whole:
             for i, region in enumerate(span.regions.tolist()):
                 ordered = np.sort(grid[i])
                 base = float(ordered[:d].sum()) + float(once[region])
+                if not np.isfinite(base):
+                    continue
                 forced = base + np.maximum(0.0, grid[i] - ordered[d - 1])
                 t = np.flatnonzero(forced <= least + self.gap + SLACK * abs(least))
-                if not np.isfinite(base) or t.size < d:
+                if t.size < d:
                     continue
                 if self.fixed is not None and (k, region) != _chosen(self.fixed, j):
                     continue
@@ -301,6 +312,7 @@ class Whole:
                     -INF,
                     float(supply[at[0]]) / size,
                     ("cell", int(at[0])),
+                    size,
                 )
         if not self.taken:
             return
@@ -313,7 +325,7 @@ class Whole:
         ) -> None:
             if np.isfinite(limit):
                 size = max(abs(limit), 1e-9)
-                self._row(columns[chosen], amount[chosen] / size, -INF, limit / size, tag)
+                self._row(columns[chosen], amount[chosen] / size, -INF, limit / size, tag, size)
 
         for i, amount in enumerate((cost, carbon, water)):
             cap(amount, caps[i], ("total", i))
