@@ -140,7 +140,21 @@ def _tier(f: Fabric, links: float, take: Assumptions) -> Tier:
         take.note(f"{f.name} achieved share", share)
     if latency:
         take.note(f"{f.name} latency", latency)
-    return Tier(f.bandwidth.base * achieved * (links if f.per == "link" else 1.0), hop)
+    bandwidth = f.bandwidth.base * achieved * (links if f.per == "link" else 1.0)
+    bulk = f.bulk_latency.base if f.bulk_latency else 0.0
+    if latency is None:
+        bulk = take.take("network_bulk_latency_scale_out", "s")
+    elif f.bulk_latency:
+        take.note(f"{f.name} bulk latency", f.bulk_latency)
+    if not bulk:
+        return Tier(bandwidth, hop)
+    return Tier(
+        bandwidth,
+        hop,
+        bulk_latency=bulk,
+        eager_share=take.take(f"eager_share_{f.tier}"),
+        start=take.take("collective_start", "s"),
+    )
 
 
 def region_of(s: Settings, take: Assumptions) -> tuple[Region, Site]:
