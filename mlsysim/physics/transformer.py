@@ -316,6 +316,16 @@ def elementwise_bytes(
     return tokens * width_bytes * (norms + residuals + rope + per_inner * inner + copies)
 
 
+def elementwise_kernels(m: Transformer) -> float:
+    """Return the kernels of one layer's forward pass besides its matrix products.
+
+    A norm with the residual before it, positions, and fused attention are one each, and so is the
+    activation; experts need a choice and a gathering and a scattering of tokens.
+    """
+    blocks = m.attention_blocks
+    return (m.norms + blocks - 1.0) + 2.0 * blocks + 1.0 + 3.0 * m.moe_share
+
+
 def head_width(m: Transformer) -> float:
     """Return the width of a head: the mean of that of keys and of values."""
     return 0.5 * (m.qk_width + m.v_width) / m.heads

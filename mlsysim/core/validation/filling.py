@@ -19,6 +19,9 @@ OLD_STACK = 2022
 OLD_ATTENTION = 2023
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
+# Release 0.x of TensorRT-LLM, and the first one in which query heads of a group share reads.
+_RELEASE = re.compile(r"TensorRT-LLM v0\.(\d+)")
+XQA = 8
 _YEAR = re.compile(r"\b(20[12]\d)\b")
 
 
@@ -83,11 +86,17 @@ def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
 
 def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
     """Return whether query heads that share a KV head read its cache once in decode."""
-    if m.heads == m.kv_heads or m.kv_rank or "TensorRT-LLM v0." not in row.set:
+    release = _RELEASE.search(row.set)
+    if m.heads == m.kv_heads or m.kv_rank or release is None:
         return True
     # NVIDIA, "New XQA-kernel", 2023: 2.4 times the throughput of Llama 70B, in releases from 0.8 on
-    rule = "TensorRT-LLM 0.6 has no kernel that shares reads, and 0.9 one for few shapes (XQA): none shared"
-    return bool(filling.take("shared_reads", False, rule))
+    old = int(release[1]) < XQA
+    rule = (
+        f"TensorRT-LLM before 0.{XQA} has no kernel that shares reads"
+        if old
+        else f"TensorRT-LLM from 0.{XQA} on has a kernel that shares reads (XQA), on by default"
+    )
+    return bool(filling.take("shared_reads", not old, rule))
 
 
 def seq_len(row: Row, filling: Filling) -> int | None:
