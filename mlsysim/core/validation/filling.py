@@ -19,9 +19,11 @@ OLD_STACK = 2022
 OLD_ATTENTION = 2023
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
-# Release 0.x of TensorRT-LLM, and the first one in which query heads of a group share reads.
+# Release 0.x of TensorRT-LLM; the first one in which query heads of a group share reads, how many and how
+# wide.
 _RELEASE = re.compile(r"TensorRT-LLM v0\.(\d+)")
 XQA = 8
+XQA_SHAPE = (8, 128)
 _YEAR = re.compile(r"\b(20[12]\d)\b")
 
 
@@ -89,14 +91,12 @@ def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
     release = _RELEASE.search(row.set)
     if m.heads == m.kv_heads or m.kv_rank or release is None:
         return True
-    # NVIDIA, "New XQA-kernel", 2023: 2.4 times the throughput of Llama 70B, in releases from 0.8 on
-    old = int(release[1]) < XQA
-    rule = (
-        f"TensorRT-LLM before 0.{XQA} has no kernel that shares reads"
-        if old
-        else f"TensorRT-LLM from 0.{XQA} on has a kernel that shares reads (XQA), on by default"
-    )
-    return bool(filling.take("shared_reads", not old, rule))
+    # NVIDIA/TensorRT-LLM, decoderXQARunner.h of these releases; before them none (NVIDIA, "New
+    # XQA-kernel", 2023: 2.4 times the throughput of Llama 70B)
+    known = int(release[1]) >= XQA and (m.heads / m.kv_heads, m.head_dim) == XQA_SHAPE
+    heads, width = XQA_SHAPE
+    rule = f"TensorRT-LLM shares reads from 0.{XQA} on, in groups of {heads} heads {width} wide (XQA)"
+    return bool(filling.take("shared_reads", known, rule))
 
 
 def seq_len(row: Row, filling: Filling) -> int | None:
