@@ -17,6 +17,11 @@ from mlsysim.physics.types import Array
 # Tensor cores take rows of a multiple of 16 bytes: 8 elements of 16 bits (NVIDIA, Matrix Multiplication
 # Background User's Guide, section 4).
 ALIGNED = 8
+# Operators that a host issues one by one for a product of an expert in fewer than 16 bits: cast, layout of
+# the scaling factors and product forward; cast, layout and two products backward (NVIDIA Transformer
+# Engine, GroupedLinear).
+ISSUED = 3.0
+ISSUED_BACKWARD = 4.0
 # Bytes of a sum of gradients in 32 bits, read and written for each microbatch.
 SUM = 8.0
 
@@ -94,6 +99,12 @@ def layer_part(
     once = forward.compute + attention
     back = backward.compute + attention_back + attention * core_again
     back_stream = back_stream + backward.excess
+    issued = _issued(job, m, ep)
+    wait_again = np.maximum(issued * ISSUED - (once + stream + forward.excess + comm), 0.0)
+    wait = issued * (ISSUED + ISSUED_BACKWARD) - (
+        once + back + stream + forward.excess + back_stream + comm + comm_back
+    )
+    wait = np.maximum(wait, 0.0)
     head, head_stream = _head(job, m, tokens, tp)
 
     def kept(mode: Array) -> Array:
@@ -112,10 +123,10 @@ def layer_part(
     boundary = none + tokens * m.hidden * job.width / np.where(sequence_parallel, tp, 1.0)
     return LayerPart(
         matmul=none + once + back,
-        elementwise=none + stream + forward.excess + back_stream,
+        elementwise=none + stream + forward.excess + back_stream + wait,
         exposed=none + comm + comm_back,
         again_matmul=none + once,
-        again_elementwise=none + stream + forward.excess,
+        again_elementwise=none + stream + forward.excess + wait_again,
         again_exposed=none + comm,
         backward=none + back + back_stream + comm_back,
         head=none + head,
@@ -137,6 +148,17 @@ def _filling(rounds: Array) -> dict[str, Array]:
         "steady": np.where(rounds >= 1.0, 1.0, 0.0),
         "again": np.minimum(np.maximum(rounds - 1.0, 0.0), 1.0),
     }
+
+
+def _issued(job: Job, m: tf.Transformer, ep: Array) -> Array:
+    """Return the time in which the host issues one operator for each product of a rank's experts [s].
+
+    While that takes longer than the accelerator's work, the accelerator waits: with many experts on a
+    rank and few tokens for each.
+    """
+    if not job.chip.narrow:
+        return 0.0 * ep
+    return job.chip.host * 2.0 * m.moe_share * m.experts / ep
 
 
 def _overlapped(job: Job, traffic: Array, work: Array, ranks: Array, overlap: Array) -> Array:
@@ -274,7 +296,7 @@ def _traffic(
     context = np.maximum(ring - attention, 0.0)
     context_back = np.maximum(2.0 * ring - attention_back, 0.0)
     # expert parallel: tokens to their experts and back (Lepikhin 2020)
-    sent = m.moe_share * tokens * m.experts_active * m.hidden * width / tp
+    sent = m.moe_share * tokens * tf.ranks_chosen(m, ep) * m.hidden * width / tp
     expert = 2.0 * net.hierarchical_all_to_all_time(sent, ep, tp * cp, network)
     return context + expert, context_back + expert
 

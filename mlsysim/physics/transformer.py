@@ -267,6 +267,15 @@ def _mlp(
     ]
 
 
+def ranks_chosen(m: Transformer, ep: Array) -> Array:
+    """Return to how many of ``ep`` expert-parallel ranks a token goes, with balanced routing.
+
+    One copy serves all of its experts on a rank (DeepSeek-AI 2024 (V3), section 3.2.2; DeepEP). With
+    ``k`` experts a token that is ``n (1 - (1 - 1/n)^k)`` of ``n`` ranks: few of many, nearly ``k``.
+    """
+    return ep * (1.0 - (1.0 - 1.0 / np.asarray(ep, dtype=float)) ** m.experts_active)
+
+
 def forward_flops(m: Transformer, tokens: Array, span: Array) -> Array:
     """Return the operations of one forward pass of the whole model [FLOP].
 

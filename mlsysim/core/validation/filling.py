@@ -81,6 +81,8 @@ def attention_share(row: Row, filling: Filling) -> float | None:
 
 def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
     """Return whether tensor-parallel traffic hides behind the products that it belongs to."""
+    if tp > 1 and sharded and "tp-comm" in str(row.config.get("overlap", "")):
+        return True
     if tp == 1 or not sharded or not any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING):
         return False
     return bool(filling.take("overlap_tensor", True, "recipes of NVIDIA since 2024: overlapped by default"))
@@ -141,9 +143,17 @@ def experts_over(row: Row, filling: Filling) -> int:
     return ep
 
 
+def overlap_pipeline(row: Row, pp: int) -> bool:
+    """Return whether a source says that sends between stages hide behind compute."""
+    return pp > 1 and "pp" in re.split(r"\W+", str(row.config.get("overlap", "")))
+
+
 def interleave(row: Row, pp: int, filling: Filling) -> int:
     """Return the model chunks of a pipeline stage."""
     stated = row.config.get("vpp")
+    if stated is None and overlap_pipeline(row, pp) and int(row.model.get("layers", 0)) % (2 * pp) == 0:
+        rule = "not stated, but overlapped sends, which only an interleaved schedule has: two chunks a stage"
+        return int(filling.take("interleave", 2, rule))
     if stated is None and pp > 1:
         return int(filling.take("interleave", 1, "not stated: one chunk a stage"))
     return int(stated or 1) if pp > 1 else 1

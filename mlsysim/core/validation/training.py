@@ -89,6 +89,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         recompute=str(row.config.get("recompute", "full" if _counts_recomputation(row) else "none")),
         sequence_parallel=sharded,
         overlap_tensor=fill.overlap_tensor(row, tp, sharded, filling),
+        overlap_pipeline=fill.overlap_pipeline(row, pp),
         zero_stage=fill.zero_stage(row, filling),
     )
     if bare.recompute not in tf.RECOMPUTE:
