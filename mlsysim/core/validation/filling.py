@@ -143,6 +143,15 @@ def experts_over(row: Row, filling: Filling) -> int:
     return ep
 
 
+def overlap_gradients(row: Row, filling: Filling) -> bool:
+    """Return whether gradients are reduced while the backward pass goes on."""
+    if not old_stack(row):
+        return True
+    # Megatron has --overlap-grad-reduce since 2023; DeepSpeed's TrainSchedule reduces after the last pass
+    rule = "published by 2022: gradients are reduced after the last backward pass (Megatron, DeepSpeed)"
+    return bool(filling.take("overlap_gradients", False, rule))
+
+
 def overlap_pipeline(row: Row, pp: int) -> bool:
     """Return whether a source says that sends between stages hide behind compute."""
     return pp > 1 and "pp" in re.split(r"\W+", str(row.config.get("overlap", "")))

@@ -88,6 +88,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         interleave=fill.interleave(row, pp, filling),
         recompute=str(row.config.get("recompute", "full" if _counts_recomputation(row) else "none")),
         sequence_parallel=sharded,
+        overlap_gradients=fill.overlap_gradients(row, filling),
         overlap_tensor=fill.overlap_tensor(row, tp, sharded, filling),
         overlap_pipeline=fill.overlap_pipeline(row, pp),
         zero_stage=fill.zero_stage(row, filling),
