@@ -93,8 +93,15 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         narrow=BYTES[precision] if narrow and training else 0.0,
         cache_share=achieved("decode_attention", "bandwidth_share") if reached.decode_attention else 0.0,
         kernel_share=achieved("training_stream", "training_stream_share") if training else 1.0,
-        host=take.take("host_operator", "s") if mixture and narrow and training and fused else 0.0,
+        host=_host(training, mixture and narrow, take) if fused else 0.0,
     )
+
+
+def _host(training: bool, experts: bool, take: Assumptions) -> float:
+    """Return the time in which the host issues an operator of experts, or a kernel of a prefill [s]."""
+    if training:
+        return take.take("host_operator", "s") if experts else 0.0
+    return take.take("host_kernel", "s")
 
 
 def network_of(server: Node | None, count: int, take: Assumptions) -> Network:

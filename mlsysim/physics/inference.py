@@ -27,6 +27,8 @@ class Load:
         held: cached tokens in memory after the pass.
         outputs: tokens that go through the output projection.
         kept: tokens whose logits are kept.
+        captured: whether the kernels are launched as one graph, as those of decode passes are: then the
+            host does not hold them up.
     """
 
     tokens: Array
@@ -35,6 +37,7 @@ class Load:
     held: Array
     outputs: Array
     kept: Array
+    captured: bool = False
 
     def __add__(self, other: Load) -> Load:
         return Load(
@@ -44,6 +47,7 @@ class Load:
             held=self.held + other.held,
             outputs=self.outputs + other.outputs,
             kept=self.kept + other.kept,
+            captured=self.captured and other.captured,
         )
 
 
@@ -93,6 +97,7 @@ def decode_load(m: tf.Transformer, batch: Array, context: Array, queries: Array 
         held=cached * batch * context,
         outputs=tokens,
         kept=batch * queries,
+        captured=True,
     )
 
 
@@ -140,7 +145,8 @@ def forward(
 
     Weights are read once for the batch (Pope 2023, section 2). Norms, residuals, positions and
     activations move what :func:`mlsysim.physics.transformer.elementwise_bytes` counts, and each kernel
-    takes its time to start, which is most of a small pass. Where products run in fewer bits than 16,
+    takes its time to start, which is most of a small pass; a pass whose kernels the host launches one by
+    one takes at least the time of that. Where products run in fewer bits than 16,
     inputs that do not come out of a norm are cast before them, and the output projection stays in 16.
 
     Args:
@@ -187,6 +193,9 @@ def forward(
         + exposed
     )
     every = [*products, head]
+    if chip.host and not load.captured:
+        reduces = m.layers * tf.all_reduces(m) * np.where(np.asarray(tp) > 1, 1.0, 0.0)
+        time = np.maximum(time, chip.host * (kernels + reduces + sum(p.launches for p in every)))
     widest = max(m.qk_width + 2.0 * m.kv_width, (2.0 if m.gated else 1.0) * m.ffn)
     return Pass(
         matmul=sum(roofline.matmul_compute(p, chip) for p in products)
