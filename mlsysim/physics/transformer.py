@@ -270,10 +270,14 @@ def _mlp(
 def ranks_chosen(m: Transformer, ep: Array) -> Array:
     """Return to how many of ``ep`` expert-parallel ranks a token goes, with balanced routing.
 
-    One copy serves all of its experts on a rank (DeepSeek-AI 2024 (V3), section 3.2.2; DeepEP). With
-    ``k`` experts a token that is ``n (1 - (1 - 1/n)^k)`` of ``n`` ranks: few of many, nearly ``k``.
+    One copy serves all of its experts on a rank (DeepSeek-AI 2024 (V3), section 3.2.2). With ``k``
+    different ones of ``E`` experts and ``E/n`` on each of ``n`` ranks, a rank has none of them with
+    probability ``C(E - E/n, k) / C(E, k)``.
     """
-    return ep * (1.0 - (1.0 - 1.0 / np.asarray(ep, dtype=float)) ** m.experts_active)
+    missed = 1.0 + 0.0 * np.asarray(ep, dtype=float)
+    for i in range(int(m.experts_active)):
+        missed = missed * np.maximum(m.experts - m.experts / ep - i, 0.0) / (m.experts - i)
+    return ep * (1.0 - missed)
 
 
 def forward_flops(m: Transformer, tokens: Array, span: Array) -> Array:
