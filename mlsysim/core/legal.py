@@ -204,6 +204,7 @@ def _any_layers(legal: _Legal) -> Columns:
         recompute=kept,
         sequence_parallel=[False, True],
         overlap_tensor=legal.flag("overlap_tensor", legal.tuned),
+        overlap_experts=legal.flag("overlap_experts", legal.tuned),
     )
     alone = layer["tp"] == 1
     layer = keep(layer, ~alone | ~layer["sequence_parallel"])
@@ -213,6 +214,7 @@ def _any_layers(legal: _Legal) -> Columns:
     # left open, tensor-parallel traffic hides as frameworks do it: with sequence parallelism only
     may_hide = (layer["tp"] > 1) if "overlap_tensor" in legal.fixed else layer["sequence_parallel"]
     layer["overlap_tensor"] = layer["overlap_tensor"] & may_hide
+    layer["overlap_experts"] = layer["overlap_experts"] & (layer["ep"] > 1)
     return _distinct(layer)
 
 

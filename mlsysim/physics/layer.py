@@ -65,6 +65,7 @@ def layer_part(
     selective: Array,
     sequence_parallel: Array,
     overlap: Array = False,
+    overlap_experts: Array = False,
 ) -> LayerPart:
     """Return what one layer costs for one microbatch; arguments broadcast.
 
@@ -77,6 +78,7 @@ def layer_part(
         selective: whether attention scores are recomputed instead of kept (Korthikanti 2022).
         sequence_parallel: whether the rest of the layer is divided by ``tp`` too.
         overlap: whether tensor-parallel traffic hides behind the products that it belongs to.
+        overlap_experts: whether exchanges between experts hide behind the work of another microbatch.
     """
     rounds = job.batch * tp * cp / (job.accelerators * microbatch)
     if isinstance(job.model, Operations):
@@ -84,14 +86,15 @@ def layer_part(
     m = job.model
     tokens = microbatch * job.seq_len / cp
     selective = np.asarray(selective)
-    none = 0.0 * tokens * tp * ep * selective * np.asarray(sequence_parallel) * np.asarray(overlap)
+    flags = np.asarray(sequence_parallel) * np.asarray(overlap) * np.asarray(overlap_experts)
+    none = 0.0 * tokens * tp * ep * selective * flags
 
     forward, backward = _products(job, tf.layer_matmuls(m, tokens, tp, ep))
     attention, attention_back = _attention(job, m, tokens, tp, cp)
     # selective recomputation repeats the attention core where scores are not fused away
     core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
     stream, back_stream = _elementwise(job, m, tokens, tp, ep, sequence_parallel)
-    comm, comm_back = _traffic(job, m, tokens, tp, cp, ep, attention, attention_back)
+    comm, comm_back = _ring(job, m, tokens, tp, cp, attention, attention_back)
     tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
     comm = comm + _overlapped(job, tensor, forward.compute + forward.excess, tp, overlap)
     comm_back = comm_back + _overlapped(job, tensor, backward.compute + backward.excess, tp, overlap)
@@ -99,6 +102,9 @@ def layer_part(
     once = forward.compute + attention
     back = backward.compute + attention_back + attention * core_again
     back_stream = back_stream + backward.excess
+    experts = _exchange(job, m, tokens, tp, cp, ep)
+    comm = comm + _exposed_exchange(job, experts, once + stream + forward.excess, overlap_experts)
+    comm_back = comm_back + _exposed_exchange(job, experts, back + back_stream, overlap_experts)
     issued = _issued(job, m, ep)
     wait_again = np.maximum(issued * ISSUED - (once + stream + forward.excess + comm), 0.0)
     wait = issued * (ISSUED + ISSUED_BACKWARD) - (
@@ -275,30 +281,37 @@ def _head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array,
     return forward.compute + backward.compute, forward.excess + backward.excess + loss
 
 
-def _traffic(
-    job: Job,
-    m: tf.Transformer,
-    tokens: Array,
-    tp: Array,
-    cp: Array,
-    ep: Array,
-    attention: Array,
-    attention_back: Array,
+def _ring(
+    job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array, attention: Array, attention_back: Array
 ) -> tuple[Array, Array]:
-    """Return the exposed context and expert traffic of one layer, forward and backward [s]."""
-    network, width = job.network, job.width
-    # context parallel: keys and values go round the ring while attention works on what is there
-    # (Liu 2023, Ring Attention)
+    """Return the exposed context-parallel traffic of one layer, forward and backward [s].
+
+    Keys and values go round the ring while attention works on what is there (Liu 2023, Ring Attention).
+    """
+    network = job.network
     values = m.v_width if m.kv_rank else m.kv_width
-    kv = tokens * (m.kv_width + values) * tf.kv_share(m, tp) * width
+    kv = tokens * (m.kv_width + values) * tf.kv_share(m, tp) * job.width
     hop = net.by_extent(tp * cp, network, net.send_time(kv, network.up), net.send_time(kv, network.out))
     ring = (cp - 1.0) * hop
-    context = np.maximum(ring - attention, 0.0)
-    context_back = np.maximum(2.0 * ring - attention_back, 0.0)
-    # expert parallel: tokens to their experts and back (Lepikhin 2020)
-    sent = m.moe_share * tokens * tf.ranks_chosen(m, ep) * m.hidden * width / tp
-    expert = 2.0 * net.hierarchical_all_to_all_time(sent, ep, tp * cp, network)
-    return context + expert, context_back + expert
+    return np.maximum(ring - attention, 0.0), np.maximum(2.0 * ring - attention_back, 0.0)
+
+
+def _exchange(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array, ep: Array) -> Array:
+    """Return the time in which tokens go to their experts and back, one way through a layer [s].
+
+    Lepikhin 2020; the backward pass sends as much.
+    """
+    sent = m.moe_share * tokens * tf.ranks_chosen(m, ep) * m.hidden * job.width / tp
+    return 2.0 * net.hierarchical_all_to_all_time(sent, ep, tp * cp, job.network)
+
+
+def _exposed_exchange(job: Job, exchange: Array, work: Array, overlap: Array) -> Array:
+    """Return what is left of an exchange that may run beside the work of another microbatch.
+
+    DualPipe does so (DeepSeek-AI 2024 (V3), section 3.2.1), and 1F1B in Megatron-Core.
+    """
+    hidden = traffic_left(0.0 * exchange, exchange, work, job.sender_share)
+    return np.where(np.asarray(overlap), hidden, exchange)
 
 
 def _opaque_layer(job: Job, m: Operations, microbatch: Array, rounds: Array) -> LayerPart:

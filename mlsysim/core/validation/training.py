@@ -58,6 +58,7 @@ def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
         accelerators=settings.pop("accelerators", None) or subject.count_of(row),
         fused_attention=fill.fused_attention(row, filling),
         attention_share=fill.attention_share(row, filling),
+        captured=row.config.get("graph") == "step",
         **settings,
     )
 
@@ -90,6 +91,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         sequence_parallel=sharded,
         overlap_gradients=fill.overlap_gradients(row, filling),
         overlap_tensor=fill.overlap_tensor(row, tp, sharded, filling),
+        overlap_experts="experts" in str(row.config.get("overlap", "")),
         overlap_pipeline=fill.overlap_pipeline(row, pp),
         zero_stage=fill.zero_stage(row, filling),
     )
