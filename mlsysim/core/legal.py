@@ -56,7 +56,7 @@ def divisors(n: int) -> list[int]:
 def space(s: Scenario, *, tuned: bool = True, counts: Sequence[int] = ()) -> Space:
     """Return the legal values of a job's decisions that the plan allows.
 
-    Hiding traffic is never slower (:func:`mlsysim.physics.layer.traffic_left`), so where the plan
+    Hiding traffic is never slower (:func:`mlsysim.physics.traffic.traffic_left`), so where the plan
     leaves it open it is not a choice: it is on.
 
     Args:

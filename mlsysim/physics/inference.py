@@ -16,6 +16,7 @@ from mlsysim.physics.types import Array
 # quantization).
 ACTIVATION = 2.0
 
+
 @dataclass(frozen=True)
 class Load:
     """What the sequences of a pass ask of the model. The loads of a mixed batch add up.

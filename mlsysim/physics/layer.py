@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlsysim.physics import collectives as net
-from mlsysim.physics import inference, roofline
+from mlsysim.physics import inference, roofline, traffic
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
 from mlsysim.physics.opaque import Operations
@@ -94,17 +93,17 @@ def layer_part(
     # selective recomputation repeats the attention core where scores are not fused away
     core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
     stream, back_stream = _elementwise(job, m, tokens, tp, ep, sequence_parallel)
-    comm, comm_back = _ring(job, m, tokens, tp, cp, attention, attention_back)
+    comm, comm_back = traffic.ring(job, m, tokens, tp, cp, attention, attention_back)
     tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
-    comm = comm + _overlapped(job, tensor, forward.compute + forward.excess, tp, overlap)
-    comm_back = comm_back + _overlapped(job, tensor, backward.compute + backward.excess, tp, overlap)
+    comm = comm + traffic.tensor_left(job, tensor, forward.compute + forward.excess, tp, overlap)
+    comm_back = comm_back + traffic.tensor_left(job, tensor, backward.compute + backward.excess, tp, overlap)
 
     once = forward.compute + attention
     back = backward.compute + attention_back + attention * core_again
     back_stream = back_stream + backward.excess
-    experts = _exchange(job, m, tokens, tp, cp, ep)
-    comm = comm + _exposed_exchange(job, experts, once + stream + forward.excess, overlap_experts)
-    comm_back = comm_back + _exposed_exchange(job, experts, back + back_stream, overlap_experts)
+    experts = traffic.exchange(job, m, tokens, tp, cp, ep)
+    comm = comm + traffic.exchange_left(job, experts, once + stream + forward.excess, overlap_experts)
+    comm_back = comm_back + traffic.exchange_left(job, experts, back + back_stream, overlap_experts)
     issued = _issued(job, m, ep)
     wait_again = np.maximum(issued * ISSUED - (once + stream + forward.excess + comm), 0.0)
     wait = issued * (ISSUED + ISSUED_BACKWARD) - (
@@ -165,32 +164,6 @@ def _issued(job: Job, m: tf.Transformer, ep: Array) -> Array:
     if not job.chip.narrow:
         return 0.0 * ep
     return job.chip.host * 2.0 * m.moe_share * m.experts / ep
-
-
-def _overlapped(job: Job, traffic: Array, work: Array, ranks: Array, overlap: Array) -> Array:
-    """Return what is left of tensor-parallel traffic where products work on what has arrived.
-
-    Product and traffic are cut into a part for each rank; the first part has nothing to hide behind
-    (Wang 2022, section 4).
-    """
-    bare = traffic / ranks
-    hidden = traffic_left(bare, traffic - bare, work, job.sender_share)
-    return np.where(np.asarray(overlap) & (np.asarray(ranks) > 1), hidden, traffic)
-
-
-def traffic_left(bare: Array, rest: Array, work: Array, sender_share: float) -> Array:
-    """Return the time that traffic adds to a step when work hides some of it.
-
-    ``bare + s rest + (1 - s) max(0, rest - work)``: while traffic is hidden, the share ``s`` of the
-    accelerator that moves data is lost to the work.
-
-    Args:
-        bare: what nothing can hide.
-        rest: what the work may hide.
-        work: the time of the work alone.
-        sender_share: of the accelerator's units, those that move data.
-    """
-    return bare + sender_share * rest + (1.0 - sender_share) * np.maximum(0.0 * work, rest - work)
 
 
 class _Time(NamedTuple):
@@ -279,39 +252,6 @@ def _head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array,
     # the loss reads and writes 32-bit logits about three times
     loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
     return forward.compute + backward.compute, forward.excess + backward.excess + loss
-
-
-def _ring(
-    job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array, attention: Array, attention_back: Array
-) -> tuple[Array, Array]:
-    """Return the exposed context-parallel traffic of one layer, forward and backward [s].
-
-    Keys and values go round the ring while attention works on what is there (Liu 2023, Ring Attention).
-    """
-    network = job.network
-    values = m.v_width if m.kv_rank else m.kv_width
-    kv = tokens * (m.kv_width + values) * tf.kv_share(m, tp) * job.width
-    hop = net.by_extent(tp * cp, network, net.send_time(kv, network.up), net.send_time(kv, network.out))
-    ring = (cp - 1.0) * hop
-    return np.maximum(ring - attention, 0.0), np.maximum(2.0 * ring - attention_back, 0.0)
-
-
-def _exchange(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array, ep: Array) -> Array:
-    """Return the time in which tokens go to their experts and back, one way through a layer [s].
-
-    Lepikhin 2020; the backward pass sends as much.
-    """
-    sent = m.moe_share * tokens * tf.ranks_chosen(m, ep) * m.hidden * job.width / tp
-    return 2.0 * net.hierarchical_all_to_all_time(sent, ep, tp * cp, job.network)
-
-
-def _exposed_exchange(job: Job, exchange: Array, work: Array, overlap: Array) -> Array:
-    """Return what is left of an exchange that may run beside the work of another microbatch.
-
-    DualPipe does so (DeepSeek-AI 2024 (V3), section 3.2.1), and 1F1B in Megatron-Core.
-    """
-    hidden = traffic_left(0.0 * exchange, exchange, work, job.sender_share)
-    return np.where(np.asarray(overlap), hidden, exchange)
 
 
 def _opaque_layer(job: Job, m: Operations, microbatch: Array, rounds: Array) -> LayerPart:

@@ -168,6 +168,26 @@ def interleave(row: Row, pp: int, filling: Filling) -> int:
     return int(stated or 1) if pp > 1 else 1
 
 
+def counts_recomputation(row: Row) -> bool:
+    """Return whether a source counts the operations of full recomputation, which it then does."""
+    return str(row.measured.get("flops_convention", "")).startswith("hardware_flops_full_recompute")
+
+
+def recompute(row: Row, filling: Filling) -> str | None:
+    """Return what is computed again in the backward pass, None where nothing tells."""
+    stated = row.config.get("recompute")
+    if stated is not None:
+        return str(stated)
+    if counts_recomputation(row):
+        return str(filling.take("recompute", "full", "not stated: the source counts its operations"))
+    if "recompute_modules" in row.config:
+        rule = "single modules of a layer at most: counted as none"
+        return str(filling.take("recompute", "none", rule))
+    if "offload" in row.config:
+        return str(filling.take("recompute", "none", "activations go to the host instead, beside the work"))
+    return None
+
+
 def sequence_parallel(row: Row, tp: int, filling: Filling) -> bool:
     """Return whether norms and residuals are divided over tensor-parallel ranks."""
     stated = row.config.get("sequence_parallel")
