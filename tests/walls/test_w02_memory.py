@@ -73,9 +73,7 @@ def test_traffic_by_hand():
     e = infer(seq_len=2048)
     moved = rows(e, 2)[1]
     assert moved.demand == pytest.approx(
-        2 * (6_738_415_616 - 32_000 * 4096 - 65 * 4096)
-        + 2048 * 2**19
-        + 32 * 2 * (14 * 4096 + 3 * 11008),
+        2 * (6_738_415_616 - 32_000 * 4096 - 65 * 4096) + 2048 * 2**19 + 32 * 2 * (14 * 4096 + 3 * 11008),
         rel=1e-9,
     )
     assert moved.supply == pytest.approx(e.state.time * e.state.bandwidth, rel=1e-9)
