@@ -109,7 +109,12 @@ def _decisions(e: Evaluation) -> dict[str, str]:
     c, s = e.layout, e.scenario
     if c is None:
         return {}
-    hidden = {"gradients": c.overlap_gradients, "tensor": c.overlap_tensor, "pipeline": c.overlap_pipeline}
+    hidden = {
+        "gradients": c.overlap_gradients,
+        "tensor": c.overlap_tensor,
+        "experts": c.overlap_experts,
+        "pipeline": c.overlap_pipeline,
+    }
     again = f" {c.recompute_layers}" if c.recompute_layers else ""
     even = c.pp == 1 or c.first_stage_layers == c.last_stage_layers
     interval = s.extras["checkpoint"].interval if "checkpoint" in s.extras else None
