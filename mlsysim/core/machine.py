@@ -8,7 +8,7 @@ from mlsysim.core import own
 from mlsysim.core.errors import InputError
 from mlsysim.core.provenance import Value
 from mlsysim.core.scenario import Assumptions, Settings
-from mlsysim.hardware import BYTES, Achieved
+from mlsysim.hardware import BYTES, Achieved, Hardware
 from mlsysim.hardware import CATALOG as HARDWARE
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.infra import Region
@@ -198,7 +198,15 @@ def site_of(region: Region, pue: float | None = None, take: Assumptions | None =
 
 def fleet_of(s: Settings, server: Node | None, count: int, take: Assumptions) -> Fleet:
     """Return what one accelerator takes, with its share of the server around it."""
-    hardware = s.hardware
+    return machines(s.hardware, server, float(count), s.rented, take)
+
+
+def machines(hardware: Hardware, server: Node | None, count: float, rented: bool, take: Assumptions) -> Fleet:
+    """Return what accelerators of a type take, with their share of the servers around them.
+
+    Raises:
+        InputError: they are to be rented, and no rent is known.
+    """
     in_server = hardware.in_server and not hardware.is_whole_system
     per_node = server.accelerators.base if server else 1.0
 
@@ -239,14 +247,14 @@ def fleet_of(s: Settings, server: Node | None, count: int, take: Assumptions) ->
         embodied = made.base + (take.take("server_embodied", "kgCO2e") if in_server else 0.0)
 
     rent = hardware.price.rent if hardware.price else None
-    if rent is None and s.rented:
+    if rent is None and rented:
         raise InputError(
             f"no rent is known for {hardware.name}", where="ops.ownership", hint="use ownership: own"
         )
-    if rent is not None and s.rented:
+    if rent is not None and rented:
         take.note("rent", rent)
     return Fleet(
-        units=float(count),
+        units=count,
         power=power,
         price=price,
         rent=rent.base if rent else 0.0,
