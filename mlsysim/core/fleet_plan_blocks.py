@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlsysim.core.plan import Workload
-from mlsysim.core.plan_blocks import CheckpointBlock, Factor, ReliabilityBlock, TenancyBlock, quantity
+from mlsysim.core.plan_blocks import CheckpointBlock, ReliabilityBlock, TenancyBlock, quantity
 from mlsysim.core.plan_decisions import Parallelism
 from mlsysim.core.plan_types import Block, Cap, Degree, Name, Quantity, one_line
 

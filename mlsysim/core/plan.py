@@ -39,7 +39,6 @@ from mlsysim.core.plan_decisions import Parallelism
 from mlsysim.core.plan_types import Block, Name, Quantity, one_line
 from mlsysim.core.yamlfile import Document
 
-
 P = TypeVar("P", bound=BaseModel)
 
 

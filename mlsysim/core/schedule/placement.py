@@ -1,0 +1,171 @@
+"""The answer to a plan with several jobs: a schedule, its proof, and what it is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlsysim.core.schedule.first_fit import cheapest_first, first_fit, where_now
+from mlsysim.core.schedule.scenario import FleetScenario
+from mlsysim.core.schedule.summary import Judged
+from mlsysim.core.schedule.types import Schedule
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a solver found and proved.
+
+    Attributes:
+        status: ``optimal`` (within the gap asked for), ``feasible``, ``infeasible`` or ``unknown``.
+        objective, bound: [USD]; no plan costs less than the bound.
+        gap: relative, between both.
+        seconds: by phase.
+        columns, rows: of the model.
+        engine, version: of the solver.
+    """
+
+    status: str
+    objective: float | None = None
+    bound: float | None = None
+    gap: float | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    columns: int = 0
+    rows: int = 0
+    engine: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one more unit of something scarce is worth.
+
+    Attributes:
+        what: in words, e.g. ``H100 in Quebec``.
+        value: by how much the objective falls a unit [USD].
+        unit: of the scarce thing.
+        note: how it was found.
+    """
+
+    what: str
+    value: float
+    unit: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A limit that cannot hold together with the others.
+
+    Attributes:
+        what: in words.
+        change: the least change that alone lets all others hold; None where none does.
+        unit: of the change.
+        note: in words.
+    """
+
+    what: str
+    change: float | None = None
+    unit: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A plan with several jobs, placed.
+
+    Attributes:
+        scenario: the plan in numbers.
+        answer: the schedule; None where there is none.
+        baselines: schedules that people would make without a solver.
+        proof: None where nothing was optimized.
+        clash: limits that cannot hold together.
+        dropped: whether the plan's own limits had to be given up for the answer.
+        prices: of what is scarce.
+        notes: remarks.
+    """
+
+    scenario: FleetScenario
+    answer: Judged | None
+    baselines: tuple[Judged, ...]
+    proof: Proof | None = None
+    clash: tuple[Clash, ...] = ()
+    dropped: bool = False
+    prices: tuple[Price, ...] = ()
+    notes: tuple[str, ...] = ()
+    handover: None = None
+
+    @property
+    def status(self) -> str:
+        """``pass``, ``fail`` (physically infeasible) or ``sla_violation`` (a limit of the plan)."""
+        if self.answer is None:
+            return "fail"
+        return "sla_violation" if self.dropped else self.answer.status
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that says the status."""
+        return {"pass": 0, "fail": 2, "sla_violation": 3}[self.status]
+
+    @property
+    def decided(self) -> dict[str, str]:
+        """The region of each job, several joined by ``+``; those that are not placed are absent."""
+        from mlsysim.core.schedule.summary import parts_of, stretches
+
+        if self.answer is None:
+            return {}
+        fleet = self.answer.fleet
+        found = {}
+        for part in parts_of(fleet):
+            where = {s.region: None for s in stretches(fleet, self.answer.schedule, part.jobs)}
+            if where:
+                found[part.name] = "+".join(fleet.places.names[r] for r in where)
+        return found
+
+    def to_dict(self) -> Json:
+        """Return the JSON document."""
+        from mlsysim.core.schedule.document import document
+
+        return document(self)
+
+    def scorecard(self) -> str:
+        """Return the answer as text of 80 columns."""
+        from mlsysim.core.schedule.scorecard import render
+
+        return render(self)
+
+    def markdown(self) -> str:
+        """Return the answer as Markdown."""
+        from mlsysim.core.schedule.fleet_markdown import render
+
+        return render(self)
+
+
+def baselines(s: FleetScenario) -> tuple[Judged, ...]:
+    """Return what people would do without a solver.
+
+    Each job at once in the cheapest region by mean price that has room; and where the jobs are now,
+    if the plan says so of any.
+    """
+    places, runnable = s.fleet.places, all(job.options for job in s.fleet.jobs)
+    if not runnable:
+        return ()
+    found = [
+        Judged("cheapest", "cheapest region, at once", s.fleet, first_fit(s.fleet, cheapest_first(places)))
+    ]
+    if any(job.now is not None for job in s.fleet.jobs):
+        found.append(Judged("now", "where they are now", s.fleet, first_fit(s.fleet, where_now(places))))
+    return tuple(found)
+
+
+def nothing(s: FleetScenario) -> Schedule:
+    """Return a schedule in which no job is placed."""
+    return Schedule(tuple(() for _ in s.fleet.jobs))
+
+
+def evaluated(s: FleetScenario) -> Placement:
+    """Return the plan with the jobs where they are now, or at once in the cheapest region."""
+    found = baselines(s)
+    answer = found[-1] if found else Judged("now", "where they are now", s.fleet, nothing(s))
+    return Placement(s, answer, found, notes=s.notes)

@@ -1,0 +1,284 @@
+"""A placed plan as text of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mlsysim.core import text, units
+from mlsysim.core.schedule.document import totals
+from mlsysim.core.schedule.gantt import gantt, legend, letters_of
+from mlsysim.core.schedule.placement import Placement
+from mlsysim.core.schedule.summary import Judged, parts_of, stretches
+from mlsysim.core.schedule.usage import Broken
+
+Rows = list[list[str]]
+VERDICTS = {
+    "optimal": "optimal, proven",
+    "feasible": "feasible, not proven optimal",
+    "infeasible": "infeasible, proven",
+}
+_TOTALS = (
+    ("cost", "cost_usd", "USD"),
+    ("carbon", "carbon_tco2e", "tCO2e"),
+    ("energy", "energy_kwh", "kWh"),
+    ("water", "water_l", "L"),
+)
+_ENGINES = {"highs": "HiGHS"}
+
+
+def render(p: Placement) -> str:
+    """Return the answer, what it is compared with, where and when jobs run, and the proof."""
+    lines = [_head(p), *text.wrap(_what(p)), ""]
+    lines += infeasible(p)
+    if p.answer is not None:
+        if p.dropped:
+            lines += text.wrap(
+                "No plan keeps every limit of this plan (proven). This is the best plan without them."
+            )
+            lines.append("")
+        lines += text.table(*compared(p), right=(1, 2, 3), gap=3)
+        lines += ["", *_table(*jobs(p, p.answer), right=(4, 5))]
+        lines += ["", *gantt(p.answer, p.scenario.clock), *legend(p.answer, p.answer.fleet.places.names)]
+        lines += ["", *_table(*regions(p.answer), right=(2, 3, 4))]
+        lines += _days(p, p.answer)
+        lines += [line for x in limits(p) for line in text.wrap(x)]
+    lines += prices(p)
+    for paragraph in (proof(p), *p.notes):
+        if paragraph:
+            lines += text.wrap(paragraph)
+    while lines and not lines[-1]:
+        lines.pop()
+    return "\n".join(lines)
+
+
+def _head(p: Placement) -> str:
+    verdict = (
+        f"holds: {'yes' if p.status == 'pass' else 'NO'}" if p.proof is None else VERDICTS[p.proof.status]
+    )
+    return p.scenario.name + verdict.rjust(max(len(verdict) + 2, text.WIDTH - len(p.scenario.name)))
+
+
+def _what(p: Placement) -> str:
+    """Return what the plan is of."""
+    s = p.scenario
+    unit = "h" if s.clock.step == 3600 else "days"
+    weights = s.fleet.weights
+    told = [
+        f"{s.clock.time(0):%a %Y-%m-%d %H:%M %z}, {s.clock.slots} {unit}",
+        f"{len(s.plan.jobs)} job{'s' * (len(s.plan.jobs) > 1)} in {len(s.regions)} regions",
+        {"own": "own machines", "rent": "rented machines", "paid": "machines paid for"}[s.plan.ops.ownership],
+    ]
+    if weights.carbon:
+        told.append(f"carbon tax $ {text.number(units.from_base(weights.carbon, 'USD/tCO2e'))}/t")
+    return "; ".join(told)
+
+
+def compared(p: Placement) -> tuple[list[str], Rows]:
+    """Return the header and rows of the answer beside the baselines."""
+    shown = [j for j in (p.answer,) if p.proof is not None and j is not None] + list(p.baselines)
+    title = {"optimum": "optimum", "cheapest": "cheapest, at once", "now": "where they are"}
+    header = ["", *(title.get(j.name, j.title) for j in shown)]
+    taken = [totals(j) for j in shown]
+    rows = []
+    if p.scenario.fleet.weights.carbon or p.scenario.fleet.weights.water:
+        rows.append(["objective", *(text.amount(t["objective_usd"], "USD") for t in taken)])
+    rows += [[name, *(text.amount(t[key], unit) for t in taken)] for name, key, unit in _TOTALS]
+    if any(j.unplaced for j in shown):
+        rows.append(["jobs left out", *(str(len(j.unplaced)) for j in shown)])
+    if any(j.broken for j in shown):
+        rows.append(["limits kept", *("no" if j.broken else "yes" for j in shown)])
+    return header, rows
+
+
+def jobs(p: Placement, j: Judged) -> tuple[list[str], Rows]:
+    """Return the header and rows of the jobs."""
+    clock, fleet = p.scenario.clock, j.fleet
+    letters = letters_of(j)
+    rows = []
+    for part in parts_of(fleet):
+        runs = stretches(fleet, j.schedule, part.jobs)
+        if not runs or part.name in j.unplaced:
+            rows.append([part.name, "-", "not placed", "-", "-", "-"])
+            continue
+        where = "".join(dict.fromkeys(letters[r.region] for r in runs))
+        kinds = dict.fromkeys(fleet.places.hardware[r.hardware] for r in runs)
+        most = max(r.accelerators for r in runs)
+        counts = f"{text.number(round(most, 1))} x {' '.join(kinds)}"
+        least = min(r.accelerators for r in runs)
+        if least < most * (1 - 1e-6):
+            counts = f"to {counts}"
+        first, end = min(r.first for r in runs), max(r.end for r in runs)
+        index = list(part.jobs)
+        carbon = units.from_base(float(j.usage.carbon[index].sum()), "tCO2e")
+        rows.append(
+            [
+                part.name,
+                where,
+                counts,
+                _span(clock.time(first), clock.time(end), clock.step),
+                text.amount(float(j.usage.cost[index].sum()), "USD"),
+                text.amount(carbon, "tCO2e"),
+            ]
+        )
+    return ["job", "in", "on", "from - to", "cost", "carbon"], rows
+
+
+def _span(begin: object, end: object, step: float) -> str:
+    if step > 3600:
+        return f"{begin:%d %b} - {end:%d %b}"
+    return f"{begin:%a %d %H:%M} - {end:%a %d %H:%M}"
+
+
+def regions(j: Judged) -> tuple[list[str], Rows]:
+    """Return the header and rows of the regions in which something runs."""
+    places, u = j.fleet.places, j.usage
+    rows = []
+    for r, letter in letters_of(j).items():
+        held = [
+            f"{text.number(round(float(u.accelerators[h, r].max()), 1))} of {_there(places.accelerators[h, r])} {kind}"
+            for h, kind in enumerate(places.hardware)
+            if u.accelerators[h, r].any()
+        ]
+        power = units.from_base(float(u.power[r].max()), "MW")
+        carbon = units.from_base(float(u.carbon[:, r].sum()), "tCO2e")
+        rows.append(
+            [
+                letter,
+                places.names[r],
+                text.amount(float(u.cost[:, r].sum()), "USD"),
+                text.amount(carbon, "tCO2e"),
+                f"{text.number(power)} MW",
+                ", ".join(held),
+            ]
+        )
+    return ["", "region", "cost", "carbon", "peak", "at most held"], rows
+
+
+def _there(row: object) -> str:
+    import numpy as np
+
+    most = float(np.max(row))  # type: ignore[call-overload]
+    return text.number(most) if np.isfinite(most) else "any"
+
+
+def _table(header: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> list[str]:
+    """Return a table; where it is wider than a page, what is too wide stands on lines of its own."""
+    whole = text.table(header, rows, right=right)
+    if max(map(len, whole)) <= text.WIDTH:
+        return whole
+    widest = max(range(len(header)), key=lambda i: max(len(r[i]) for r in (header, *rows)))
+    rest = [i for i in range(len(header)) if i != widest]
+    short = text.table(
+        [header[i] for i in rest],
+        [[r[i] for i in rest] for r in rows],
+        right=[n for n, i in enumerate(rest) if i in right],
+    )
+    if max(map(len, short)) > text.WIDTH:
+        return [
+            line
+            for row in rows
+            for line in text.wrap("  ".join(f"{h} {c}".strip() for h, c in zip(header, row, strict=True)))
+        ]
+    lines = [short[0] + f"  ({header[widest]} below each)"]
+    for line, row in zip(short[1:], rows, strict=True):
+        lines += [line, *text.wrap(row[widest], "    ")]
+    return lines
+
+
+def _days(p: Placement, j: Judged) -> list[str]:
+    """Return electricity day by day, where the plan has more than one and they fit a page."""
+    clock = p.scenario.clock
+    each = 24 if clock.step == 3600 else 1
+    days = clock.slots // each
+    if not 2 <= days <= 14:
+        return []
+    rows = []
+    for d in range(days):
+        part = j.usage.by_slot[:, :, d * each : (d + 1) * each].sum(axis=(1, 2))
+        power = units.from_base(float(j.usage.power[:, d * each : (d + 1) * each].sum(axis=0).max()), "MW")
+        begin = clock.time(0) + timedelta(days=d)
+        rows.append(
+            [
+                f"{begin:%a %d %b}",
+                text.amount(float(part[0]), "USD"),
+                text.amount(units.from_base(float(part[1]), "tCO2e"), "tCO2e"),
+                f"{text.number(power)} MW",
+            ]
+        )
+    return ["", *text.table(["day from", "electricity", "its carbon", "peak"], rows, right=(1, 2, 3))]
+
+
+_LIMITS = {
+    "cost": ("budget", "USD", "USD"),
+    "carbon": ("carbon", "tCO2e", "kgCO2e"),
+    "water": ("water", "L", "L"),
+}
+
+
+def limits(p: Placement) -> list[str]:
+    """Return the limits that the answer does not keep, in words."""
+    if p.answer is None or not p.answer.broken:
+        return []
+    told = [_broken(b) for b in p.answer.broken[:10]]
+    more = len(p.answer.broken) - len(told)
+    return ["", *told, *([f"and {more} more"] if more else [])]
+
+
+def _broken(b: Broken) -> str:
+    if b.tag in _LIMITS:
+        name, unit, _ = _LIMITS[b.tag]
+        demand, supply = (text.amount(units.from_base(x, unit), unit) for x in (b.demand, b.supply))
+        return f"FAIL  {name} of {b.where}: {demand}, at most {supply} asked"
+    if b.tag == "work":
+        return f"FAIL  {b.where}: not placed" if b.demand else f"FAIL  {b.where}: not all of it is done"
+    if b.tag == "power":
+        demand, supply = (f"{text.number(units.from_base(x, 'MW'))} MW" for x in (b.demand, b.supply))
+        return f"FAIL  power in {b.where}: {demand} of {supply}"
+    return f"FAIL  {b.tag} of {b.where}: {text.number(b.demand)} of {text.number(b.supply)}"
+
+
+def infeasible(p: Placement) -> list[str]:
+    """Return why there is no plan, and what would mend it."""
+    lines: list[str] = []
+    for x in p.scenario.impossible[:10]:
+        numbers = ""
+        if x.demand is not None and x.supply is not None:
+            numbers = f" ({text.number(x.demand)} {x.unit} needed, {text.number(x.supply)} there)"
+        lines += text.wrap(f"{x.job} cannot run: {x.why}{numbers}")
+    more = len(p.scenario.impossible) - 10
+    if more > 0:
+        lines.append(f"and {more} more")
+    if p.clash and not p.scenario.impossible:
+        lines.append(f"{' and '.join(c.what for c in p.clash)} cannot hold together. (proven)")
+        lines = [line for paragraph in lines for line in text.wrap(paragraph)]
+        lines.append("Ways out, each on its own:")
+        for c in p.clash:
+            if c.change is not None:
+                lines += text.wrap(
+                    f"{c.what}: {text.number(c.change)} {c.unit} more  {c.note}".rstrip(), "  "
+                )
+    return [*lines, ""] if lines else []
+
+
+def prices(p: Placement) -> list[str]:
+    """Return what one more unit of what is scarce is worth."""
+    if not p.prices:
+        return []
+    rows = [[x.what, f"{text.amount(x.value, 'USD')} a {x.unit}", x.note] for x in p.prices]
+    return ["", *_table(["one more of", "saves", ""], rows, right=(1,)), ""]
+
+
+def proof(p: Placement) -> str:
+    """Return what was proven, in words."""
+    x = p.proof
+    if x is None or x.objective is None:
+        return ""
+    gap = "unknown" if x.gap is None else f"{x.gap:.2%}"
+    seconds = ", ".join(f"{name} {s:.2f}" for name, s in x.seconds.items())
+    return (
+        f"Proof: {text.amount(x.objective, 'USD')}, bound {text.amount(x.bound, 'USD')}, gap {gap}; "
+        f"{x.columns:,} columns, {x.rows:,} rows; {_ENGINES.get(x.engine, x.engine)} {x.version}"
+        + (f", seconds: {seconds}" if seconds else "")
+        + "; confirmed by eval."
+    )
