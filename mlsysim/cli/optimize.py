@@ -44,6 +44,8 @@ OPTIONS = {
     "compare": "--compare",
     "solver": "--solver",
     "export": "--export",
+    "top": "--top",
+    "verify": "--verify",
 }
 GROUP = """\b
 Examples:
@@ -69,10 +71,12 @@ Examples:
   mlsysim optimize placement plan.yaml --carbon-tax 0:300
   mlsysim optimize placement plan.yaml --pareto cost,carbon --points 10
   mlsysim optimize placement plan.yaml --region Quebec --region Norway --top 2
+  mlsysim optimize placement fleet.yaml --carbon-tax 150 --gap 0.005
 
 A range of the tax gives every tax at which the best region changes, exactly; one tax says how far it
 can move. A frontier lists the regions that none beats in all of its metrics: cost, carbon, water.
-Regions: mlsysim zoo infra.
+Regions: mlsysim zoo infra. A plan with several jobs (jobs: instead of workload:) is placed over its own
+regions and hours: see docs/placement.md.
 """
 
 
@@ -236,5 +240,6 @@ def _run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
 
 def _markdown(result: Any) -> str:
     from mlsysim.core.markdown import optimization
+    from mlsysim.core.schedule.placement import Placement
 
-    return optimization(result)
+    return result.markdown() if isinstance(result, Placement) else optimization(result)

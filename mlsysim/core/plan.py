@@ -200,6 +200,12 @@ def validated(document: Document, kind: type[P]) -> P:
             where=document.where(()) or "plan",
             hint='start with: version: "1.0"',
         )
+    if kind is Plan and "jobs" in data:
+        raise InputError(
+            "a plan with several jobs has no place here",
+            where=document.where(("jobs",)),
+            hint="such a plan is for: mlsysim optimize placement, mlsysim eval",
+        )
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -26,6 +26,16 @@ def plan_schema() -> Json:
     }
 
 
+def fleet_plan_schema() -> Json:
+    """Return the JSON Schema of a plan file with several jobs."""
+    from mlsysim.core.fleet_plan import FleetPlan
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **FleetPlan.model_json_schema(by_alias=True),
+    }
+
+
 def _object(required: Json, optional: Json | None = None) -> Json:
     return {
         "type": "object",
@@ -247,6 +257,8 @@ def _validation() -> Json:
 
 def result_schema() -> Json:
     """Return the JSON Schema of what ``eval``, ``optimize`` and ``validate`` print."""
+    from mlsysim.core.fleet_schemas import fleet_result
+
     assertion = _object(
         {
             "metric": {"enum": list(METRICS)},
@@ -292,5 +304,5 @@ def result_schema() -> Json:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mlsysim result",
-        "anyOf": [result, _one_wall(assumption), _validation(), error],
+        "anyOf": [result, _one_wall(assumption), _validation(), fleet_result(assumption), error],
     }

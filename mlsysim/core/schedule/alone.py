@@ -57,7 +57,7 @@ def _fits(job: Job, places: Places, may: np.ndarray) -> bool:
 
 def _window(job: Job, r: int, slots: int) -> np.ndarray:
     at = np.arange(slots)
-    return (at >= job.ready[r]) & (at < job.deadline)
+    return np.asarray((at >= job.ready[r]) & (at < job.deadline))
 
 
 def _open(job: Job, k: int, may: np.ndarray, room: Room) -> np.ndarray:
@@ -71,4 +71,4 @@ def _most(job: Job, k: int, may: np.ndarray, room: Room) -> np.ndarray:
     """Return the largest share of an option that all regions have room for in each slot."""
     slots = room.places.slots
     shares = [_window(job, int(r), slots) * room.share(job.options[k], int(r)) for r in may]
-    return np.minimum(1.0, np.sum(shares, axis=0))
+    return np.asarray(np.minimum(1.0, np.sum(shares, axis=0)))

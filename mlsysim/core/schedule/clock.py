@@ -104,3 +104,20 @@ class Clock:
         hours = round(self.slots * self.step / HOUR)
         middle = self.start + timedelta(minutes=30)
         return np.array([(middle + timedelta(hours=h)).astimezone(zone).hour for h in range(hours)])
+
+
+def uncovered(file: str, start: datetime, hours: int, clock: Clock) -> str:
+    """Return in words that the hours of a file are not those of a plan.
+
+    Args:
+        file: its name.
+        start: of its first hour, in UTC.
+        hours: in it.
+        clock: of the plan.
+    """
+    end = start + timedelta(hours=hours)
+    wanted = clock.start + timedelta(seconds=clock.slots * clock.step)
+    return (
+        f"{file} covers {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC by the hour, "
+        f"the plan {clock.start:%Y-%m-%d %H:%M} to {wanted:%Y-%m-%d %H:%M} UTC"
+    )

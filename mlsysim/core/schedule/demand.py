@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import numpy as np
 
+from mlsysim.core import units
 from mlsysim.core.fleet_plan_blocks import JobBlock, PopulationBlock
-from mlsysim.core.schedule.clock import HOUR
+from mlsysim.core.schedule.clock import HOUR, uncovered
 from mlsysim.core.schedule.options import Machines, power_of
 from mlsysim.core.schedule.types import Floats, Indices, Job, Option
 from mlsysim.core.yamlfile import Key
 from mlsysim.hardware.own import resolve_hardware
+from mlsysim.infra.places import Place, place, round_trips
 from mlsysim.infra.profile_csv import read_demand
 
 
@@ -44,19 +44,19 @@ def jobs_of(j: int, job: JobBlock, allowed: np.ndarray, now: int | None, m: Mach
         options = {
             asked: _options(j, job, population, asked, m) for asked in np.unique(demand[demand > 0]).tolist()
         }
-        for slot in np.flatnonzero(demand > 0).tolist():
-            found.append(
-                Job(
-                    name=f"{group}, {m.clock.time(slot):%Y-%m-%d %H:%M}",
-                    kind="split",
-                    options=options[float(demand[slot])],
-                    ready=ready_at(slot, near, m.clock.slots),
-                    deadline=slot + 1,
-                    fetch=np.zeros(len(m.regions)),
-                    now=now,
-                    group=group,
-                )
+        found += [
+            Job(
+                name=f"{group}, {m.clock.time(slot):%Y-%m-%d %H:%M %z}",
+                kind="split",
+                options=options[float(demand[slot])],
+                ready=ready_at(slot, near, m.clock.slots),
+                deadline=slot + 1,
+                fetch=np.zeros(len(m.regions)),
+                now=now,
+                group=group,
             )
+            for slot in np.flatnonzero(demand > 0).tolist()
+        ]
     return tuple(found)
 
 
@@ -97,7 +97,21 @@ def near_enough(population: PopulationBlock, key: Key, m: Machines) -> np.ndarra
     target = m.read.number((*key, "latency"), population)
     if target is None:
         return np.ones(len(m.regions), dtype=bool)
-    raise NotImplementedError
+    if population.at is not None:
+        users = m.read.at((*key, "at"), place, population.at, m.read.folder)
+    else:
+        assert population.latitude is not None
+        assert population.longitude is not None
+        users = Place(
+            population.name,
+            "",
+            units.to_base(population.latitude, "deg", "deg"),
+            units.to_base(population.longitude, "deg", "deg"),
+        )
+    sites = [m.read.at(("regions", i, "name"), place, r.entry) for i, r in enumerate(m.regions)]
+    times = round_trips([users], sites)[0]
+    m.read.take.choose("network round trip", float(times.min()), f"{users.name} to the nearest region", "s")
+    return np.asarray(times <= target)
 
 
 def _demand(j: int, p: int, population: PopulationBlock, m: Machines) -> Floats:
@@ -112,18 +126,16 @@ def _demand(j: int, p: int, population: PopulationBlock, m: Machines) -> Floats:
             raise m.read.wrong(
                 (*key, name), "demand by local hour needs a clock", "set timezone, e.g. Europe/Berlin"
             )
-        return np.array(given, dtype=np.float64)[m.clock.local_hours(zone)]
+        return np.asarray(np.array(given, dtype=np.float64)[m.clock.local_hours(zone)])
     if isinstance(given, str):
         zone = m.read.zone((*key, "timezone"), population.timezone) or m.clock.zone
         start, hours = m.read.at((*key, name), read_demand, m.read.folder / given, zone)
         skipped = (m.clock.start - start).total_seconds() / HOUR
         if skipped != int(skipped) or not 0 <= skipped <= len(hours) - slots:
-            end = start + timedelta(hours=len(hours))
             raise m.read.wrong(
                 (*key, name),
-                f"{given} covers {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, the plan "
-                f"{m.clock.start:%Y-%m-%d %H:%M} to {m.clock.start + timedelta(hours=slots):%Y-%m-%d %H:%M} UTC",
-                "give a file whose hours cover the plan",
+                uncovered(given, start, len(hours), m.clock),
+                "give a file that covers the plan, or move ops.start",
             )
         whole: Floats = hours[int(skipped) : int(skipped) + slots]
         return whole

@@ -30,7 +30,7 @@ class Room:
             count = self.accelerators[o.hardware, r] / o.count
         # nothing asked of nothing is room enough
         both = np.minimum(np.nan_to_num(watts, nan=1.0), np.nan_to_num(count, nan=1.0))
-        return np.clip(both * _SLACK, 0.0, 1.0)
+        return np.asarray(np.clip(both * _SLACK, 0.0, 1.0))
 
     def whole(self, o: Option, r: int) -> Mask:
         """Return in which slots a region has room for all of an option."""
@@ -53,10 +53,10 @@ def slots_for(job: Job, k: int, r: int, room: Room) -> np.ndarray | None:
     if free.size < o.slots:
         return None
     if job.kind != "rigid":
-        return free[: o.slots]
+        return np.asarray(free[: o.slots])
     for first in range(free.size - o.slots + 1):
         if free[first + o.slots - 1] - free[first] == o.slots - 1:
-            return free[first : first + o.slots]
+            return np.asarray(free[first : first + o.slots])
     return None
 
 

@@ -44,7 +44,7 @@ def gantt(j: Judged, clock: Clock) -> list[str]:
             open_[max(0, int(job.ready.min())) : job.deadline] = True
         in_cells = held.reshape(len(held), cells, each).sum(axis=2)
         most = float(in_cells.sum(axis=0).max(initial=0.0))
-        may = open_.reshape(cells, each).any(axis=1)
+        may = np.asarray(open_.reshape(cells, each).any(axis=1))
         bar = "".join(_cell(in_cells[:, c], most, bool(may[c]), letters) for c in range(cells))
         name = part.name if len(part.name) <= label else part.name[: label - 1] + "~"
         lines.append(f"{name:{label}} {bar}".rstrip())

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from mlsysim.core import units
-from mlsysim.core.errors import InputError, unknown
+from mlsysim.core.errors import unknown
 from mlsysim.core.fleet_plan import FleetPlan
 from mlsysim.core.fleet_plan_blocks import ProfileBlock, RegionBlock
 from mlsysim.core.machine import site_of
-from mlsysim.core.schedule.clock import HOUR, Clock
+from mlsysim.core.schedule.clock import HOUR, Clock, uncovered
 from mlsysim.core.schedule.reading import Reader
 from mlsysim.core.schedule.types import Floats, Places
 from mlsysim.infra import Region
@@ -136,7 +135,11 @@ def _profile(i: int, r: Located, clock: Clock, hours: int, read: Reader) -> Prof
         if entry.electricity_price() is None:
             read.take.take("electricity_price", "USD/J")
         return read.at((*key, "name"), synthetic, entry, hours, clock.start)
-    given = block.profile if isinstance(block.profile, ProfileBlock) else ProfileBlock(file=block.profile)
+    given = (
+        block.profile
+        if isinstance(block.profile, ProfileBlock)
+        else ProfileBlock.model_validate({"file": block.profile})
+    )
     place = (*key, "profile")
 
     def load() -> Profile:
@@ -149,17 +152,10 @@ def _profile(i: int, r: Located, clock: Clock, hours: int, read: Reader) -> Prof
 
     whole = read.at(place, load)
     skipped = (clock.start - whole.start).total_seconds() / HOUR
-    if skipped != int(skipped):
-        raise read.wrong(
-            place, f"its hours begin at {whole.start:%H:%M} UTC, those of the plan at {clock.start:%H:%M} UTC"
-        )
-    if not 0 <= skipped <= len(whole) - hours:
-        end = whole.start + timedelta(hours=len(whole))
-        wanted = clock.start + timedelta(hours=hours)
+    if skipped != int(skipped) or not 0 <= skipped <= len(whole) - hours:
         raise read.wrong(
             place,
-            f"{given.file} covers {whole.start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, "
-            f"the plan {clock.start:%Y-%m-%d %H:%M} to {wanted:%Y-%m-%d %H:%M} UTC",
+            uncovered(given.file, whole.start, len(whole), clock),
             "give a file that covers the plan, or move ops.start",
         )
     part = slice(int(skipped), int(skipped) + hours)
@@ -210,17 +206,3 @@ def _carbon_caps(plan: FleetPlan, regions: tuple[Located, ...], read: Reader) ->
         key = ("constraints", "carbon_by_region", name)
         caps[read.at(key, index_of, name, regions)] = read.at(key, units.parse, cap, "tCO2e")
     return caps
-
-
-def checked_start(plan: FleetPlan, clock_zone: Any, read: Reader) -> Any:
-    """Return when the plan begins, in UTC.
-
-    Raises:
-        InputError: no such time, or not on a whole minute.
-    """
-    from mlsysim.core.schedule.clock import instant
-
-    start = read.at(("ops", "start"), instant, plan.ops.start, clock_zone)
-    if start.second or start.microsecond:
-        raise InputError("not on a whole minute", where=read.document.where(("ops", "start")))
-    return start

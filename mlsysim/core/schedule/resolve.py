@@ -128,9 +128,9 @@ class _Making:
             options=options,
             ready=ready,
             deadline=deadline,
-            fetch=np.zeros(len(self.regions)) if data.home is None else data.cost[data.home],
-            moving=data.cost if block.may == "move" else None,
-            moving_slots=self.clock.cover(float(data.seconds.max())) if block.may == "move" else 0,
+            fetch=data.fetch,
+            moving=data.moving if block.may == "move" else None,
+            moving_slots=self.clock.cover(data.seconds),
             carbon_cap=most,
             now=now,
         )
@@ -176,10 +176,9 @@ class _Making:
         longest = max((o.slots * o.busy for o in options), default=1.0) * clock.step
         ready = np.full(len(self.regions), clock.slots, dtype=np.int64)
         for r in np.flatnonzero(allowed).tolist():
-            fetched = 0.0 if data.home is None else float(data.seconds[data.home, r])
             waited = self._wait(r, longest)
             if np.isfinite(waited):
-                ready[r] = min(clock.slots, first + clock.cover(max(fetched, waited)))
+                ready[r] = min(clock.slots, first + clock.cover(max(float(data.fetching[r]), waited)))
         return ready, clock.slot_until(deadline)
 
     def _wait(self, r: int, job_time: float) -> float:

@@ -136,7 +136,8 @@ def regions(j: Judged) -> tuple[list[str], Rows]:
     rows = []
     for r, letter in letters_of(j).items():
         held = [
-            f"{text.number(round(float(u.accelerators[h, r].max()), 1))} of {_there(places.accelerators[h, r])} {kind}"
+            f"{text.number(round(float(u.accelerators[h, r].max()), 1))} of "
+            f"{_there(places.accelerators[h, r])} {kind}"
             for h, kind in enumerate(places.hardware)
             if u.accelerators[h, r].any()
         ]
@@ -209,11 +210,7 @@ def _days(p: Placement, j: Judged) -> list[str]:
     return ["", *text.table(["day from", "electricity", "its carbon", "peak"], rows, right=(1, 2, 3))]
 
 
-_LIMITS = {
-    "cost": ("budget", "USD", "USD"),
-    "carbon": ("carbon", "tCO2e", "kgCO2e"),
-    "water": ("water", "L", "L"),
-}
+_LIMITS = {"cost": ("budget", "USD"), "carbon": ("carbon", "tCO2e"), "water": ("water", "L")}
 
 
 def limits(p: Placement) -> list[str]:
@@ -227,7 +224,7 @@ def limits(p: Placement) -> list[str]:
 
 def _broken(b: Broken) -> str:
     if b.tag in _LIMITS:
-        name, unit, _ = _LIMITS[b.tag]
+        name, unit = _LIMITS[b.tag]
         demand, supply = (text.amount(units.from_base(x, unit), unit) for x in (b.demand, b.supply))
         return f"FAIL  {name} of {b.where}: {demand}, at most {supply} asked"
     if b.tag == "work":

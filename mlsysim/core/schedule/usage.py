@@ -146,7 +146,11 @@ def _misplaced(job: Job, runs: tuple[Run, ...]) -> list[Broken]:
     """Return what is wrong with a job's runs on their own."""
     if not runs:
         return [Broken("work", job.name, 1.0, 0.0)]
-    found = []
+    found = [
+        Broken("window", job.name, float(run.slots.min()), float(job.ready[run.region]))
+        for run in runs
+        if run.slots.min() < job.ready[run.region] or run.slots.max() >= job.deadline
+    ]
     done = sum(part(job, run) for run in runs)
     if abs(done - 1.0) > TOLERANCE:
         found.append(Broken("work", job.name, done, 1.0))

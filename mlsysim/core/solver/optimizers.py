@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from mlsysim.core.api import PlanLike, placing, scenario
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
+from mlsysim.core.fleet_plan import is_fleet, opened
+from mlsysim.core.schedule.placement import Placement
 from mlsysim.core.solver.asked import How, asked, module
 from mlsysim.core.solver.defaults import POINTS
+from mlsysim.core.solver.fleets import place_fleet
 from mlsysim.core.solver.objectives import Goal, goal
 from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.placing import Placing, asking, one_tax
@@ -22,7 +25,7 @@ from mlsysim.core.solver.search import Conflict, Found, Search
 from mlsysim.core.solver.warm_start import known_layout
 from mlsysim.handover import check_target, hand_over
 
-__all__ = ["Conflict", "Objective", "Optimization", "parallelism", "placement"]
+__all__ = ["Conflict", "Objective", "Optimization", "Placement", "parallelism", "placement"]
 
 
 def parallelism(
@@ -135,11 +138,12 @@ def placement(
     points: int = POINTS,
     regions: tuple[str, ...] = (),
     **how: Unpack[How],
-) -> Optimization:
+) -> Optimization | Placement:
     """Return the region in which a plan costs least, carbon tax and water included, proven.
 
     Of regions that cost the same, the plan's own is kept, or the one with the least carbon taken. The
     ``tradeoff`` of the result says at which tax the answer would change, and compares it with baselines.
+    A plan with several jobs is placed by :func:`mlsysim.core.solver.fleets.place_fleet`.
 
     Args:
         plan: a path, a mapping or a plan; its layout is kept, or chosen by the rule.
@@ -158,10 +162,17 @@ def placement(
         SolverLimitError: the solver stopped at its limit without an answer.
         MissingExtraError: the solver is not installed.
     """
-    ask = asked(how)
     wish = asking(carbon_tax, water_price, pareto, points)
-    with placing(plan):
-        before = evaluate(scenario(plan))
+    document: Any = opened(plan)
+    if is_fleet(document):
+        if regions:
+            raise InputError(
+                "a plan with several jobs lists its regions itself", where="region", hint="leave it out"
+            )
+        return place_fleet(document, wish, **how)
+    ask = asked(how)
+    with placing(document):
+        before = evaluate(scenario(document))
         place = Placing(before, regions, wish, ask)
         search, found = place.search()
         weighed = None if found.evaluation is None else place.tradeoff(found.evaluation)

@@ -1,0 +1,141 @@
+"""The best schedule of a plan with several jobs, proven, and checked by adding it up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Unpack
+
+from mlsysim.core.errors import InputError, MismatchError, SolverLimitError
+from mlsysim.core.fleet_plan import load
+from mlsysim.core.schedule.placement import Clash, Placement, Price, Proof, baselines
+from mlsysim.core.schedule.resolve import resolve_fleet, without_caps
+from mlsysim.core.schedule.scenario import FleetScenario
+from mlsysim.core.schedule.summary import Judged
+from mlsysim.core.schedule.types import Caps, Fleet
+from mlsysim.core.solver.asked import How, asked, module
+from mlsysim.core.tolerance import TOLERANCE
+
+SOLVERS = ("auto", "highs")
+
+
+def place_fleet(plan: object, *, carbon_tax: float = 0.0, **how: Unpack[How]) -> Placement:
+    """Return when and where the jobs of a plan cost least, carbon tax and water included, proven.
+
+    If the plan's own limits (budget, carbon, water) stand in the way, that is proven, and the answer
+    is the best schedule without them.
+
+    Args:
+        plan: a path, a mapping, a document or a plan.
+        carbon_tax: on operational and embodied carbon [USD/kgCO2e].
+        how: see :class:`mlsysim.core.solver.asked.How`.
+
+    Raises:
+        InputError: the plan is wrong, or an option does not go with several jobs.
+        SolverLimitError: the solver stopped at its limit without an answer.
+        MissingExtraError: the solver is not installed.
+        MismatchError: what the solver found does not add up; a defect of mlsysim.
+    """
+    _check(how)
+    ask = asked(how)
+    parsed, document = load(plan)
+    s = resolve_fleet(parsed, document, carbon_tax)
+    compared = baselines(s)
+    if s.impossible:
+        return Placement(s, None, compared, Proof("infeasible"), notes=s.notes)
+    solver = module("schedule")
+    return solved(s, compared, solver, ask.options)
+
+
+def solved(s: FleetScenario, compared: tuple[Judged, ...], solver: Any, options: Any) -> Placement:
+    """Return the answer of a solver (:mod:`formulations.schedule`) to a scenario."""
+    found = solver.plan(s.fleet, options)
+    if found.status == "infeasible":
+        clash = tuple(_clash(c) for c in solver.clash(s.fleet, options))
+        if _limited(s.fleet):
+            free = without_caps(s.fleet)
+            best = solver.plan(free, options)
+            if best.schedule is not None:
+                answer = _checked(free, best)
+                return Placement(
+                    s,
+                    replace(answer, fleet=s.fleet),
+                    compared,
+                    _proof(best),
+                    clash=clash,
+                    dropped=True,
+                    notes=s.notes,
+                )
+        return Placement(s, None, compared, _proof(found), clash=clash, notes=s.notes)
+    if found.schedule is None:
+        raise SolverLimitError(
+            f"the solver stopped after {options.time_limit:g} s without a schedule",
+            hint="give it more time: --time-limit",
+        )
+    answer = _checked(s.fleet, found)
+    worth = tuple(_price(x) for x in solver.prices(s.fleet, found.schedule, options))
+    return Placement(s, answer, compared, _proof(found), prices=worth, notes=s.notes)
+
+
+def _check(how: How) -> None:
+    """Refuse options that do not go with several jobs, rather than ignore them."""
+    if how.get("solver", "auto") not in SOLVERS:
+        raise InputError(
+            f"{how['solver']!r} does not place several jobs", where="solver", hint="use auto or highs"
+        )
+    for name, none in (("top", 1), ("verify", False), ("export", None)):
+        if how.get(name, none) != none:
+            raise InputError(f"{name} is of plans with one job", where=name, hint="leave it out")
+
+
+def _limited(fleet: Fleet) -> bool:
+    """Whether a plan sets limits of its own."""
+    return (
+        fleet.caps != Caps()
+        or bool((fleet.places.carbon_cap < float("inf")).any())
+        or any(j.carbon_cap < float("inf") for j in fleet.jobs)
+    )
+
+
+def _checked(fleet: Fleet, found: Any) -> Judged:
+    """Return a solver's schedule, added up run by run.
+
+    Raises:
+        MismatchError: it takes something else than the solver says, or breaks a limit.
+    """
+    answer = Judged("optimum", "optimum", fleet, found.schedule)
+    value = answer.objective
+    if abs(value - found.objective) > TOLERANCE * max(abs(value), abs(found.objective)):
+        raise MismatchError(
+            f"the solver says {found.objective:.9g} USD, adding up gives {value:.9g}",
+            hint="this is a defect of mlsysim: please report it with the plan",
+        )
+    if answer.broken:
+        first = answer.broken[0]
+        raise MismatchError(
+            f"the solver's schedule breaks a limit: {first.tag} of {first.where}, "
+            f"{first.demand:.9g} of {first.supply:.9g}",
+            hint="this is a defect of mlsysim: please report it with the plan",
+        )
+    return answer
+
+
+def _proof(found: Any) -> Proof:
+    return Proof(
+        status=found.status,
+        objective=found.objective,
+        bound=found.bound,
+        gap=found.gap,
+        seconds=dict(found.seconds),
+        columns=found.columns,
+        rows=found.rows,
+        engine=found.engine,
+        version=found.version,
+    )
+
+
+def _clash(given: Any) -> Clash:
+    return Clash(given.what, given.change, given.unit, given.note)
+
+
+def _price(given: Any) -> Price:
+    return Price(given.what, given.value, given.unit, given.note)
