@@ -114,6 +114,7 @@ class PopulationBlock(Block):
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
     latency: Cap | None = quantity("ms", "longest round trip over the network")
+    now: Name | None = Field(None, description="region that answers them today; that of the job if absent")
 
     @model_validator(mode="after")
     def _sound(self) -> PopulationBlock:

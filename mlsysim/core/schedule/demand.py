@@ -8,6 +8,7 @@ from mlsysim.core import units
 from mlsysim.core.fleet_plan_blocks import JobBlock, PopulationBlock
 from mlsysim.core.schedule.clock import HOUR, uncovered
 from mlsysim.core.schedule.options import Machines, power_of
+from mlsysim.core.schedule.places import index_of
 from mlsysim.core.schedule.types import Floats, Indices, Job, Option
 from mlsysim.core.yamlfile import Key
 from mlsysim.hardware.own import resolve_hardware
@@ -38,8 +39,11 @@ def jobs_of(j: int, job: JobBlock, allowed: np.ndarray, now: int | None, m: Mach
     demands = [_demand(j, p, population, m) for p, population in enumerate(populations)]
     found: list[Job] = []
     for p, (population, demand) in enumerate(zip(populations, demands, strict=True)):
-        place = (*key, "serving", "populations", p)
-        near = allowed & near_enough(population, place, m)
+        here = (*key, "serving", "populations", p)
+        today = now
+        if population.now is not None:
+            today = m.read.at((*here, "now"), index_of, population.now, m.regions)
+        near = allowed & near_enough(population, here, m)
         group = f"{job.name}: {population.name}" if len(populations) > 1 else job.name
         options = {
             asked: _options(j, job, population, asked, m) for asked in np.unique(demand[demand > 0]).tolist()
@@ -52,7 +56,7 @@ def jobs_of(j: int, job: JobBlock, allowed: np.ndarray, now: int | None, m: Mach
                 ready=ready_at(slot, near, m.clock.slots),
                 deadline=slot + 1,
                 fetch=np.zeros(len(m.regions)),
-                now=now,
+                now=today,
                 group=group,
             )
             for slot in np.flatnonzero(demand > 0).tolist()

@@ -79,6 +79,6 @@ def _days(clock: Clock, each: int, cells: int) -> list[str]:
 
 def legend(j: Judged, names: Sequence[str]) -> list[str]:
     """Return what the letters mean."""
-    told = "  ".join(f"{letter} {names[r]}" for r, letter in letters_of(j).items())
+    told = [f"{letter}={names[r]}" for r, letter in letters_of(j).items()]
     signs = "small: less than half of it;  + several regions;  . may run and does not"
-    return [*(text.wrap(told) if told else []), *text.wrap(signs)]
+    return [*(text.wrap("  ".join(told)) if told else []), signs]

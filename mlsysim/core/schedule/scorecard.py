@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mlsysim.core import text, units
+from mlsysim.core.schedule.clock import HOUR, Clock
 from mlsysim.core.schedule.document import totals
 from mlsysim.core.schedule.gantt import gantt, legend, letters_of
 from mlsysim.core.schedule.placement import Placement
@@ -13,6 +14,7 @@ from mlsysim.core.schedule.summary import Judged, parts_of, stretches
 from mlsysim.core.schedule.usage import Broken
 
 Rows = list[list[str]]
+MOST = 10  # lines of a list that has no end
 VERDICTS = {
     "optimal": "optimal, proven",
     "feasible": "feasible, not proven optimal",
@@ -62,7 +64,7 @@ def _head(p: Placement) -> str:
 def _what(p: Placement) -> str:
     """Return what the plan is of."""
     s = p.scenario
-    unit = "h" if s.clock.step == 3600 else "days"
+    unit = "h" if s.clock.step == HOUR else "days"
     weights = s.fleet.weights
     told = [
         f"{s.clock.time(0):%a %Y-%m-%d %H:%M %z}, {s.clock.slots} {unit}",
@@ -116,18 +118,18 @@ def jobs(p: Placement, j: Judged) -> tuple[list[str], Rows]:
                 part.name,
                 where,
                 counts,
-                _span(clock.time(first), clock.time(end), clock.step),
-                text.amount(float(j.usage.cost[index].sum()), "USD"),
-                text.amount(carbon, "tCO2e"),
+                _span(clock, first, end),
+                text.number(float(j.usage.cost[index].sum())),
+                text.number(carbon),
             ]
         )
-    return ["job", "in", "on", "from - to", "cost", "carbon"], rows
+    return ["job", "in", "on", "day hour", "cost $", "carbon t"], rows
 
 
-def _span(begin: object, end: object, step: float) -> str:
-    if step > 3600:
-        return f"{begin:%d %b} - {end:%d %b}"
-    return f"{begin:%a %d %H:%M} - {end:%a %d %H:%M}"
+def _span(clock: Clock, first: int, end: int) -> str:
+    """Return from when to when something runs; the month only where the day does not say it."""
+    form = "%d %b" if clock.step > HOUR else "%d %H:%M" if clock.slots <= 28 * 24 else "%d %b %H:%M"
+    return f"{clock.time(first):{form}} - {clock.time(end):{form}}"
 
 
 def regions(j: Judged) -> tuple[list[str], Rows]:
@@ -141,19 +143,14 @@ def regions(j: Judged) -> tuple[list[str], Rows]:
             for h, kind in enumerate(places.hardware)
             if u.accelerators[h, r].any()
         ]
-        power = units.from_base(float(u.power[r].max()), "MW")
-        carbon = units.from_base(float(u.carbon[:, r].sum()), "tCO2e")
-        rows.append(
-            [
-                letter,
-                places.names[r],
-                text.amount(float(u.cost[:, r].sum()), "USD"),
-                text.amount(carbon, "tCO2e"),
-                f"{text.number(power)} MW",
-                ", ".join(held),
-            ]
+        taken = (
+            float(u.cost[:, r].sum()),
+            units.from_base(float(u.carbon[:, r].sum()), "tCO2e"),
+            units.from_base(float(u.power[r].max()), "MW"),
         )
-    return ["", "region", "cost", "carbon", "peak", "at most held"], rows
+        rows.append([letter, places.names[r], *map(text.number, taken), held[0]])
+        rows += [["", "", "", "", "", kind] for kind in held[1:]]
+    return ["", "region", "cost $", "carbon t", "peak MW", "at most held"], rows
 
 
 def _there(row: object) -> str:
@@ -190,7 +187,7 @@ def _table(header: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> list
 def _days(p: Placement, j: Judged) -> list[str]:
     """Return electricity day by day, where the plan has more than one and they fit a page."""
     clock = p.scenario.clock
-    each = 24 if clock.step == 3600 else 1
+    each = 24 if clock.step == HOUR else 1
     days = clock.slots // each
     if not 2 <= days <= 14:
         return []
@@ -217,9 +214,16 @@ def limits(p: Placement) -> list[str]:
     """Return the limits that the answer does not keep, in words."""
     if p.answer is None or not p.answer.broken:
         return []
-    told = [_broken(b) for b in p.answer.broken[:10]]
-    more = len(p.answer.broken) - len(told)
-    return ["", *told, *([f"and {more} more"] if more else [])]
+    fleet = p.answer.fleet
+    told = [_broken(b) for b in p.answer.broken if b.tag != "work"]
+    left = {fleet.jobs[j].name for j in range(len(fleet.jobs)) if not p.answer.schedule.runs[j]}
+    for part in parts_of(fleet):
+        out = sum(fleet.jobs[j].name in left for j in part.jobs)
+        if out:
+            of = f" in {out} of {len(part.jobs)} hours" if part.kind == "serving" else ""
+            told.append(f"FAIL  {part.name}: not placed{of}")
+    more = len(told) - MOST
+    return ["", *told[:MOST], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _broken(b: Broken) -> str:
@@ -227,8 +231,6 @@ def _broken(b: Broken) -> str:
         name, unit = _LIMITS[b.tag]
         demand, supply = (text.amount(units.from_base(x, unit), unit) for x in (b.demand, b.supply))
         return f"FAIL  {name} of {b.where}: {demand}, at most {supply} asked"
-    if b.tag == "work":
-        return f"FAIL  {b.where}: not placed" if b.demand else f"FAIL  {b.where}: not all of it is done"
     if b.tag == "power":
         demand, supply = (f"{text.number(units.from_base(x, 'MW'))} MW" for x in (b.demand, b.supply))
         return f"FAIL  power in {b.where}: {demand} of {supply}"
@@ -238,12 +240,12 @@ def _broken(b: Broken) -> str:
 def infeasible(p: Placement) -> list[str]:
     """Return why there is no plan, and what would mend it."""
     lines: list[str] = []
-    for x in p.scenario.impossible[:10]:
+    for x in p.scenario.impossible[:MOST]:
         numbers = ""
         if x.demand is not None and x.supply is not None:
             numbers = f" ({text.number(x.demand)} {x.unit} needed, {text.number(x.supply)} there)"
         lines += text.wrap(f"{x.job} cannot run: {x.why}{numbers}")
-    more = len(p.scenario.impossible) - 10
+    more = len(p.scenario.impossible) - MOST
     if more > 0:
         lines.append(f"and {more} more")
     if p.clash and not p.scenario.impossible:
