@@ -29,7 +29,7 @@ class Room:
             watts = self.power[r] / (o.power * self.places.pue[r])
             count = self.accelerators[o.hardware, r] / o.count
         # nothing asked of nothing is room enough
-        both = np.minimum(np.nan_to_num(watts, nan=1.0), np.nan_to_num(count, nan=1.0))
+        both = np.fmin(np.fmin(watts, count), 1.0)
         return np.asarray(np.clip(both * _SLACK, 0.0, 1.0))
 
     def whole(self, o: Option, r: int) -> Mask:

@@ -153,17 +153,15 @@ def _trained(j: int, k: int, job: JobBlock, block: OptionBlock, count: int, m: M
             **given,
         }
     )
-    document = m.read.document
-    lines = {key[2:]: line for key, line in document.lines.items() if key[:2] == ("jobs", j)}
-    lines |= {("hardware", *key[2:]): line for key, line in lines.items() if key[:2] == ("hardware", k)}
     try:
-        settings = replace(
-            settings_of(plan, Document({}, document.name, lines)), region=m.regions[0].entry, name=job.name
-        )
-        e = evaluate(resolve(settings))
-    except InputError as error:
-        if not document.name or not error.where.startswith(document.name):
-            error.where = document.where(("jobs", j, *filter(None, error.where.split("."))))
+        settings = settings_of(plan, Document({}, ""))
+        e = evaluate(resolve(replace(settings, region=m.regions[0].entry, name=job.name)))
+    except InputError as error:  # its place is one in the plan of this job alone
+        first, *rest = error.where.split(".")
+        if first in Plan.model_fields or not first:
+            inside = (int(part) if part.isdecimal() else part for part in rest)
+            head = (first, k) if first == "hardware" else (first,) if first else ()
+            error.where = m.read.document.where(("jobs", j, *head, *inside))
         raise
     about = {a.name: a for a in e.scenario.assumptions}
     m.read.take.taken += [a for name, a in about.items() if name not in _OF_SITE]

@@ -1,0 +1,68 @@
+"""Plans with several jobs to test with, and a solver that only places jobs one after another."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from types import SimpleNamespace
+from typing import Any
+
+from mlsysim.core.fleet_plan import load
+from mlsysim.core.schedule.first_fit import cheapest_first, first_fit
+from mlsysim.core.schedule.resolve import resolve_fleet
+from mlsysim.core.schedule.scenario import FleetScenario
+from mlsysim.core.schedule.types import Fleet
+from mlsysim.core.schedule.usage import broken, usage
+
+JOB: dict[str, Any] = {
+    "name": "a",
+    "accelerator_hours": 100.0,
+    "hardware": [{"name": "H100", "accelerators": 16}],
+}
+FLAT = {"price": "0.10 USD/kWh", "carbon_intensity": "200 gCO2e/kWh"}
+
+
+def mapping(*jobs: dict[str, Any], regions: Any = None, ops: Any = None, **more: Any) -> dict[str, Any]:
+    """Return a small plan as a mapping; each job has the fields of :data:`JOB` unless it says otherwise."""
+    return {
+        "version": "1.0",
+        "ops": {"start": "2025-03-03T00:00Z", "hours": 24} | (ops or {}),
+        "regions": deepcopy(regions or [{"name": "Quebec"}, {"name": "Germany"}]),
+        "jobs": [deepcopy(JOB | job) for job in (jobs or ({},))],
+        **more,
+    }
+
+
+def resolved(*jobs: dict[str, Any], **more: Any) -> FleetScenario:
+    """Return :func:`mapping` in numbers."""
+    return resolve_fleet(*load(mapping(*jobs, **more)))
+
+
+class FirstFit:
+    """The interface of :mod:`formulations.schedule` over first fit: feasible, and never proven."""
+
+    def __init__(self) -> None:
+        self.asked: list[Fleet] = []
+
+    def plan(self, fleet: Fleet, options: object) -> SimpleNamespace:
+        self.asked.append(fleet)
+        schedule = first_fit(fleet, cheapest_first(fleet.places))
+        bad = broken(fleet, schedule)
+        value = None if bad else usage(fleet, schedule).objective(fleet)
+        return SimpleNamespace(
+            status="infeasible" if bad else "feasible",
+            schedule=None if bad else schedule,
+            objective=value,
+            bound=0.0,
+            gap=None if bad else 1.0,
+            seconds={"placing": 0.0},
+            columns=0,
+            rows=0,
+            engine="first fit",
+            version="1",
+        )
+
+    def clash(self, fleet: Fleet, options: object) -> list[SimpleNamespace]:
+        return [SimpleNamespace(what="the budget", change=5.0, unit="USD", note="")]
+
+    def prices(self, fleet: Fleet, schedule: object, options: object) -> list[SimpleNamespace]:
+        return [SimpleNamespace(what="H100 in Quebec", value=1.5, unit="accelerator", note="")]
