@@ -154,10 +154,10 @@ def _trained(j: int, k: int, job: JobBlock, block: OptionBlock, count: int, m: M
         }
     )
     try:
-        settings = settings_of(plan, Document({}, ""))
+        settings = settings_of(plan, Document({}, m.read.document.name))  # relative paths start there
         e = evaluate(resolve(replace(settings, region=m.regions[0].entry, name=job.name)))
     except InputError as error:  # its place is one in the plan of this job alone
-        first, *rest = error.where.split(".")
+        first, *rest = error.where.removeprefix(f"{m.read.document.name}: ").split(".")
         if first in Plan.model_fields or not first:
             inside = (int(part) if part.isdecimal() else part for part in rest)
             head = (first, k) if first == "hardware" else (first,) if first else ()
