@@ -36,7 +36,6 @@ class FleetOps(Block):
     pue: Annotated[float, Field(ge=1, le=10)] | None = Field(None, description="of every region")
     bandwidth: Cap | None = quantity("GB/s", "rate at which a job's data is fetched")
     egress: Quantity | None = quantity("USD/GB", "price of data that leaves a region")
-    water_price: Quantity | None = quantity("USD/L", "price of water, on top of cost in the objective")
 
     @model_validator(mode="after")
     def _one_length(self) -> FleetOps:

@@ -13,7 +13,7 @@ from mlsysim.cli import output
 from mlsysim.core.errors import SolverLimitError
 from mlsysim.core.plan import Plan
 
-PLANS = sorted(EXAMPLES.glob("*.yaml"))
+PLANS = sorted(p for p in EXAMPLES.glob("*.yaml") if not p.stem.startswith("fleet"))
 QUICK = [
     ("Llama3_8B", "H100"),
     ("Llama3_70B", "B200", "--precision", "fp8", "--batch-size", "64"),

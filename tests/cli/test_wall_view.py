@@ -118,6 +118,8 @@ def test_every_term_and_assumption_is_used():
     """No name in the tables is a slip: each is found in some example."""
     terms, parts = set(), set()
     for path in EXAMPLES.glob("*.yaml"):
+        if path.stem.startswith("fleet"):  # several jobs
+            continue
         e = evaluate_plan(path)
         names = [a.name for a in e.scenario.assumptions]
         for wall in WALLS:

@@ -26,14 +26,16 @@ from mlsysim.hardware.own import resolve_hardware
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.physics import queueing
 
+UNTAXED = Weights()
 
-def resolve_fleet(plan: FleetPlan, document: Document, carbon_tax: float = 0.0) -> FleetScenario:
+
+def resolve_fleet(plan: FleetPlan, document: Document, weights: Weights = UNTAXED) -> FleetScenario:
     """Return a plan with several jobs in numbers.
 
     Args:
         plan: the plan.
         document: where its keys stand.
-        carbon_tax: on operational and embodied carbon [USD/kgCO2e].
+        weights: of money, carbon and water in the objective.
 
     Raises:
         InputError: naming the key of the plan, with its line.
@@ -62,7 +64,7 @@ def resolve_fleet(plan: FleetPlan, document: Document, carbon_tax: float = 0.0) 
         fleet=Fleet(
             places,
             tuple(jobs),
-            Weights(1.0, carbon_tax, read.number(("ops", "water_price"), plan.ops) or 0.0),
+            weights,
             Caps(*(number(name) if getattr(c, name) else np.inf for name in ("budget", "carbon", "water"))),
         ),
         regions=regions,
@@ -202,16 +204,8 @@ def _not_a_country(name: str, there: list[str]) -> Exception:
     raise unknown("country", name, sorted(set(filter(None, there))))
 
 
-def with_tax(s: FleetScenario, carbon_tax: float) -> FleetScenario:
-    """Return a scenario with another carbon tax [USD/kgCO2e]."""
-    return replace(s, fleet=replace(s.fleet, weights=replace(s.fleet.weights, carbon=carbon_tax)))
-
-
 def without_caps(fleet: Fleet) -> Fleet:
     """Return a fleet without the limits that the plan sets: what is left is what is there."""
     places = replace(fleet.places, carbon_cap=np.full(len(fleet.places.names), np.inf))
     jobs = tuple(replace(j, carbon_cap=np.inf) for j in fleet.jobs)
     return replace(fleet, places=places, jobs=jobs, caps=Caps())
-
-
-__all__ = ["resolve_fleet", "with_tax", "without_caps"]

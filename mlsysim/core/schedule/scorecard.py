@@ -12,6 +12,7 @@ from mlsysim.core.schedule.gantt import gantt, legend, letters_of
 from mlsysim.core.schedule.placement import Placement
 from mlsysim.core.schedule.summary import Judged, parts_of, stretches
 from mlsysim.core.schedule.usage import Broken
+from mlsysim.core.schedule.world import world
 
 Rows = list[list[str]]
 MOST = 10  # lines of a list that has no end
@@ -43,6 +44,7 @@ def render(p: Placement) -> str:
         lines += ["", *_table(*jobs(p, p.answer), right=(4, 5))]
         lines += ["", *gantt(p.answer, p.scenario.clock), *legend(p.answer, p.answer.fleet.places.names)]
         lines += ["", *_table(*regions(p.answer), right=(2, 3, 4))]
+        lines += ["", *drawn] if (drawn := world(p.scenario, p.answer)) else []
         lines += _days(p, p.answer)
         lines += [line for x in limits(p) for line in text.wrap(x)]
     lines += prices(p)

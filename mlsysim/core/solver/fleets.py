@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from mlsysim.core.errors import InputError, MismatchError, SolverLimitError
@@ -11,14 +11,16 @@ from mlsysim.core.schedule.placement import Clash, Placement, Price, Proof, base
 from mlsysim.core.schedule.resolve import resolve_fleet, without_caps
 from mlsysim.core.schedule.scenario import FleetScenario
 from mlsysim.core.schedule.summary import Judged
-from mlsysim.core.schedule.types import Caps, Fleet
+from mlsysim.core.schedule.types import Caps, Fleet, Weights
 from mlsysim.core.solver.asked import How, asked, module
 from mlsysim.core.tolerance import TOLERANCE
 
 SOLVERS = ("auto", "highs")
 
 
-def place_fleet(plan: object, *, carbon_tax: float = 0.0, **how: Unpack[How]) -> Placement:
+def place_fleet(
+    plan: object, *, carbon_tax: float = 0.0, water_price: float = 0.0, **how: Unpack[How]
+) -> Placement:
     """Return when and where the jobs of a plan cost least, carbon tax and water included, proven.
 
     If the plan's own limits (budget, carbon, water) stand in the way, that is proven, and the answer
@@ -27,6 +29,7 @@ def place_fleet(plan: object, *, carbon_tax: float = 0.0, **how: Unpack[How]) ->
     Args:
         plan: a path, a mapping, a document or a plan.
         carbon_tax: on operational and embodied carbon [USD/kgCO2e].
+        water_price: [USD/L].
         how: see :class:`mlsysim.core.solver.asked.How`.
 
     Raises:
@@ -37,43 +40,79 @@ def place_fleet(plan: object, *, carbon_tax: float = 0.0, **how: Unpack[How]) ->
     """
     _check(how)
     ask = asked(how)
-    parsed, document = load(plan)
-    s = resolve_fleet(parsed, document, carbon_tax)
-    compared = baselines(s)
-    if s.impossible:
-        return Placement(s, None, compared, Proof("infeasible"), notes=s.notes)
-    solver = module("schedule")
-    return solved(s, compared, solver, ask.options)
+    s = resolve_fleet(*load(plan), Weights(1.0, carbon_tax, water_price))
+    # what cannot run at all needs no solver to say so
+    return Placing(s, None if s.impossible else module("schedule"), ask.options).placed()
 
 
-def solved(s: FleetScenario, compared: tuple[Judged, ...], solver: Any, options: Any) -> Placement:
-    """Return the answer of a solver (:mod:`formulations.schedule`) to a scenario."""
-    found = solver.plan(s.fleet, options)
-    if found.status == "infeasible":
-        clash = tuple(_clash(c) for c in solver.clash(s.fleet, options))
-        if _limited(s.fleet):
-            free = without_caps(s.fleet)
-            best = solver.plan(free, options)
-            if best.schedule is not None:
-                answer = _checked(free, best)
-                return Placement(
-                    s,
-                    replace(answer, fleet=s.fleet),
-                    compared,
-                    _proof(best),
-                    clash=clash,
-                    dropped=True,
-                    notes=s.notes,
-                )
-        return Placement(s, None, compared, _proof(found), clash=clash, notes=s.notes)
-    if found.schedule is None:
-        raise SolverLimitError(
-            f"the solver stopped after {options.time_limit:g} s without a schedule",
-            hint="give it more time: --time-limit",
-        )
-    answer = _checked(s.fleet, found)
-    worth = tuple(_price(x) for x in solver.prices(s.fleet, found.schedule, options))
-    return Placement(s, answer, compared, _proof(found), prices=worth, notes=s.notes)
+@dataclass(frozen=True)
+class Placing:
+    """A plan with several jobs and who places them.
+
+    Attributes:
+        scenario: the plan in numbers.
+        solver: :mod:`formulations.schedule`.
+        options: how to solve, :class:`formulations.engines.base.Options`.
+    """
+
+    scenario: FleetScenario
+    solver: Any
+    options: Any
+
+    def placed(self) -> Placement:
+        """Return the answer, beside the baselines."""
+        s = self.scenario
+        result = Placement(s, None, baselines(s), Proof("infeasible"), notes=s.notes)
+        if s.impossible:
+            return result
+        found = self.solver.plan(s.fleet, self.options)
+        if found.status == "infeasible":
+            return self._infeasible(replace(result, proof=_proof(found)))
+        answer = self.checked(s.fleet, found)
+        worth = tuple(_price(x) for x in self.solver.prices(s.fleet, found.schedule, self.options))
+        return replace(result, answer=answer, proof=_proof(found), prices=worth)
+
+    def _infeasible(self, result: Placement) -> Placement:
+        """Return what clashes, and the best schedule without the plan's own limits if there is one."""
+        s = self.scenario
+        clash = tuple(_clash(c) for c in self.solver.clash(s.fleet, self.options))
+        result = replace(result, clash=clash)
+        if not _limited(s.fleet):
+            return result
+        free = without_caps(s.fleet)
+        best = self.solver.plan(free, self.options)
+        if best.status == "infeasible":
+            return result
+        answer = replace(self.checked(free, best), fleet=s.fleet)
+        return replace(result, answer=answer, proof=_proof(best), dropped=True)
+
+    def checked(self, fleet: Fleet, found: Any) -> Judged:
+        """Return a solver's schedule, added up run by run.
+
+        Raises:
+            SolverLimitError: there is none.
+            MismatchError: it takes something else than the solver says, or breaks a limit.
+        """
+        if found.schedule is None:
+            raise SolverLimitError(
+                f"the solver stopped after {self.options.time_limit:g} s without a schedule",
+                hint="give it more time: --time-limit",
+            )
+        answer = Judged("optimum", "optimum", fleet, found.schedule)
+        value = answer.objective
+        if abs(value - found.objective) > TOLERANCE * max(abs(value), abs(found.objective)):
+            raise MismatchError(
+                f"the solver says {found.objective:.9g}, adding up gives {value:.9g}",
+                hint="this is a defect of mlsysim: please report it with the plan",
+            )
+        if answer.broken:
+            first = answer.broken[0]
+            raise MismatchError(
+                f"the solver's schedule breaks a limit: {first.tag} of {first.where}, "
+                f"{first.demand:.9g} of {first.supply:.9g}",
+                hint="this is a defect of mlsysim: please report it with the plan",
+            )
+        return answer
 
 
 def _check(how: How) -> None:
@@ -94,29 +133,6 @@ def _limited(fleet: Fleet) -> bool:
         or bool((fleet.places.carbon_cap < float("inf")).any())
         or any(j.carbon_cap < float("inf") for j in fleet.jobs)
     )
-
-
-def _checked(fleet: Fleet, found: Any) -> Judged:
-    """Return a solver's schedule, added up run by run.
-
-    Raises:
-        MismatchError: it takes something else than the solver says, or breaks a limit.
-    """
-    answer = Judged("optimum", "optimum", fleet, found.schedule)
-    value = answer.objective
-    if abs(value - found.objective) > TOLERANCE * max(abs(value), abs(found.objective)):
-        raise MismatchError(
-            f"the solver says {found.objective:.9g} USD, adding up gives {value:.9g}",
-            hint="this is a defect of mlsysim: please report it with the plan",
-        )
-    if answer.broken:
-        first = answer.broken[0]
-        raise MismatchError(
-            f"the solver's schedule breaks a limit: {first.tag} of {first.where}, "
-            f"{first.demand:.9g} of {first.supply:.9g}",
-            hint="this is a defect of mlsysim: please report it with the plan",
-        )
-    return answer
 
 
 def _proof(found: Any) -> Proof:
