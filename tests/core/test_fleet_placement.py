@@ -206,6 +206,13 @@ def test_long_plans_fit_a_page(days):
     whole(answered(*jobs, ops=ops))
 
 
+def test_a_long_list_of_jobs_is_cut_in_text_and_whole_in_json():
+    p = answered(*({"name": f"j{n}", "may": "split"} for n in range(70)), regions=[{"name": "Quebec"}])
+    whole(p)
+    assert "and 10 more jobs: -o json lists all" in p.scorecard()
+    assert len(shown(p)["jobs"]) == 70
+
+
 def test_many_regions_have_letters_as_far_as_they_go():
     names = ["Quebec", "Germany", "France", "Norway", "Sweden", "Spain", "Poland", "Japan", "India", "Chile"]
     names += ["Texas", "Ohio", "Iowa", "Oregon", "Utah", "Nevada", "Italy", "Greece", "Austria", "Belgium"]

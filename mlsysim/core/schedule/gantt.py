@@ -22,14 +22,14 @@ def letters_of(j: Judged) -> dict[int, str]:
     return {r: LETTERS[n] if n < len(LETTERS) else "?" for n, r in enumerate(used)}
 
 
-def gantt(j: Judged, clock: Clock) -> list[str]:
-    """Return one line a job: where it runs when.
+def gantt(j: Judged, clock: Clock, most: int | None = None) -> list[str]:
+    """Return one line a job, of the first so many: where it runs when.
 
     A letter where a region runs at least half of what the job ever holds, a small one where less,
     ``+`` where several regions run it, ``.`` where it may run and does not.
     """
     fleet, letters = j.fleet, letters_of(j)
-    parts = parts_of(fleet)
+    parts = parts_of(fleet)[:most]
     label = min(NAME, max(len(p.name) for p in parts))
     each = math.ceil(clock.slots / (text.WIDTH - label - 1))
     cells = math.ceil(clock.slots / each)
@@ -43,9 +43,9 @@ def gantt(j: Judged, clock: Clock) -> list[str]:
                 held[run.region, run.slots] += job.options[run.option].count * run.share
             open_[max(0, int(job.ready.min())) : job.deadline] = True
         in_cells = held.reshape(len(held), cells, each).sum(axis=2)
-        most = float(in_cells.sum(axis=0).max(initial=0.0))
+        peak = float(in_cells.sum(axis=0).max(initial=0.0))
         may = np.asarray(open_.reshape(cells, each).any(axis=1))
-        bar = "".join(_cell(in_cells[:, c], most, bool(may[c]), letters) for c in range(cells))
+        bar = "".join(_cell(in_cells[:, c], peak, bool(may[c]), letters) for c in range(cells))
         name = part.name if len(part.name) <= label else part.name[: label - 1] + "~"
         lines.append(f"{name:{label}} {bar}".rstrip())
     return lines

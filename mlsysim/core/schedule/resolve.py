@@ -19,8 +19,8 @@ from mlsysim.core.schedule.options import Machines, options_of
 from mlsysim.core.schedule.places import Located, index_of, located, places_of
 from mlsysim.core.schedule.reading import Reader
 from mlsysim.core.schedule.scenario import FleetScenario, Impossible
-from mlsysim.core.schedule.transfer import Transfer, transfer_of
-from mlsysim.core.schedule.types import Caps, Fleet, Indices, Job, Option, Places, Weights
+from mlsysim.core.schedule.transfer import Egress, Transfer, transfer_of
+from mlsysim.core.schedule.types import Caps, Fleet, Indices, Job, Option, Weights
 from mlsysim.core.yamlfile import Document
 from mlsysim.hardware.own import resolve_hardware
 from mlsysim.infra import CATALOG as INFRA
@@ -45,7 +45,8 @@ def resolve_fleet(plan: FleetPlan, document: Document, weights: Weights = UNTAXE
     regions = located(plan, read)
     hardware = _hardware(plan, read)
     places = places_of(plan, regions, hardware, clock, read)
-    make = _Making(plan, regions, Machines(plan, regions, hardware, clock, read), places, clock, read)
+    machines, egress = Machines(plan, regions, hardware, clock, read), Egress(plan, regions, read)
+    make = _Making(regions, machines, egress, clock, read)
     names: set[str] = set()
     jobs: list[Job] = []
     impossible: list[Impossible] = []
@@ -103,10 +104,9 @@ def _hardware(plan: FleetPlan, read: Reader) -> tuple[str, ...]:
 class _Making:
     """What makes jobs of blocks."""
 
-    plan: FleetPlan
     regions: tuple[Located, ...]
     machines: Machines
-    places: Places
+    egress: Egress
     clock: Clock
     read: Reader
 
@@ -122,7 +122,7 @@ class _Making:
         options, left = options_of(j, block, self.machines)
         if left:
             read.notes.append(f"{block.name}: {'; '.join(left)} cannot hold, left out")
-        data = transfer_of(j, block, self.plan, self.regions, read)
+        data = transfer_of(j, block, self.egress)
         ready, deadline = self._window(j, block, allowed, data, options)
         job = Job(
             name=block.name,

@@ -16,6 +16,7 @@ from mlsysim.core.schedule.world import world
 
 Rows = list[list[str]]
 MOST = 10  # lines of a list that has no end
+MOST_JOBS = 60
 VERDICTS = {
     "optimal": "optimal, proven",
     "feasible": "feasible, not proven optimal",
@@ -41,10 +42,14 @@ def render(p: Placement) -> str:
             )
             lines.append("")
         lines += text.table(*compared(p), right=(1, 2, 3), gap=3)
-        lines += ["", *_table(*jobs(p, p.answer), right=(4, 5))]
-        lines += ["", *gantt(p.answer, p.scenario.clock), *legend(p.answer, p.answer.fleet.places.names)]
+        header, rows = jobs(p, p.answer)
+        lines += ["", *_table(header, rows[:MOST_JOBS], right=(4, 5))]
+        if len(rows) > MOST_JOBS:
+            lines.append(f"and {len(rows) - MOST_JOBS} more jobs: -o json lists all")
+        drawn = gantt(p.answer, p.scenario.clock, MOST_JOBS)
+        lines += ["", *drawn, *legend(p.answer, p.answer.fleet.places.names)]
         lines += ["", *_table(*regions(p.answer), right=(2, 3, 4))]
-        lines += ["", *drawn] if (drawn := world(p.scenario, p.answer)) else []
+        lines += ["", *places] if (places := world(p.scenario, p.answer)) else []
         lines += _days(p, p.answer)
         lines += [line for x in limits(p) for line in text.wrap(x)]
     lines += prices(p)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,14 +35,45 @@ class Transfer:
     seconds: float
 
 
-def transfer_of(
-    j: int, job: JobBlock, plan: FleetPlan, regions: tuple[Located, ...], read: Reader
-) -> Transfer:
+@dataclass
+class Egress:
+    """What it costs to move data between the regions of a plan, each row worked out once."""
+
+    plan: FleetPlan
+    regions: tuple[Located, ...]
+    read: Reader
+    rows: dict[str, Floats] = field(default_factory=dict)
+
+    def out_of(self, here: Region) -> Floats:
+        """Return the price from a region to each of the plan's: the plan's own, or the list's [USD/byte]."""
+        if here.reference not in self.rows:
+            self.rows[here.reference] = self._row(here)
+        return self.rows[here.reference]
+
+    def between(self) -> Floats:
+        """Return the price from each region to each [USD/byte]."""
+        return np.array([self.out_of(r.entry) for r in self.regions])
+
+    def _row(self, here: Region) -> Floats:
+        inside = [i for i, r in enumerate(self.regions) if r.name == here.name]
+        own = [self.read.number(("regions", i, "egress"), self.regions[i].block) for i in inside]
+        given = own[0] if own and own[0] is not None else self.read.number(("ops", "egress"), self.plan.ops)
+        prices = []
+        for there in self.regions:
+            listed = None if there.name == here.name else egress_price(here, there.entry)
+            if listed is not None and given is None:
+                self.read.take.note(f"egress from {here.name}", listed)
+            prices.append(0.0 if listed is None else listed.base if given is None else given)
+        return np.array(prices)
+
+
+def transfer_of(j: int, job: JobBlock, egress: Egress) -> Transfer:
     """Return what moving a job's data takes.
 
     Raises:
         InputError: nobody says where the data is, or in no region that is known.
     """
+    regions, read = egress.regions, egress.read
     n = len(regions)
     if job.data is None:
         return Transfer(np.zeros(n), np.zeros(n), np.zeros((n, n)), 0.0)
@@ -51,35 +82,11 @@ def transfer_of(
     if at is None:
         raise read.wrong(("jobs", j, "data"), f"nobody says where the data of {job.name!r} is", "set data.at")
     home = read.at(("jobs", j, *key), resolve_region, at, read.folder)
-    rate = read.number(("ops", "bandwidth"), plan.ops)
+    rate = read.number(("ops", "bandwidth"), egress.plan.ops)
     if rate is None:
         rate = read.take.take("transfer_bandwidth", "byte/s")
     seconds = float(np.asarray(transfer_time(size, rate)))
-    prices = np.array([_prices(plan, i, r.entry, regions, read) for i, r in enumerate(regions)])
-    inside = [i for i, r in enumerate(regions) if r.name == home.name]
-    out = prices[inside[0]] if inside else np.array(_prices(plan, None, home, regions, read))
     away = np.array([r.name != home.name for r in regions], dtype=np.float64)
-    return Transfer(size * out, seconds * away, size * prices, seconds if job.may == "move" else 0.0)
-
-
-def _prices(
-    plan: FleetPlan, at: int | None, here: Region, regions: tuple[Located, ...], read: Reader
-) -> list[float]:
-    """Return what it costs to move data from a region to each [USD/byte]: the plan's, or the list's.
-
-    Args:
-        plan: the plan.
-        at: which of its regions ``here`` is; None if it is another.
-        here: where data leaves.
-        regions: of the plan.
-        read: for assumptions.
-    """
-    own = None if at is None else read.number(("regions", at, "egress"), regions[at].block)
-    given = own if own is not None else read.number(("ops", "egress"), plan.ops)
-    prices = []
-    for there in regions:
-        listed = None if there.name == here.name else egress_price(here, there.entry)
-        if listed is not None and given is None:
-            read.take.note(f"egress from {here.name}", listed)
-        prices.append(0.0 if listed is None else listed.base if given is None else given)
-    return prices
+    moves = job.may == "move"
+    moving = size * egress.between() if moves else np.zeros((n, n))
+    return Transfer(size * egress.out_of(home), seconds * away, moving, seconds if moves else 0.0)
