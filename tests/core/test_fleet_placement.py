@@ -223,3 +223,18 @@ def test_many_regions_have_letters_as_far_as_they_go():
     whole(p)
     assert "Z=" in p.scorecard()
     assert "?=" in p.scorecard()
+
+
+def test_a_page_of_its_own(tmp_path):
+    pytest.importorskip("plotly", reason="of the extra labs")
+    p = evaluated(resolve_fleet(*load(EXAMPLES / "fleet_small.yaml")))
+    path = tmp_path / "page.html"
+    p.write_html(str(path))
+    page = path.read_text(encoding="utf-8")
+    assert page.count("<html") == 1
+    assert "aws_eu_central_1" in page
+    assert "fine-tune" in page
+    with pytest.raises(InputError, match="cannot be written"):
+        p.write_html(str(tmp_path / "nowhere" / "page.html"))
+    with pytest.raises(InputError, match="no schedule"):
+        answered({"deadline": 3.0}).write_html(str(path))

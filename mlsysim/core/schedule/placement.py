@@ -141,6 +141,12 @@ class Placement:
 
         return render(self)
 
+    def write_html(self, path: str) -> None:
+        """Write the answer as one HTML file with a Gantt and a map; needs the extra ``labs``."""
+        from mlsysim.core.schedule.html import write_page
+
+        write_page(self, path)
+
 
 def baselines(s: FleetScenario) -> tuple[Judged, ...]:
     """Return what people would do without a solver.
