@@ -133,7 +133,7 @@ def _demand(j: int, p: int, population: PopulationBlock, m: Machines) -> Floats:
         return np.asarray(np.array(given, dtype=np.float64)[m.clock.local_hours(zone)])
     if isinstance(given, str):
         zone = m.read.zone((*key, "timezone"), population.timezone) or m.clock.zone
-        start, hours = m.read.at((*key, name), read_demand, m.read.folder / given, zone)
+        start, hours = m.read.at((*key, name), read_demand, m.read.file((*key, name), given), zone)
         skipped = (m.clock.start - start).total_seconds() / HOUR
         if skipped != int(skipped) or not 0 <= skipped <= len(hours) - slots:
             raise m.read.wrong(

@@ -144,7 +144,7 @@ def _profile(i: int, r: Located, clock: Clock, hours: int, read: Reader) -> Prof
 
     def load() -> Profile:
         return from_csv(
-            read.folder / given.file,
+            read.file(place, given.file),
             timezone=given.timezone or "",
             carbon_unit=given.carbon_unit or "",
             price_unit=given.price_unit or "",

@@ -57,6 +57,23 @@ class Reader:
         extra: Any = type(block).model_fields[str(key[-1])].json_schema_extra or {}
         return self.at(key, units.parse, given, like or str(extra["unit"]))
 
+    def file(self, key: Key, name: str) -> Path:
+        """Return the path of a file that the plan names.
+
+        Raises:
+            InputError: no such file.
+        """
+        path = self.folder / name
+        try:
+            there = path.is_file()
+        except (OSError, ValueError):  # a name too long for a file, or a null byte
+            there = False
+        if not there:
+            raise self.wrong(
+                key, f"no such file: {name[:200]!r}", "relative paths start in the folder of the plan"
+            )
+        return path
+
     def zone(self, key: Key, name: str | None) -> ZoneInfo | None:
         """Return a time zone by its IANA name."""
         from mlsysim.infra.profiles import named_zone
