@@ -105,6 +105,8 @@ def fleet_result(assumption: Json) -> Json:
             "impossible": _list(_object(impossible)),
             "conflict": _list(_object({"what": _TEXT, "change": _MAYBE, "unit": _TEXT, "note": _TEXT})),
             "prices": _list(_object({"what": _TEXT, "value": _NUMBER, "unit": _TEXT, "note": _TEXT})),
+            "taxes": _or_null(_taxes()),
+            "pareto": _or_null(_pareto()),
             "solution": _or_null(_solution()),
             "notes": _list(_TEXT),
             "plan": {"type": "object"},
@@ -140,5 +142,32 @@ def _solution() -> Json:
             "plan": _by_name(_TEXT),
             "limits_dropped": _FLAG,
             "engine": _object(engine),
+        }
+    )
+
+
+def _taxes() -> Json:
+    """Return the schema of the best schedules over a range of taxes."""
+    plan = {
+        "from": _NUMBER,
+        "to": _NUMBER,
+        "totals": _TOTALS,
+        "plan": _by_name(_TEXT),
+        "changed": _list(_TEXT),
+    }
+    return _object(
+        {"unit": _TEXT, "proven": _FLAG, "gap": _MAYBE, "solves": _WHOLE, "plans": _list(_object(plan))}
+    )
+
+
+def _pareto() -> Json:
+    """Return the schema of a frontier."""
+    point = {"totals": _TOTALS, "plan": _by_name(_TEXT), "gap": _MAYBE}
+    return _object(
+        {
+            "metrics": _list({"enum": ["cost", "carbon", "water"]}),
+            "complete": _FLAG,
+            "solves": _WHOLE,
+            "points": _list(_object(point)),
         }
     )

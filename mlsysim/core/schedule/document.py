@@ -23,6 +23,8 @@ UNITS = {
 
 def document(p: Placement) -> Json:
     """Return the document of ``eval`` and ``optimize placement`` for a plan with several jobs."""
+    from mlsysim.core.schedule.weighed import pareto_document, taxes_document
+
     s, clock = p.scenario, p.scenario.clock
     shown = p.answer
     return {
@@ -55,6 +57,8 @@ def document(p: Placement) -> Json:
         "impossible": [asdict(x) for x in s.impossible],
         "conflict": [asdict(c) for c in p.clash],
         "prices": [asdict(x) for x in p.prices],
+        "taxes": taxes_document(p.taxes),
+        "pareto": pareto_document(p.pareto),
         "solution": _solution(p),
         "notes": list(p.notes),
         "plan": s.plan.to_dict(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlsysim.core.markdown import table
 from mlsysim.core.schedule import scorecard
 from mlsysim.core.schedule.gantt import gantt, legend
+from mlsysim.core.schedule.weighed import pareto_table, proof_of_pareto, proof_of_taxes, taxes_table
 
 if TYPE_CHECKING:
     from mlsysim.core.schedule.placement import Placement
@@ -31,6 +32,10 @@ def render(p: Placement) -> str:
         parts.append(
             table(("one more of", "saves [USD]", "a"), [(x.what, f"{x.value:.4g}", x.unit) for x in p.prices])
         )
+    if p.taxes is not None:
+        parts += [table(*taxes_table(p.taxes)), proof_of_taxes(p.taxes)]
+    if p.pareto is not None:
+        parts += [table(*pareto_table(p.pareto)), proof_of_pareto(p.pareto)]
     if scorecard.proof(p):
         parts.append(scorecard.proof(p))
     return "\n\n".join([*parts, *p.notes])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlsysim.core.schedule.first_fit import cheapest_first, first_fit, where_now
 from mlsysim.core.schedule.scenario import FleetScenario
-from mlsysim.core.schedule.summary import Judged
+from mlsysim.core.schedule.summary import Judged, regions_of
 from mlsysim.core.schedule.types import Schedule
+
+if TYPE_CHECKING:
+    from mlsysim.core.schedule.weighed import Pareto, Taxes
 
 Json = dict[str, Any]
 
@@ -84,6 +87,8 @@ class Placement:
         dropped: whether the plan's own limits had to be given up for the answer.
         prices: of what is scarce.
         notes: remarks.
+        taxes: the best schedules over a range of the carbon tax; ``answer`` is that of its low end.
+        pareto: schedules that none beats; ``answer`` is the one with the least cost.
     """
 
     scenario: FleetScenario
@@ -94,6 +99,8 @@ class Placement:
     dropped: bool = False
     prices: tuple[Price, ...] = ()
     notes: tuple[str, ...] = ()
+    taxes: Taxes | None = None
+    pareto: Pareto | None = None
     handover: None = None
 
     @property
@@ -111,17 +118,7 @@ class Placement:
     @property
     def decided(self) -> dict[str, str]:
         """The region of each job, several joined by ``+``; those that are not placed are absent."""
-        from mlsysim.core.schedule.summary import parts_of, stretches
-
-        if self.answer is None:
-            return {}
-        fleet = self.answer.fleet
-        found = {}
-        for part in parts_of(fleet):
-            where = {s.region: None for s in stretches(fleet, self.answer.schedule, part.jobs)}
-            if where:
-                found[part.name] = "+".join(fleet.places.names[r] for r in where)
-        return found
+        return {} if self.answer is None else regions_of(self.answer)
 
     def to_dict(self) -> Json:
         """Return the JSON document."""

@@ -12,6 +12,7 @@ from mlsysim.core.schedule.gantt import gantt, legend, letters_of
 from mlsysim.core.schedule.placement import Placement
 from mlsysim.core.schedule.summary import Judged, parts_of, stretches
 from mlsysim.core.schedule.usage import Broken
+from mlsysim.core.schedule.weighed import pareto_table, proof_of_pareto, proof_of_taxes, taxes_table
 from mlsysim.core.schedule.world import world
 
 Rows = list[list[str]]
@@ -53,6 +54,15 @@ def render(p: Placement) -> str:
         lines += _days(p, p.answer)
         lines += [line for x in limits(p) for line in text.wrap(x)]
     lines += prices(p)
+    if p.taxes is not None:
+        lines += ["", *_table(*taxes_table(p.taxes), right=(0, 1, 2)), proof_of_taxes(p.taxes), ""]
+    if p.pareto is not None:
+        lines += [
+            "",
+            *_table(*pareto_table(p.pareto), right=(0, 1, 2)),
+            *text.wrap(proof_of_pareto(p.pareto)),
+            "",
+        ]
     for paragraph in (proof(p), *p.notes):
         if paragraph:
             lines += text.wrap(paragraph)

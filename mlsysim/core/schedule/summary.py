@@ -118,3 +118,13 @@ class Judged:
     def status(self) -> str:
         """``fail`` if it cannot be run, ``sla_violation`` if a limit of the plan is not kept, or ``pass``."""
         return "fail" if not self.feasible else "sla_violation" if self.broken else "pass"
+
+
+def regions_of(j: Judged) -> dict[str, str]:
+    """Return the region of each job, several joined by ``+``; those that are not placed are absent."""
+    fleet, found = j.fleet, {}
+    for part in parts_of(fleet):
+        where = sorted({run.region for i in part.jobs for run in j.schedule.runs[i]})
+        if where:
+            found[part.name] = "+".join(fleet.places.names[r] for r in where)
+    return found
