@@ -12,6 +12,7 @@ import pytest
 from fleets import FirstFit, mapping, resolved
 from jsonschema import Draft202012Validator
 
+from mlsysim import optimize
 from mlsysim.core.errors import InputError, MismatchError, SolverLimitError
 from mlsysim.core.fleet_plan import load
 from mlsysim.core.schedule.placement import Placement, evaluated
@@ -19,7 +20,7 @@ from mlsysim.core.schedule.resolve import resolve_fleet
 from mlsysim.core.schedule.types import Schedule, Weights
 from mlsysim.core.schedule.usage import usage
 from mlsysim.core.schemas import result_schema
-from mlsysim.core.solver.fleets import Placing, place_fleet
+from mlsysim.core.solver.fleets import Placing
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TWO = [{"name": "Quebec", "capacity": {"H100": 32.0}}, {"name": "Germany"}]
@@ -196,7 +197,7 @@ def test_no_answer_in_time_is_said():
 )
 def test_options_that_do_not_apply_are_refused(how, told):
     with pytest.raises(InputError, match=told):
-        place_fleet(mapping(), **how)
+        optimize.placement(mapping(), **how)
 
 
 @pytest.mark.parametrize("days", [1, 3, 40, 300])

@@ -13,14 +13,14 @@ from mlsysim.core.schedule.scenario import FleetScenario
 from mlsysim.core.schedule.summary import Judged
 from mlsysim.core.schedule.types import Caps, Fleet, Weights
 from mlsysim.core.solver.asked import How, asked, module
+from mlsysim.core.solver.fleet_sweeps import Sweep
+from mlsysim.core.solver.placing import Asking
 from mlsysim.core.tolerance import TOLERANCE
 
 SOLVERS = ("auto", "highs")
 
 
-def place_fleet(
-    plan: object, *, carbon_tax: float = 0.0, water_price: float = 0.0, **how: Unpack[How]
-) -> Placement:
+def place_fleet(plan: object, wish: Asking, **how: Unpack[How]) -> Placement:
     """Return when and where the jobs of a plan cost least, carbon tax and water included, proven.
 
     If the plan's own limits (budget, carbon, water) stand in the way, that is proven, and the answer
@@ -28,8 +28,7 @@ def place_fleet(
 
     Args:
         plan: a path, a mapping, a document or a plan.
-        carbon_tax: on operational and embodied carbon [USD/kgCO2e].
-        water_price: [USD/L].
+        wish: what of an answer is asked; see :func:`mlsysim.core.solver.placing.asking`.
         how: see :class:`mlsysim.core.solver.asked.How`.
 
     Raises:
@@ -40,9 +39,9 @@ def place_fleet(
     """
     _check(how)
     ask = asked(how)
-    s = resolve_fleet(*load(plan), Weights(1.0, carbon_tax, water_price))
+    s = resolve_fleet(*load(plan), Weights(1.0, wish.low, wish.water_price))
     # what cannot run at all needs no solver to say so
-    return Placing(s, None if s.impossible else module("schedule"), ask.options).placed()
+    return Placing(s, None if s.impossible else module("schedule"), ask.options).placed(wish)
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,30 @@ class Placing:
     solver: Any
     options: Any
 
-    def placed(self) -> Placement:
-        """Return the answer, beside the baselines."""
+    def placed(self, wish: Asking | None = None) -> Placement:
+        """Return the answer beside the baselines, and what else is asked."""
         s = self.scenario
         result = Placement(s, None, baselines(s), Proof("infeasible"), notes=s.notes)
         if s.impossible:
             return result
         found = self.solver.plan(s.fleet, self.options)
         if found.status == "infeasible":
-            return self._infeasible(replace(result, proof=_proof(found)))
-        answer = self.checked(s.fleet, found)
-        worth = tuple(_price(x) for x in self.solver.prices(s.fleet, found.schedule, self.options))
-        return replace(result, answer=answer, proof=_proof(found), prices=worth)
+            result = self._infeasible(replace(result, proof=_proof(found)))
+        else:
+            answer = self.checked(s.fleet, found)
+            worth = tuple(_price(x) for x in self.solver.prices(s.fleet, found.schedule, self.options))
+            result = replace(result, answer=answer, proof=_proof(found), prices=worth)
+        if wish is None or result.answer is None:
+            return result
+        sweep = Sweep(without_caps(s.fleet) if result.dropped else s.fleet, self.again)
+        if wish.pareto:
+            return replace(result, pareto=sweep.pareto(wish.pareto, wish.points))
+        return replace(result, taxes=sweep.taxes(wish.low, wish.high)) if wish.high > wish.low else result
+
+    def again(self, fleet: Fleet) -> tuple[Judged, float | None] | None:
+        """Return a schedule of another fleet and the gap of its proof; None where none exists."""
+        found = self.solver.plan(fleet, self.options)
+        return None if found.status == "infeasible" else (self.checked(fleet, found), found.gap)
 
     def _infeasible(self, result: Placement) -> Placement:
         """Return what clashes, and the best schedule without the plan's own limits if there is one."""
