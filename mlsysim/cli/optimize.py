@@ -44,6 +44,7 @@ OPTIONS = {
     "compare": "--compare",
     "solver": "--solver",
     "export": "--export",
+    "html": "--html",
     "top": "--top",
     "verify": "--verify",
 }
@@ -162,10 +163,13 @@ def placement(
     top: TOP = 1,
     verify: VERIFY = False,
     export: EXPORT = None,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Of several jobs: write a page with Gantt and map.")
+    ] = None,
     show_progress: PROGRESS = False,
     output: OUTPUT = None,
 ) -> int:
-    """Find the region where a plan costs least, carbon tax included."""
+    """Find the region where a plan costs least, carbon tax included; or place a plan with several jobs."""
     from mlsysim.core.solver import optimizers
 
     how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
@@ -173,9 +177,22 @@ def placement(
     def call() -> Any:
         prices = {"carbon_tax": carbon_tax, "water_price": water_price}
         asked = {"pareto": pareto, "points": points, "regions": _known(region or ())}
-        return optimizers.placement(plan, **prices, **asked, **how)  # type: ignore[arg-type]
+        found = optimizers.placement(plan, **prices, **asked, **how)  # type: ignore[arg-type]
+        if html is not None:
+            _page(found, html)
+        return found
 
     return _run(chosen(context, output), call, quiet=show_progress)
+
+
+def _page(result: Any, path: str) -> None:
+    """Write a placed plan as a page of its own."""
+    from mlsysim.core.schedule.placement import Placement
+
+    if not isinstance(result, Placement):
+        raise InputError("a page is of plans with several jobs", where="html", hint="leave it out")
+    if result.answer is not None:
+        result.write_html(path)
 
 
 def _how(
