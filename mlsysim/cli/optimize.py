@@ -77,7 +77,7 @@ Examples:
 A range of the tax gives every tax at which the best region changes, exactly; one tax says how far it
 can move. A frontier lists the regions that none beats in all of its metrics: cost, carbon, water.
 Regions: mlsysim zoo infra. A plan with several jobs (jobs: instead of workload:) is placed over its own
-regions and hours: see docs/placement.md.
+regions and hours: see docs/fleets.md.
 """
 
 
