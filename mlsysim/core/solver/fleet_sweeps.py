@@ -8,7 +8,8 @@ from typing import Any
 from mlsysim.core.schedule.summary import Judged
 from mlsysim.core.schedule.types import Caps, Fleet, Weights
 from mlsysim.core.schedule.weighed import Pareto, Taxed, Taxes
-from mlsysim.core.solver.parametric import breakpoints, frontier
+from mlsysim.core.solver.frontier import frontier
+from mlsysim.core.solver.parametric import breakpoints
 
 METRICS = ("cost", "carbon", "water")
 
