@@ -103,8 +103,8 @@ def fleet_result(assumption: Json) -> Json:
             "limits": _LIMITS,
             "baselines": _list(_object(baseline)),
             "impossible": _list(_object(impossible)),
-            "conflict": _list(_object({"what": _TEXT, "change": _MAYBE, "unit": _TEXT, "note": _TEXT})),
-            "prices": _list(_object({"what": _TEXT, "value": _NUMBER, "unit": _TEXT, "note": _TEXT})),
+            "conflict": _or_null(_conflict()),
+            "prices": _list(_price()),
             "taxes": _or_null(_taxes()),
             "pareto": _or_null(_pareto()),
             "solution": _or_null(_solution()),
@@ -142,6 +142,26 @@ def _solution() -> Json:
             "plan": _by_name(_TEXT),
             "limits_dropped": _FLAG,
             "engine": _object(engine),
+        }
+    )
+
+
+def _conflict() -> Json:
+    """Return the schema of limits that cannot hold together."""
+    member = {"tag": _TEXT, "name": _TEXT, "least": _MAYBE, "supply": _NUMBER, "unit": _TEXT}
+    return _object({"members": _list(_object(member)), "job": {"type": ["string", "null"]}, "proven": _FLAG})
+
+
+def _price() -> Json:
+    """Return the schema of what a little more of a limit is worth."""
+    return _object(
+        {
+            "tag": _TEXT,
+            "where": _TEXT,
+            "worth": _NUMBER,
+            "unit": _TEXT,
+            "confirmed": _FLAG,
+            "slots": _list(_WHOLE),
         }
     )
 

@@ -77,8 +77,8 @@ class Enumerated:
             version="1",
         )
 
-    def clash(self, fleet: Fleet, options: object) -> list[SimpleNamespace]:
-        return []
+    def clash(self, fleet: Fleet, options: object) -> None:
+        return None
 
     def prices(self, fleet: Fleet, schedule: object, options: object) -> list[SimpleNamespace]:
         return []
@@ -122,8 +122,18 @@ class FirstFit:
             version="1",
         )
 
-    def clash(self, fleet: Fleet, options: object) -> list[SimpleNamespace]:
-        return [SimpleNamespace(what="the budget", change=5.0, unit="USD", note="")]
+    def clash(self, fleet: Fleet, options: object) -> SimpleNamespace:
+        members = [
+            SimpleNamespace(tag="accelerators", least=1.5, supply=1.0),
+            SimpleNamespace(tag="windows", least=2.0, supply=0.0),
+            SimpleNamespace(tag="carbon", least=500.0, supply=400.0),
+            SimpleNamespace(tag="power", least=None, supply=1.0),
+        ]
+        return SimpleNamespace(members=members, job=0, proven=True)
 
     def prices(self, fleet: Fleet, schedule: object, options: object) -> list[SimpleNamespace]:
-        return [SimpleNamespace(what="H100 in Quebec", value=1.5, unit="accelerator", note="")]
+        of_cap = SimpleNamespace(tag="carbon", where="all jobs", worth=0.2, confirmed=False, slots=())
+        of_h100 = SimpleNamespace(
+            tag="accelerators", where="H100 in Quebec", worth=1.5, confirmed=True, slots=(3, 4)
+        )
+        return [of_h100, of_cap]

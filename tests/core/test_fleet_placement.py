@@ -77,7 +77,17 @@ def test_an_answer_in_every_form():
     document = shown(p)
     assert document["solution"]["plan"] == p.decided
     assert document["solution"]["engine"]["verified_by"] == "eval"
-    assert document["prices"] == [{"what": "H100 in Quebec", "value": 1.5, "unit": "accelerator", "note": ""}]
+    h100, cap = document["prices"]
+    assert (h100["where"], h100["worth"], h100["unit"], h100["slots"]) == (
+        "H100 in Quebec",
+        1.5,
+        "accelerator",
+        [3, 4],
+    )
+    assert (cap["worth"], cap["unit"], cap["confirmed"]) == (pytest.approx(200.0), "tCO2e", False)
+    words = " ".join(p.scorecard().split())
+    assert "H100 in Quebec $ 1.50 / accelerator 2 slots" in words
+    assert "carbon, all jobs $ 200 / tCO2e the whole plan (not confirmed)" in words
     assert "feasible, not proven optimal" in p.scorecard()
     assert [b["name"] for b in document["baselines"]] == ["cheapest", "now"]
 
@@ -122,8 +132,22 @@ def test_what_cannot_hold_together_ends_in_2():
     )
     whole(p)
     assert (p.exit_code, p.answer) == (2, None)
-    assert "cannot hold" in p.scorecard()
-    assert shown(p)["conflict"][0]["change"] == 5.0
+    conflict = shown(p)["conflict"]
+    assert (conflict["job"], conflict["proven"]) == ("a", True)
+    assert [(m["least"], m["supply"], m["unit"]) for m in conflict["members"]] == [
+        (1.5, 1.0, "x"),
+        (2.0, 0.0, "h"),
+        (0.5, 0.4, "tCO2e"),
+        (None, 1.0, "x"),
+    ]
+    words = " ".join(p.scorecard().split())
+    assert "accelerators and windows and carbon cap and power of a cannot hold together. (proven)" in words
+    for way in (
+        "1.500 times the accelerators",
+        "every deadline 2 h later",
+        "carbon cap: 500 kgCO2e, 400 kgCO2e",
+    ):
+        assert way in words
     assert p.baselines[0].unplaced == ("b",)
 
 

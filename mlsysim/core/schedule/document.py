@@ -55,7 +55,7 @@ def document(p: Placement) -> Json:
             for b in p.baselines
         ],
         "impossible": [asdict(x) for x in s.impossible],
-        "conflict": [asdict(c) for c in p.clash],
+        "conflict": None if p.clash is None else asdict(p.clash),
         "prices": [asdict(x) for x in p.prices],
         "taxes": taxes_document(p.taxes),
         "pareto": pareto_document(p.pareto),

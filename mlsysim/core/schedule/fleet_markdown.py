@@ -30,7 +30,7 @@ def render(p: Placement) -> str:
         parts += [line for line in scorecard.limits(p) if line]
     if p.prices:
         parts.append(
-            table(("one more of", "saves [USD]", "a"), [(x.what, f"{x.value:.4g}", x.unit) for x in p.prices])
+            table(("a little more of", "saves", "it binds in"), [scorecard.priced(x) for x in p.prices])
         )
     if p.taxes is not None:
         parts += [table(*taxes_table(p.taxes)), proof_of_taxes(p.taxes)]

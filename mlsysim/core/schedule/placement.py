@@ -42,36 +42,61 @@ class Proof:
 
 @dataclass(frozen=True)
 class Price:
-    """What one more unit of something scarce is worth.
+    """What a little more of a limit that binds is worth.
 
     Attributes:
-        what: in words, e.g. ``H100 in Quebec``.
-        value: by how much the objective falls a unit [USD].
-        unit: of the scarce thing.
-        note: how it was found.
+        tag: kind of limit: ``accelerators``, ``power``, ``cost``, ``carbon``, ``water``, ``region carbon``
+            or ``job carbon``.
+        where: of which region or job.
+        worth: by which the objective falls for a unit more [USD a ``unit``]; of accelerators and power, a
+            unit through all slots in which it binds.
+        unit: of the limit.
+        confirmed: whether solving again with a little more gave the same.
+        slots: in which it binds; empty of a cap.
     """
 
-    what: str
-    value: float
+    tag: str
+    where: str
+    worth: float
     unit: str
-    note: str = ""
+    confirmed: bool
+    slots: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Member:
+    """A limit that cannot hold together with others.
+
+    Attributes:
+        tag: as of a price, or ``windows``.
+        name: in words.
+        least: what mends the conflict if the others stay, in ``unit``: of a cap, the least amount; of a
+            capacity, its factor; of the windows, by how much every deadline is later. None where nothing
+            does, or it was not found in time.
+        supply: what is there, likewise.
+        unit: of both.
+    """
+
+    tag: str
+    name: str
+    least: float | None
+    supply: float
+    unit: str
 
 
 @dataclass(frozen=True)
 class Clash:
-    """A limit that cannot hold together with the others.
+    """Limits that cannot hold together: without any one of them the rest can.
 
     Attributes:
-        what: in words.
-        change: the least change that alone lets all others hold; None where none does.
-        unit: of the change.
-        note: in words.
+        members: the limits.
+        job: the one job that it is about; None where it takes several.
+        proven: whether each was shown to be needed.
     """
 
-    what: str
-    change: float | None = None
-    unit: str = ""
-    note: str = ""
+    members: tuple[Member, ...]
+    job: str | None
+    proven: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +108,7 @@ class Placement:
         answer: the schedule; None where there is none.
         baselines: schedules that people would make without a solver.
         proof: None where nothing was optimized.
-        clash: limits that cannot hold together.
+        clash: limits that cannot hold together, if any.
         dropped: whether the plan's own limits had to be given up for the answer.
         prices: of what is scarce.
         notes: remarks.
@@ -95,7 +120,7 @@ class Placement:
     answer: Judged | None
     baselines: tuple[Judged, ...]
     proof: Proof | None = None
-    clash: tuple[Clash, ...] = ()
+    clash: Clash | None = None
     dropped: bool = False
     prices: tuple[Price, ...] = ()
     notes: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from mlsysim.core import text, units
 from mlsysim.core.schedule.clock import HOUR, Clock
 from mlsysim.core.schedule.document import totals
 from mlsysim.core.schedule.gantt import gantt, legend, letters_of
-from mlsysim.core.schedule.placement import Placement
+from mlsysim.core.schedule.placement import Clash, Member, Placement, Price
 from mlsysim.core.schedule.summary import Judged, parts_of, stretches
 from mlsysim.core.schedule.usage import Broken
 from mlsysim.core.schedule.weighed import pareto_table, proof_of_pareto, proof_of_taxes, taxes_table
@@ -265,24 +265,46 @@ def infeasible(p: Placement) -> list[str]:
     more = len(p.scenario.impossible) - MOST
     if more > 0:
         lines.append(f"and {more} more")
-    if p.clash and not p.scenario.impossible:
-        lines.append(f"{' and '.join(c.what for c in p.clash)} cannot hold together. (proven)")
-        lines = [line for paragraph in lines for line in text.wrap(paragraph)]
-        lines.append("Ways out, each on its own:")
-        for c in p.clash:
-            if c.change is not None:
-                lines += text.wrap(
-                    f"{c.what}: {text.number(c.change)} {c.unit} more  {c.note}".rstrip(), "  "
-                )
+    if p.clash is not None:
+        lines += _clash(p.clash)
     return [*lines, ""] if lines else []
 
 
+def _clash(c: Clash) -> list[str]:
+    """Return which limits cannot hold together, and the least change of each that mends it."""
+    together = "" if len(c.members) == 1 else " together"
+    of = "" if c.job is None else f" of {c.job}"
+    sure = "(proven)" if c.proven else "(each is in the way; that all are needed is not proven)"
+    lines = text.wrap(f"{' and '.join(m.name for m in c.members)}{of} cannot hold{together}. {sure}")
+    ways = [w for m in c.members if (w := _way_out(m))]
+    return [*lines, "Ways out, each on its own:", *(line for w in ways for line in text.wrap(w, "  "))]
+
+
+def _way_out(m: Member) -> str:
+    """Return the change of a limit that mends a conflict, in words."""
+    if m.least is None:
+        return ""
+    if m.tag == "windows":
+        return f"every deadline {text.number(m.least)} {m.unit} later"
+    if m.unit == "x":
+        return f"{text.number(m.least)} times the {m.name}"
+    return f"{m.name}: {text.amount(m.least, m.unit)}, {text.amount(m.supply, m.unit)} asked"
+
+
 def prices(p: Placement) -> list[str]:
-    """Return what one more unit of what is scarce is worth."""
+    """Return what a little more of each limit that binds is worth."""
     if not p.prices:
         return []
-    rows = [[x.what, f"{text.amount(x.value, 'USD')} a {x.unit}", x.note] for x in p.prices]
-    return ["", *_table(["one more of", "saves", ""], rows, right=(1,)), ""]
+    rows = [priced(x) for x in p.prices]
+    return ["", *_table(["a little more of", "saves", "it binds in"], rows, right=(1,)), ""]
+
+
+def priced(x: Price) -> list[str]:
+    """Return a price as a row: what, its worth, when."""
+    what = x.where if x.tag == "accelerators" else f"{x.tag}, {x.where}"
+    doubt = "" if x.confirmed else "  (not confirmed)"
+    binds = f"{len(x.slots)} slot{'s' * (len(x.slots) != 1)}" if x.slots else "the whole plan"
+    return [what, f"{text.amount(x.worth, 'USD')} / {x.unit}", binds + doubt]
 
 
 def proof(p: Placement) -> str:

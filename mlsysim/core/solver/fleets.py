@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
+from mlsysim.core import units
 from mlsysim.core.errors import InputError, MismatchError, SolverLimitError
 from mlsysim.core.fleet_plan import load
-from mlsysim.core.schedule.placement import Clash, Placement, Price, Proof, baselines
+from mlsysim.core.schedule.clock import HOUR
+from mlsysim.core.schedule.placement import Clash, Member, Placement, Price, Proof, baselines
 from mlsysim.core.schedule.resolve import resolve_fleet, without_caps
 from mlsysim.core.schedule.scenario import FleetScenario
 from mlsysim.core.schedule.summary import Judged
@@ -86,7 +88,7 @@ class Placing:
     def _infeasible(self, result: Placement) -> Placement:
         """Return what clashes, and the best schedule without the plan's own limits if there is one."""
         s = self.scenario
-        clash = tuple(_clash(c) for c in self.solver.clash(s.fleet, self.options))
+        clash = _clash(self.solver.clash(s.fleet, self.options), s.fleet)
         result = replace(result, clash=clash)
         if not _limited(s.fleet):
             return result
@@ -160,9 +162,44 @@ def _proof(found: Any) -> Proof:
     )
 
 
-def _clash(given: Any) -> Clash:
-    return Clash(given.what, given.change, given.unit, given.note)
+def _clash(given: Any, fleet: Fleet) -> Clash | None:
+    """Return a solver's conflict in the units of people."""
+    if given is None:
+        return None
+    members = []
+    for m in given.members:
+        name, unit, base = LIMITS[m.tag]
+        scale = fleet.places.step / HOUR if m.tag == "windows" else 1.0 / base
+        least = None if m.least is None else m.least * scale
+        members.append(Member(m.tag, name, least, m.supply * scale, unit))
+    return Clash(tuple(members), None if given.job is None else fleet.jobs[given.job].name, given.proven)
 
 
 def _price(given: Any) -> Price:
-    return Price(given.what, given.value, given.unit, given.note)
+    """Return the worth of a limit by the unit of people."""
+    unit, base = WORTH[given.tag]
+    return Price(given.tag, given.where, given.worth * base, unit, given.confirmed, tuple(given.slots))
+
+
+_TONNE, _MEGAWATT = units.factor("tCO2e")[0], units.factor("MW")[0]
+# in words, the unit of its members, and what one of these is in base units
+LIMITS = {
+    "cost": ("budget", "USD", 1.0),
+    "carbon": ("carbon cap", "tCO2e", _TONNE),
+    "water": ("water cap", "L", 1.0),
+    "windows": ("windows", "h", 1.0),
+    "accelerators": ("accelerators", "x", 1.0),
+    "power": ("power", "x", 1.0),
+    "region carbon": ("carbon caps of regions", "x", 1.0),
+    "job carbon": ("carbon caps of jobs", "x", 1.0),
+}
+# the unit of which the worth is shown, and what one is in base units
+WORTH = {
+    "accelerators": ("accelerator", 1.0),
+    "power": ("MW", _MEGAWATT),
+    "cost": ("USD", 1.0),
+    "carbon": ("tCO2e", _TONNE),
+    "water": ("kL", 1e3),
+    "region carbon": ("tCO2e", _TONNE),
+    "job carbon": ("tCO2e", _TONNE),
+}
