@@ -140,7 +140,7 @@ def _solution() -> Json:
             "status": {"enum": ["optimal", "feasible", "infeasible"]},
             "objective": _object(objective),
             "plan": _by_name(_TEXT),
-            "limits_dropped": _FLAG,
+            "limits_dropped": _list(_TEXT),
             "engine": _object(engine),
         }
     )

@@ -141,7 +141,10 @@ def test_what_cannot_hold_together_ends_in_2():
         (None, 1.0, "x"),
     ]
     words = " ".join(p.scorecard().split())
-    assert "accelerators and windows and carbon cap and power of a cannot hold together. (proven)" in words
+    assert (
+        "The accelerators and the windows and the carbon cap and the power of a cannot hold together. (proven)"
+        in words
+    )
     for way in (
         "1.500 times the accelerators",
         "every deadline 2 h later",

@@ -190,7 +190,7 @@ def _solution(p: Placement) -> Json | None:
             "gap": x.gap,
         },
         "plan": p.decided,
-        "limits_dropped": p.dropped,
+        "limits_dropped": list(p.dropped),
         "engine": {
             "name": x.engine,
             "version": x.version,

@@ -109,7 +109,7 @@ class Placement:
         baselines: schedules that people would make without a solver.
         proof: None where nothing was optimized.
         clash: limits that cannot hold together, if any.
-        dropped: whether the plan's own limits had to be given up for the answer.
+        dropped: kinds of the plan's own limits that had to be given up for the answer.
         prices: of what is scarce.
         notes: remarks.
         taxes: the best schedules over a range of the carbon tax; ``answer`` is that of its low end.
@@ -121,7 +121,7 @@ class Placement:
     baselines: tuple[Judged, ...]
     proof: Proof | None = None
     clash: Clash | None = None
-    dropped: bool = False
+    dropped: tuple[str, ...] = ()
     prices: tuple[Price, ...] = ()
     notes: tuple[str, ...] = ()
     taxes: Taxes | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,6 +28,8 @@ from mlsysim.infra import CATALOG as INFRA
 from mlsysim.physics import queueing
 
 UNTAXED = Weights()
+# Limits that a plan sets itself; the others are what is there.
+CAPS = ("cost", "carbon", "water", "region carbon", "job carbon")
 
 
 def resolve_fleet(plan: FleetPlan, document: Document, weights: Weights = UNTAXED) -> FleetScenario:
@@ -204,8 +207,17 @@ def _not_a_country(name: str, there: list[str]) -> Exception:
     raise unknown("country", name, sorted(set(filter(None, there))))
 
 
-def without_caps(fleet: Fleet) -> Fleet:
-    """Return a fleet without the limits that the plan sets: what is left is what is there."""
-    places = replace(fleet.places, carbon_cap=np.full(len(fleet.places.names), np.inf))
-    jobs = tuple(replace(j, carbon_cap=np.inf) for j in fleet.jobs)
-    return replace(fleet, places=places, jobs=jobs, caps=Caps())
+def without_caps(fleet: Fleet, tags: Collection[str] = CAPS) -> Fleet:
+    """Return a fleet without limits that the plan sets itself.
+
+    Args:
+        fleet: jobs, places and limits.
+        tags: kinds of limits to leave out, of :data:`CAPS`.
+    """
+    places, jobs = fleet.places, fleet.jobs
+    if "region carbon" in tags:
+        places = replace(places, carbon_cap=np.full(len(places.names), np.inf))
+    if "job carbon" in tags:
+        jobs = tuple(replace(j, carbon_cap=np.inf) for j in jobs)
+    caps = replace(fleet.caps, **{tag: np.inf for tag in ("cost", "carbon", "water") if tag in tags})
+    return replace(fleet, places=places, jobs=jobs, caps=caps)

@@ -39,7 +39,8 @@ def render(p: Placement) -> str:
     if p.answer is not None:
         if p.dropped:
             lines += text.wrap(
-                "No plan keeps every limit of this plan (proven). This is the best plan without them."
+                "No schedule keeps every limit of this plan. This is the best one without "
+                + ("that limit." if len(p.dropped) == 1 else "those limits.")
             )
             lines.append("")
         lines += text.table(*compared(p), right=(1, 2, 3), gap=3)
@@ -275,9 +276,13 @@ def _clash(c: Clash) -> list[str]:
     together = "" if len(c.members) == 1 else " together"
     of = "" if c.job is None else f" of {c.job}"
     sure = "(proven)" if c.proven else "(each is in the way; that all are needed is not proven)"
-    lines = text.wrap(f"{' and '.join(m.name for m in c.members)}{of} cannot hold{together}. {sure}")
+    lines = text.wrap(f"The {' and the '.join(m.name for m in c.members)}{of} cannot hold{together}. {sure}")
     ways = [w for m in c.members if (w := _way_out(m))]
-    return [*lines, "Ways out, each on its own:", *(line for w in ways for line in text.wrap(w, "  "))]
+    return [
+        *lines,
+        *(["Ways out, each on its own:"] if ways else []),
+        *(line for w in ways for line in text.wrap(w, "  ")),
+    ]
 
 
 def _way_out(m: Member) -> str:

@@ -10,7 +10,7 @@ from mlsysim.core.errors import InputError, MismatchError, SolverLimitError
 from mlsysim.core.fleet_plan import load
 from mlsysim.core.schedule.clock import HOUR
 from mlsysim.core.schedule.placement import Clash, Member, Placement, Price, Proof, baselines
-from mlsysim.core.schedule.resolve import resolve_fleet, without_caps
+from mlsysim.core.schedule.resolve import CAPS, resolve_fleet, without_caps
 from mlsysim.core.schedule.scenario import FleetScenario
 from mlsysim.core.schedule.summary import Judged
 from mlsysim.core.schedule.types import Caps, Fleet, Weights
@@ -75,7 +75,7 @@ class Placing:
             result = replace(result, answer=answer, proof=_proof(found), prices=worth)
         if wish is None or result.answer is None:
             return result
-        sweep = Sweep(without_caps(s.fleet) if result.dropped else s.fleet, self.again)
+        sweep = Sweep(without_caps(s.fleet, result.dropped), self.again)
         if wish.pareto:
             return replace(result, pareto=sweep.pareto(wish.pareto, wish.points))
         return replace(result, taxes=sweep.taxes(wish.low, wish.high)) if wish.high > wish.low else result
@@ -86,18 +86,19 @@ class Placing:
         return None if found.status == "infeasible" else (self.checked(fleet, found), found.gap)
 
     def _infeasible(self, result: Placement) -> Placement:
-        """Return what clashes, and the best schedule without the plan's own limits if there is one."""
+        """Return what clashes, and the best schedule without those of the plan's own limits that do."""
         s = self.scenario
         clash = _clash(self.solver.clash(s.fleet, self.options), s.fleet)
         result = replace(result, clash=clash)
-        if not _limited(s.fleet):
-            return result
-        free = without_caps(s.fleet)
-        best = self.solver.plan(free, self.options)
-        if best.status == "infeasible":
-            return result
-        answer = replace(self.checked(free, best), fleet=s.fleet)
-        return replace(result, answer=answer, proof=_proof(best), dropped=True)
+        mine = tuple(m.tag for m in clash.members if m.tag in CAPS) if clash is not None else CAPS
+        # another conflict may be behind the first
+        for tags in dict.fromkeys((mine, CAPS) if mine and _limited(s.fleet) else ()):
+            free = without_caps(s.fleet, tags)
+            best = self.solver.plan(free, self.options)
+            if best.status != "infeasible":
+                answer = replace(self.checked(free, best), fleet=s.fleet)
+                return replace(result, answer=answer, proof=_proof(best), dropped=tags)
+        return result
 
     def checked(self, fleet: Fleet, found: Any) -> Judged:
         """Return a solver's schedule, added up run by run.
