@@ -70,9 +70,9 @@ class Member:
     Attributes:
         tag: as of a price, or ``windows``.
         name: in words.
-        least: what mends the conflict if the others stay, in ``unit``: of a cap, the least amount; of a
-            capacity, its factor; of the windows, by how much every deadline is later. None where nothing
-            does, or it was not found in time.
+        least: below which the conflict stays if the other members do, in ``unit``: of a cap, the amount; of
+            a capacity, its factor; of the windows, by how much every deadline is later. None where nothing
+            mends it, or it was not found in time. Limits that are no members may ask for more.
         supply: what is there, likewise.
         unit: of both.
     """

@@ -280,13 +280,13 @@ def _clash(c: Clash) -> list[str]:
     ways = [w for m in c.members if (w := _way_out(m))]
     return [
         *lines,
-        *(["Ways out, each on its own:"] if ways else []),
+        *(["Needed at least, if the others stay:"] if ways else []),
         *(line for w in ways for line in text.wrap(w, "  ")),
     ]
 
 
 def _way_out(m: Member) -> str:
-    """Return the change of a limit that mends a conflict, in words."""
+    """Return the least change of a limit without which a conflict stays, in words."""
     if m.least is None:
         return ""
     if m.tag == "windows":
