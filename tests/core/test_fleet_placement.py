@@ -141,16 +141,10 @@ def test_what_cannot_hold_together_ends_in_2():
         (None, 1.0, "x"),
     ]
     words = " ".join(p.scorecard().split())
-    assert (
-        "The accelerators and the windows and the carbon cap and the power of a cannot hold together. (proven)"
-        in words
-    )
-    for way in (
-        "1.500 times the accelerators",
-        "every deadline 2 h later",
-        "carbon cap: 500 kgCO2e, 400 kgCO2e",
-    ):
-        assert way in words
+    together = "The accelerators and the windows and the carbon cap and the power of a cannot hold together."
+    assert f"{together} (proven)" in words
+    assert "1.500 times the accelerators every deadline 2 h later" in words
+    assert "carbon cap: 500 kgCO2e, 400 kgCO2e asked" in words
     assert p.baselines[0].unplaced == ("b",)
 
 
