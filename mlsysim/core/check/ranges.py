@@ -124,6 +124,8 @@ RANGES: dict[str, dict[str, Range]] = {
         "pue": Range(1, 3, "1", "facility over computing power is never below 1"),
         "wue": Range(0, 10, "L/kWh", "evaporating all heat of a kilowatt hour takes about 1.5 L"),
         "carbon_free": Range(0, 1, "1", "a share, not a percentage"),
+        "latitude": Range(-90, 90, "deg", "degrees north of the equator"),
+        "longitude": Range(-180, 180, "deg", "degrees east of Greenwich"),
     },
     "systems/nodes": {
         "accelerators": _count(1024, "accelerators of one server or rack"),
@@ -205,7 +207,13 @@ RANGES: dict[str, dict[str, Range]] = {
         "pue": Range(1, 3, "1", "as for regions"),
         "wue": Range(0, 10, "L/kWh", "as for regions"),
         "grid_water": Range(0, 50, "L/kWh", "hydropower evaporates some 20"),
+        "earth_radius": Range(6350, 6385, "km", "6357 at the poles, 6378 at the equator"),
+        "light_speed": Range(2e8, 3e8, "m/s", "299792458 in vacuum"),
+        "fibre_index": Range(1, 1.6, "1", "1 in hollow fibre, about 1.47 in glass"),
+        "route_factor": Range(1, 10, "1", "no way is shorter than the great circle"),
+        "transfer_bandwidth": Range(1e-3, 1e4, "GB/s", "from a home line to a bundle of cables"),
     },
+    "egress": {"price": Range(0, 1, "USD/GB", "list prices are 0 to 0.2")},
     "economics": {
         "carbon_price": Range(0, 2000, "USD/tCO2e", "markets 5 to 130, damage estimates to 1000"),
         "electricity_price": Range(0.005, 1, "USD/kWh", "as for regions"),
