@@ -35,6 +35,9 @@ OPTIONS = {
     "threads": "--threads",
     "seed": "--seed",
     "carbon tax": "--carbon-tax",
+    "water price": "--water-price",
+    "pareto": "--pareto",
+    "points": "--points",
     "region": "--region",
     "objective": "--objective",
     "emit": "--emit",
@@ -63,8 +66,12 @@ in the way, that is proven, the best plan without them is shown, and the exit co
 PLACEMENT = """\b
 Examples:
   mlsysim optimize placement plan.yaml --carbon-tax 150
+  mlsysim optimize placement plan.yaml --carbon-tax 0:300
+  mlsysim optimize placement plan.yaml --pareto cost,carbon --points 10
   mlsysim optimize placement plan.yaml --region Quebec --region Norway --top 2
 
+A range of the tax gives every tax at which the best region changes, exactly; one tax says how far it
+can move. A frontier lists the regions that none beats in all of its metrics: cost, carbon, water.
 Regions: mlsysim zoo infra.
 """
 
@@ -134,7 +141,12 @@ def parallelism(
 def placement(
     context: typer.Context,
     plan: PLAN,
-    carbon_tax: TAX = 0.0,
+    carbon_tax: Annotated[
+        str, typer.Option(metavar="TAX", help="USD per tonne of CO2e, or a range: 0:300.")
+    ] = "0",
+    water_price: Annotated[float, typer.Option(help="USD per 1,000 litres (a cubic metre).")] = 0.0,
+    pareto: Annotated[str, typer.Option(metavar="METRICS", help="The frontier of cost,carbon[,water].")] = "",
+    points: Annotated[int, typer.Option(help="How many plans of the frontier at most.")] = defaults.POINTS,
     region: Annotated[
         list[str] | None, typer.Option(help="A candidate; repeat for several. All if absent.")
     ] = None,
@@ -155,7 +167,9 @@ def placement(
     how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
 
     def call() -> Any:
-        return optimizers.placement(plan, carbon_tax=carbon_tax, regions=_known(region or ()), **how)
+        prices = {"carbon_tax": carbon_tax, "water_price": water_price}
+        asked = {"pareto": pareto, "points": points, "regions": _known(region or ())}
+        return optimizers.placement(plan, **prices, **asked, **how)  # type: ignore[arg-type]
 
     return _run(chosen(context, output), call, quiet=show_progress)
 

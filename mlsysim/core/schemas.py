@@ -106,6 +106,47 @@ def _one_wall(assumption: Json) -> Json:
     )
 
 
+def _tradeoff() -> Json:
+    """Return what an answer is weighed against: baselines, other taxes, the frontier."""
+    amounts = {"cost": _NUMBER, "carbon": _NUMBER, "water": _NUMBER}
+    choice = {"region": _TEXT, **amounts, "clean": _MAYBE}
+    changes = {f"{name}_change": _NUMBER for name in amounts}
+    nothing: Json = {"type": "null"}
+    by_tax = {"unit": _TEXT, "proven": _FLAG}
+    one = _object(
+        {
+            **by_tax,
+            "at": _NUMBER,
+            "from": _NUMBER,
+            "to": _MAYBE,
+            "below": {"anyOf": [nothing, _object(choice)]},
+            "above": {"anyOf": [nothing, _object(choice)]},
+        }
+    )
+    several = _object(
+        {
+            **by_tax,
+            "gap": _MAYBE,
+            "solves": _WHOLE,
+            "plans": _list(_object({"from": _NUMBER, "to": _NUMBER, **choice})),
+        }
+    )
+    pareto = _object(
+        {
+            "metrics": _list({"enum": list(amounts)}),
+            "units": _list(_TEXT),
+            "complete": _FLAG,
+            "solves": _WHOLE,
+            "points": _list(_object({**choice, "gap": _MAYBE})),
+        }
+    )
+    return {
+        "baselines": _list(_object({"name": {"enum": ["now", "cheapest"]}, **choice, **changes})),
+        "tax": {"anyOf": [nothing, one, several]},
+        "pareto": {"anyOf": [nothing, pareto]},
+    }
+
+
 def _solution() -> Json:
     return _object(
         {
@@ -173,6 +214,7 @@ def _solution() -> Json:
                     ),
                 ]
             },
+            **_tradeoff(),
         }
     )
 

@@ -14,7 +14,10 @@ from mlsysim.core.solver.search import Conflict
 if TYPE_CHECKING:
     from formulations.problem import Problem
     from formulations.solve import Solved
+    from mlsysim.core.solver.tradeoff import Tradeoff
     from mlsysim.handover import Handover
+
+NO_TRADEOFF: Json = {"baselines": [], "tax": None, "pareto": None}
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Optimization:
         alternatives: the next best answers, best first.
         confirmed_by: a second engine that came to the same answer.
         handover: the answer as launch settings.
+        tradeoff: what the answer is weighed against: other taxes, a frontier, baselines.
         compared: a plan to put beside the answer; ``compared_value`` is its objective in base units.
     """
 
@@ -82,6 +86,7 @@ class Optimization:
     compared: Evaluation | None = None
     compared_value: float | None = None
     handover: Handover | None = None
+    tradeoff: Tradeoff | None = None
 
     @cached_property
     def space_size(self) -> int:
@@ -134,6 +139,11 @@ class Optimization:
             },
             "compared": self._compared(),
             "handover": None if self.handover is None else asdict(self.handover),
+            **(
+                {"baselines": [], "tax": None, "pareto": None}
+                if self.tradeoff is None
+                else self.tradeoff.to_dict()
+            ),
         }
         return document
 

@@ -40,6 +40,10 @@ def render(o: Optimization) -> str:
         if paragraph:
             lines += text.wrap(paragraph)
     lines += _walls(o)
+    if o.tradeoff is not None:
+        from mlsysim.core.solver.tradeoff_text import lines as weighed
+
+        lines += weighed(o.tradeoff)
     if o.alternatives:
         lines += ["", "Next best:", *_alternatives(o)]
     return "\n".join([*lines, "", e.scorecard()])
@@ -54,7 +58,7 @@ def _comparison(o: Optimization) -> list[str]:
         rows.append(
             ["region", before.scenario.region.name if before else "-", after.scenario.region.name, ""]
         )
-    if o.problem_name != "parallelism" or o.objective.name not in [name for _, name, _ in _ROWS]:
+    if not any(o.objective.name == name or o.objective.title == title for title, name, _ in _ROWS):
         old = o.compared_value if o.compared else o.objective.before
         rows.append(_changed(o.objective.title, old, o.objective.value, o.objective.unit))
     for title, name, unit in _ROWS:

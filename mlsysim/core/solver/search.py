@@ -161,7 +161,7 @@ class Search:
                 hint="this is a defect of mlsysim: please report the plan",
             )
         if again.objective is not None and solved.outcome.objective is not None:
-            _agree("objective", again.objective, solved.outcome.objective, other)
+            agree("objective", again.objective, solved.outcome.objective, other)
         return other
 
     def _verified(
@@ -171,7 +171,7 @@ class Search:
         from formulations.rows import comparisons
 
         e = self.decode(cells)
-        _agree("objective", objective, self.value(e), engine)
+        agree("objective", objective, self.value(e), engine)
         rows = {r.name: r for r in problem.rows}
         for c in comparisons(e.state, e.scenario.settings.bounds):
             if c.tag in dropped:
@@ -188,7 +188,7 @@ class Search:
             slack = row.supply - float(row.expr.at(cells)[0])
             size = max(abs(float(c.demand)), abs(float(c.supply)), 1e-30)
             if abs(slack - (float(c.supply) - float(c.demand))) > TOLERANCE * size:
-                _agree(c.name, float(c.supply) - slack, float(c.demand), engine)
+                agree(c.name, float(c.supply) - slack, float(c.demand), engine)
         return e
 
     def _member(self, problem: Problem, tag: str, tags: set[str]) -> Conflict:
@@ -240,7 +240,12 @@ def _wish(bounds: tuple[Bound, ...], tag: str, over: float | None, state: State)
     )
 
 
-def _agree(what: str, theirs: float, ours: float, engine: str) -> None:
+def agree(what: str, theirs: float, ours: float, engine: str) -> None:
+    """Hold what an engine says against what ``eval`` says.
+
+    Raises:
+        MismatchError: they differ by more than a relative 1e-6.
+    """
     if not np.isclose(theirs, ours, rtol=TOLERANCE, atol=0.0):
         raise MismatchError(
             f"{what}: {engine} says {theirs:.9g}, eval says {ours:.9g}",
