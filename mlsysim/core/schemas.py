@@ -109,7 +109,7 @@ def _one_wall(assumption: Json) -> Json:
 def _tradeoff() -> Json:
     """Return what an answer is weighed against: baselines, other taxes, the frontier."""
     amounts = {"cost": _NUMBER, "carbon": _NUMBER, "water": _NUMBER}
-    choice = {"region": _TEXT, **amounts, "clean": _MAYBE}
+    choice = {"region": _TEXT, **amounts, "water_cost": _NUMBER, "clean": _MAYBE}
     changes = {f"{name}_change": _NUMBER for name in amounts}
     nothing: Json = {"type": "null"}
     by_tax = {"unit": _TEXT, "proven": _FLAG}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsysim.core.solver.parametric import PROVEN, around, breakpoints, frontier
+from mlsysim.core.solver.frontier import frontier
+from mlsysim.core.solver.parametric import PROVEN, around, breakpoints
 
 # candidates of which many tie: few distinct numbers, far from a difference of a millionth
 numbers = st.integers(0, 40).map(lambda x: x * 0.75)

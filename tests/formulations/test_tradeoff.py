@@ -15,8 +15,10 @@ from test_placement import PLANS, everywhere, with_constraints
 
 import mlsysim
 import mlsysim.optimize
-from mlsysim.core.errors import InputError, UnknownNameError
+from mlsysim.core import text
+from mlsysim.core.errors import InputError, SolverLimitError, UnknownNameError
 from mlsysim.core.schemas import result_schema
+from mlsysim.core.solver import placing
 from mlsysim.core.solver.tradeoff import SHOWN
 
 PLACEMENT = mlsysim.optimize.placement
@@ -195,7 +197,7 @@ def test_limits_that_clash_are_given_up_for_all_of_it():
 
 
 @rp.examples(10)
-@given(st.sampled_from(list(PLANS)), st.sampled_from([0.0, 40.0, 300.0]), st.floats(0, 500))
+@given(st.sampled_from(list(PLANS)), st.sampled_from([0.0, 40.0, 300.0]), st.just(0.0) | st.floats(1e-3, 500))
 def test_a_water_price_is_part_of_the_cost(name, tax, price):
     result = PLACEMENT(PLANS[name], carbon_tax=tax, water_price=price)
     values = {
@@ -204,7 +206,29 @@ def test_a_water_price_is_part_of_the_cost(name, tax, price):
     }
     assert result.objective.value == pytest.approx(min(values.values()), rel=1e-9)
     assert values[result.decided["region"]] == pytest.approx(min(values.values()), rel=1e-9)
-    assert valid(result)["tax"]["proven"]
+    solution = valid(result)
+    assert solution["tax"]["proven"]
+    for b in solution["baselines"]:
+        assert b["water_cost"] == pytest.approx(price * b["water"] / 1e3)
+    water = price * amounts(name)[result.decided["region"]][2] / 1e3
+    rows = [line for line in result.scorecard().splitlines() if line.startswith("water, at its price")]
+    assert len(rows) == bool(price)
+    assert all(text.amount(water, "USD") in row for row in rows)
+
+
+def test_an_answer_stands_where_what_it_is_weighed_against_takes_too_long(monkeypatch):
+    expected = PLACEMENT(PLANS["training"], carbon_tax=50)
+
+    def stops(self, tax):
+        raise SolverLimitError("no plan was found within the limit", hint="raise the time limit")
+
+    monkeypatch.setattr(placing.Placing, "at", stops)
+    result = PLACEMENT(PLANS["training"], carbon_tax=50)
+    assert result.decided == expected.decided
+    assert valid(result)["tax"] is None
+    assert "not known: no plan was found within the limit" in " ".join(result.scorecard().split())
+    with pytest.raises(SolverLimitError):
+        PLACEMENT(PLANS["training"], carbon_tax="0:300")
 
 
 def test_what_fits_nowhere_is_weighed_against_nothing():
@@ -222,24 +246,24 @@ def test_what_fits_nowhere_is_weighed_against_nothing():
 def test_the_text_says_what_the_json_says():
     one = PLACEMENT(PLANS["training"], carbon_tax=0.0)
     tax = valid(one)["tax"]
-    text = one.scorecard()
-    assert all(len(line) <= 80 for line in text.splitlines())
-    flat = " ".join(text.split())
+    shown = one.scorecard()
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    flat = " ".join(shown.split())
     assert f"{tax['to']:,.1f} USD/tCO2e; above that {tax['above']['region']}" in flat
-    assert "where it is now" in text
-    assert "cheapest region" in text
+    assert "where it is now" in shown
+    assert "cheapest region" in shown
     several = PLACEMENT(PLANS["training"], carbon_tax="0:300")
-    text = several.scorecard()
-    assert all(len(line) <= 80 for line in text.splitlines())
+    shown = several.scorecard()
+    assert all(len(line) <= 80 for line in shown.splitlines())
     for plan in valid(several)["tax"]["plans"]:
-        assert plan["region"] in text
-        assert f"{plan['from']:,.1f} - {plan['to']:,.1f}" in text
-    assert "exact" in text
+        assert plan["region"] in shown
+        assert f"{plan['from']:,.1f} - {plan['to']:,.1f}" in shown
+    assert "exact" in shown
     front = PLACEMENT(PLANS["training"], pareto="cost,carbon,water", points=5)
-    text = front.scorecard()
-    assert all(len(line) <= 80 for line in text.splitlines())
-    assert all(p["region"] in text for p in valid(front)["pareto"]["points"])
-    assert "that none beats in cost, carbon and water" in " ".join(text.split())
+    shown = front.scorecard()
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert all(p["region"] in shown for p in valid(front)["pareto"]["points"])
+    assert "that none beats in cost, carbon and water" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(

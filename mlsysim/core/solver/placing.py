@@ -11,7 +11,8 @@ from mlsysim.core.evaluation import Evaluation, evaluate
 from mlsysim.core.metrics import METRICS
 from mlsysim.core.resolve import resolve
 from mlsysim.core.solver.asked import Asked, module
-from mlsysim.core.solver.parametric import around, breakpoints, frontier
+from mlsysim.core.solver.frontier import frontier
+from mlsysim.core.solver.parametric import around, breakpoints
 from mlsysim.core.solver.search import Found, Search, agree
 from mlsysim.core.solver.tradeoff import SHOWN, TAX, WATER_PRICE, Baseline, Choice, Tradeoff
 from mlsysim.infra import CATALOG as INFRA
@@ -213,33 +214,46 @@ class Placing:
         return self.there(self.recipe.decode(o.cells)), solved.gap, o.objective
 
     def tradeoff(self, chosen: Evaluation) -> Tradeoff:
-        """Return what the answer is weighed against, as far as it is asked."""
+        """Return what the answer is weighed against, as far as it is asked.
+
+        Raises:
+            SolverLimitError: a range or a frontier was asked for, and a solve stopped without an answer.
+        """
         a = self.asked
-        baselines = (
-            Baseline("now", "where it is now", choice(self.before)),
-            Baseline("cheapest", "cheapest region", choice(self.at(0.0)[2])),
+        result = Tradeoff(self.choice(chosen), choice=self.choice)
+        try:
+            now, cheapest = self.choice(self.before), self.choice(self.at(0.0)[2])
+            baselines = (
+                Baseline("now", "where it is now", now),
+                Baseline("cheapest", "cheapest region", cheapest),
+            )
+            result = replace(result, baselines=baselines)
+            if a.pareto:
+                front = frontier(self.within, len(a.pareto), a.points)
+                return replace(result, frontier=front, metrics=a.pareto)
+            if a.high > a.low:
+                return replace(result, envelope=breakpoints(self.at, a.low, a.high))
+            highest = max(a.low, units.to_base(HIGHEST_TAX, TAX, "USD/kgCO2e"))
+            return replace(result, around=around(self.at, a.low, 0.0, highest), tax=a.low)
+        except SolverLimitError as error:
+            if a.pareto or a.high > a.low:
+                raise
+            self.notes += (f"at which tax the answer would change is not known: {error.problem}",)
+            return result
+
+    def choice(self, e: Evaluation) -> Choice:
+        """Return an evaluated plan as what a tradeoff shows of it."""
+        region, b = e.scenario.region, e.state.bill
+        clean = region.carbon_free
+        return Choice(
+            region.name,
+            {"region": region.reference},
+            float(b.tco),
+            float(b.carbon),
+            float(b.water),
+            None if clean is None else clean.base,
+            self.asked.water_price * float(b.water),
         )
-        result = Tradeoff(choice(chosen), baselines, choice=choice)
-        if a.pareto:
-            return replace(result, frontier=frontier(self.within, len(a.pareto), a.points), metrics=a.pareto)
-        if a.high > a.low:
-            return replace(result, envelope=breakpoints(self.at, a.low, a.high))
-        highest = max(a.low, units.to_base(HIGHEST_TAX, TAX, "USD/kgCO2e"))
-        return replace(result, around=around(self.at, a.low, 0.0, highest), tax=a.low)
-
-
-def choice(e: Evaluation) -> Choice:
-    """Return an evaluated plan as what a tradeoff shows of it."""
-    region, b = e.scenario.region, e.state.bill
-    clean = region.carbon_free
-    return Choice(
-        region.name,
-        {"region": region.reference},
-        float(b.tco),
-        float(b.carbon),
-        float(b.water),
-        None if clean is None else clean.base,
-    )
 
 
 def _priced(e: Evaluation, tax: float, water_price: float) -> float:

@@ -9,7 +9,8 @@ from typing import Any
 from mlsysim.core import text, units
 from mlsysim.core.evaluation import Json
 from mlsysim.core.metrics import METRICS
-from mlsysim.core.solver.parametric import Around, Envelope, Frontier
+from mlsysim.core.solver.frontier import Frontier
+from mlsysim.core.solver.parametric import Around, Envelope
 
 COST, CARBON, WATER = "macro.tco_usd", "macro.carbon_tco2e", "macro.water_l"
 SHOWN = {"cost": COST, "carbon": CARBON, "water": WATER}
@@ -26,6 +27,7 @@ class Choice:
         decided: its decisions, for JSON.
         cost, carbon, water: in base units.
         clean: share of its electricity that is free of carbon, where that is known.
+        water_cost: what its water costs at the price that was given [USD]; ``cost`` is without it.
     """
 
     label: str
@@ -34,10 +36,12 @@ class Choice:
     carbon: float
     water: float
     clean: float | None = None
+    water_cost: float = 0.0
 
     def to_dict(self) -> Json:
-        """Return the decisions with cost [USD], carbon [tCO2e] and water [L]."""
-        return self.decided | {name: self.shown(name) for name in SHOWN} | {"clean": self.clean}
+        """Return the decisions with cost [USD], carbon [tCO2e], water [L] and what it costs [USD]."""
+        more = {"water_cost": self.water_cost, "clean": self.clean}
+        return self.decided | {name: self.shown(name) for name in SHOWN} | more
 
     def shown(self, name: str) -> float:
         """Return a metric in its unit."""
