@@ -100,6 +100,35 @@ def test_an_unproven_solve_makes_an_unproven_envelope(gap):
     assert not around(Best(candidates, gap), 1.0, 0.0, 10.0).proven
 
 
+class Sloppy(Best):
+    """A solver that stops at any answer within its gap of the best, and says so."""
+
+    def __init__(self, candidates, gap, random):
+        super().__init__(candidates, gap)
+        self.random = random
+
+    def __call__(self, at):
+        self.calls += 1
+        least = min(value(c, at) for c in self.candidates)
+        near = [i for i, c in enumerate(self.candidates) if value(c, at) * (1 - self.gap) <= least]
+        i = self.random.choice(near)
+        return (*self.candidates[i], i, self.gap)
+
+
+@given(lines, st.sampled_from([0.001, 0.02, 0.3]), st.randoms(use_true_random=False))
+def test_with_unproven_solves_the_gap_covers_what_is_missed(candidates, gap, random):
+    candidates = [(cost + 1.0, carbon + 0.5) for cost, carbon in candidates]
+    envelope = breakpoints(Sloppy(candidates, gap, random), 0.0, 20.0, most=25)
+    assert not envelope.proven
+    for at in np.linspace(0.0, 20.0, 41):
+        stretch = next(s for s in envelope.stretches if at <= s.high)
+        least = min(value(c, at) for c in candidates)
+        assert 1 - least / stretch.line.at(at) <= envelope.gap + 1e-9
+    near = around(Sloppy(candidates, gap, random), 3.0, 0.0, 20.0)
+    assert not near.proven
+    assert near.low <= 3.0 <= near.high
+
+
 def test_an_envelope_cut_short_says_how_good_it_is():
     candidates = [(50.0 + k * k, float(100 - 2 * k)) for k in range(30)]
     whole = breakpoints(Best(candidates), 0.0, 30.0)

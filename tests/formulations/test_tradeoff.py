@@ -250,7 +250,9 @@ def test_the_text_says_what_the_json_says():
     assert all(len(line) <= 80 for line in shown.splitlines())
     flat = " ".join(shown.split())
     assert f"{tax['to']:,.1f} USD/tCO2e; above that {tax['above']['region']}" in flat
-    assert "where it is now" in shown
+    assert "no region named" in shown  # the plan names none, so it stands for the average of its country
+    there = {**PLANS["training"], "ops": {**PLANS["training"]["ops"], "region": "Poland"}}
+    assert "where it is now  Poland" in PLACEMENT(there).scorecard()
     assert "cheapest region" in shown
     several = PLACEMENT(PLANS["training"], carbon_tax="0:300")
     shown = several.scorecard()

@@ -223,8 +223,9 @@ class Placing:
         result = Tradeoff(self.choice(chosen), choice=self.choice)
         try:
             now, cheapest = self.choice(self.before), self.choice(self.at(0.0)[2])
+            given = self.before.scenario.settings.region is not None
             baselines = (
-                Baseline("now", "where it is now", now),
+                Baseline("now", "where it is now" if given else "no region named", now),
                 Baseline("cheapest", "cheapest region", cheapest),
             )
             result = replace(result, baselines=baselines)
