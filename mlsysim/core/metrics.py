@@ -43,6 +43,11 @@ def _of(field: str) -> Callable[[State], tuple[Array, Array]]:
     return lambda s: (getattr(s, field), 1.0)
 
 
+def _items(s: State) -> Array:
+    """Return the tokens of a step, or the samples of a model that has none."""
+    return s.samples if isinstance(s.tokens, int | float) and not s.tokens else s.tokens
+
+
 def _bill(field: str) -> Callable[[State], tuple[Array, Array]]:
     def parts(s: State) -> tuple[Array, Array]:
         bill: Bill = s.bill
@@ -99,7 +104,7 @@ METRICS: dict[str, Metric] = {
             "performance.throughput",
             "token/s",
             "tokens (samples) a second, all accelerators",
-            lambda s: (s.tokens or s.samples, s.time),
+            lambda s: (_items(s), s.time),
         ),
         Metric(
             "performance.samples_per_second",
@@ -167,7 +172,7 @@ METRICS: dict[str, Metric] = {
             "macro.usd_per_million_tokens",
             "USD",
             "cost of a million tokens (samples)",
-            lambda s: (s.bill.tco * s.time, s.duration * (s.tokens or s.samples) / 1e6),
+            lambda s: (s.bill.tco * s.time, s.duration * _items(s) / 1e6),
         ),
     )
 }

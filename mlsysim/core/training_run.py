@@ -18,7 +18,7 @@ from mlsysim.core.machine import server_of
 from mlsysim.core.scenario import Assumptions, Scenario
 from mlsysim.physics import checkpoint, dataflow, reliability, scaling, topology
 from mlsysim.physics.transformer import Transformer
-from mlsysim.physics.types import Array
+from mlsysim.physics.types import Array, number
 from mlsysim.systems import Node, Reliability, Storage, reliability_record, storage
 
 _TIB = 2.0**40
@@ -61,7 +61,7 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
     if interval is None:
         interval = failures.best
         take.choose("checkpoint interval", interval, "the interval that loses least (Daly 2006)", "s")
-    found |= failures.at(float(interval))
+    found |= failures.at(number(interval))
     found["host_capacity"] = _host_memory(c)
     if tokens:
         found["training_tokens"] = _training_tokens(c)
@@ -254,13 +254,13 @@ def _failures(c: _Context) -> Failures:
     straggling = reliability.straggling_share(
         c.number(r, "rank_variation", "rank_variation", "1"), float(s.accelerators)
     )
-    best = max(float(reliability.daly_interval(stall, mtbf)), shortest)
+    best = number(np.maximum(reliability.daly_interval(stall, mtbf), shortest))
     return Failures(
         float(size),
         float(rate),
         stall,
-        float(recovery),
-        float(mtbf),
+        number(recovery),
+        number(mtbf),
         float(straggling),
         best,
         shortest,
@@ -271,7 +271,7 @@ def _failures(c: _Context) -> Failures:
 def _recorded(c: _Context, r: dict[str, Any], record: Reliability | None, key: str, name: str) -> float:
     """Return a reliability figure: the plan's, that of the record it names, or the default."""
     if r.get(key) is not None:
-        return float(r[key])
+        return number(r[key])
     value = getattr(record, name, None)
     if value is not None:
         c.take.note(name, value)
