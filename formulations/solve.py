@@ -11,7 +11,7 @@ import numpy as np
 from formulations.engines import engine
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.engines.watch import heard
-from formulations.joint import ROW_TOLERANCE, Cells, Known, best, holds, lexicographic
+from formulations.joint import ROW_TOLERANCE, TIE, Cells, Known, best, first_kept, holds, lexicographic
 from formulations.joint import count as count_of
 from formulations.presolve import Reduced, inside, outside, reduce, within
 from formulations.problem import Problem
@@ -20,7 +20,8 @@ from mlsysim.core.errors import MismatchError
 AGREEMENT = 1e-6
 # Solutions that may be enumerated after presolve.
 ENUMERABLE = 1 << 24
-TIE = 1e-9
+# Solutions that are quicker looked at than reduced.
+SMALL = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,29 @@ def solve(
     options = options or Options()
     with heard(options):
         return _solved(problem, engine(solver), solver == "auto", options, count, starts)
+
+
+def small(problem: Problem) -> bool:
+    """Return whether looking at every solution at once is quicker than any reduction."""
+    return not problem.amounts and count_of(problem) <= SMALL
+
+
+def enumerate_small(problem: Problem, options: Options | None = None) -> Solved:
+    """Return the best of a small problem: all solutions are looked at, without presolve."""
+    begin = time.perf_counter()
+    with heard(options or Options()):
+        known = first_kept(problem)
+    size = problem.space_size
+    outcome = Outcome(
+        "infeasible" if known is None else "optimal",
+        "exhaustive",
+        f"numpy {np.__version__}",
+        time.perf_counter() - begin,
+        objective=None if known is None else known[0],
+        bound=None if known is None else known[0],
+        cells={} if known is None else known[1],
+    )
+    return Solved(_checked(outcome, problem), size, size, 0.0)
 
 
 def _solved(

@@ -105,6 +105,48 @@ def compiled(text: str, scope: Mapping[str, Variable], *, where: str = "") -> Ex
     )
 
 
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: its value in base units, and the variables that it needs."""
+
+    value: Callable[[Values], Any]
+    names: frozenset[str]
+    node: Node
+
+
+def conjuncts(e: Expression, scope: Mapping[str, Variable]) -> list[tuple[str, Side, Side]] | None:
+    """Return a condition as comparisons of numbers that must all hold; None where it is no such thing."""
+    found: list[tuple[str, Side, Side]] = []
+    pending = [e.node]
+    while pending:
+        node = pending.pop()
+        if not isinstance(node, Binary) or node.sign in ("or", "==", "!="):
+            return None
+        if node.sign == "and":
+            pending += [node.right, node.left]
+            continue
+        left, right = _Compiler(e.text, scope).sides(node)
+        found.append(
+            (
+                node.sign,
+                Side(left.value, _names(node.left, scope), node.left),
+                Side(right.value, _names(node.right, scope), node.right),
+            )
+        )
+    return found
+
+
+def _names(node: Node, scope: Mapping[str, Variable]) -> frozenset[str]:
+    """Return the full names of the variables in a part of an expression."""
+    if isinstance(node, Name):
+        return frozenset({scope[node.value].name})
+    if isinstance(node, Call):
+        return frozenset().union(*(_names(x, scope) for x in node.args))
+    if isinstance(node, Unary):
+        return _names(node.of, scope)
+    return _names(node.left, scope) | _names(node.right, scope) if isinstance(node, Binary) else frozenset()
+
+
 class _Compiler:
     def __init__(self, text: str, scope: Mapping[str, Variable]) -> None:
         self.text = text
@@ -266,6 +308,10 @@ class _Compiler:
         a, b = self._alike([left, right], node.at, "a comparison")
         sign = node.sign
         return _Typed("condition", node.at, lambda values: compare(sign, a.value(values), b.value(values)))
+
+    def sides(self, node: Binary) -> list[_Typed]:
+        """Return the sides of a comparison of numbers."""
+        return self._alike([self._numeric(node.left), self._numeric(node.right)], node.at, "a comparison")
 
     def _call(self, node: Call) -> _Typed:
         if node.name not in FUNCTIONS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, get_args
 
-from mlsysim.core.errors import unknown
+from mlsysim.core.errors import InputError, unknown
 from mlsysim.core.solver.sensitivity import SUPPLIES
 from mlsysim.walls import Limits
 
@@ -23,6 +23,8 @@ ALIASES = {
     "tokens": "workload.training_tokens",
     "interval": "checkpoint.interval",
     "microbatch": "parallelism.microbatch_size",
+    "tp": "parallelism.tp",
+    "storage": "data.storage",
 }
 _UNITS = {
     "ops.duration_days": "day",
@@ -101,7 +103,7 @@ def find(name: str) -> Path:
     """Return the path that a name means: the whole path, a usual name, or an unmistakable last key.
 
     Raises:
-        UnknownNameError: naming the nearest.
+        InputError: naming those that it may mean.
     """
     known = paths()
     if name in known:
@@ -113,5 +115,7 @@ def find(name: str) -> Path:
     if len(last) == 1:
         return last[0]
     if last:
-        raise unknown("single value of a plan", name, [p.name for p in last])
+        raise InputError(
+            f"several values of a plan are called {name!r}", hint=f"one of {', '.join(p.name for p in last)}"
+        )
     raise unknown("value of a plan", name, [*known, *ALIASES], "mlsysim schema")
