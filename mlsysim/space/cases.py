@@ -155,6 +155,6 @@ def _decided(of: Solver, d: Dimension, found: list[Solution]) -> Column:
         )
     if d.is_text:
         return Column(d.name, "", "decided", _words(["" if v is None else str(v) for v in values]))
-    return Column(d.name, d.unit, "decided", np.array([math.nan if v is None else float(v) for v in values]))
+    return Column(d.name, d.unit, "decided", np.array([math.nan if v is None else v for v in values]))
 
 
