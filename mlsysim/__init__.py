@@ -50,7 +50,9 @@ _ZOO = {
     "Systems": "mlsysim.systems",
 }
 
-_PACKAGES = frozenset({"core", "hardware", "infra", "models", "optimize", "physics", "space", "systems", "walls"})
+_PACKAGES = frozenset(
+    {"core", "hardware", "infra", "models", "optimize", "physics", "space", "systems", "walls"}
+)
 
 __all__ = [
     "DesignSpace",

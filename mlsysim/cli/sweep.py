@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlsysim.cli.output import OUTPUT, Output, chosen, emit, write
+from mlsysim.cli.output import Output, chosen, emit, write
 from mlsysim.core.errors import InputError
 
 EPILOG = """\b
@@ -55,13 +55,15 @@ def sweep(
         int | None, typer.Option(min=1, help="Rows that are worked on and kept at a time; chosen if absent.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many of the best to show.")] = 5,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep solved problems.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither use nor keep solved problems.")
+    ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Drop finished points of before.")] = False,
 ) -> int:
     """Run a campaign: its points in a table, the best of them on the screen."""
     from mlsysim.space import campaign as run
     from mlsysim.space.files import load
-    from mlsysim.space.report import document, markdown, text
+    from mlsysim.space.report import counts, document, markdown, text
     from mlsysim.space.store import Store
     from mlsysim.space.table import check_ending
 
@@ -101,7 +103,7 @@ def sweep(
     )
     if not space.wishes or table.holds.any():
         return 0
-    return 3 if table.columns["status"].data.where("sla_violation").any() else 2
+    return 3 if counts(table)["sla_violation"] else 2
 
 
 def _outputs(context: typer.Context, output: str | None) -> tuple[Output, str | None]:

@@ -268,7 +268,7 @@ def _failures(c: _Context) -> Failures:
     )
 
 
-def _recorded(c: _Context, r: dict[str, Any], record: Reliability | None, key: str, name: str) -> float:
+def _recorded(c: _Context, r: dict[str, Any], record: Reliability | None, key: str, name: str) -> Array:
     """Return a reliability figure: the plan's, that of the record it names, or the default."""
     if r.get(key) is not None:
         return number(r[key])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mlsysim.core.errors import InputError, MissingExtraError, MlsysimError
+from mlsysim.core.solver.asked import How
 from mlsysim.space import cases, parts
 from mlsysim.space.cache import default_folder, fingerprint
 from mlsysim.space.design import DesignSpace
@@ -71,7 +72,7 @@ def work(
     method: str = "auto",
     part: int | None = None,
     cached: str | Path | bool = True,
-    solver: dict[str, Any] | None = None,
+    solver: How | None = None,
 ) -> Work:
     """Return what there is to do for a space.
 
@@ -88,25 +89,27 @@ def work(
     """
     if method not in METHODS:
         raise InputError(f"no method called {method!r}", where="method", hint=f"one of {', '.join(METHODS)}")
-    if part is not None and (isinstance(part, bool) or not isinstance(part, int) or not 1 <= part <= MOST_PART):
+    if part is not None and (
+        isinstance(part, bool) or not isinstance(part, int) or not 1 <= part <= MOST_PART
+    ):
         raise InputError(f"{part!r} rows", where="part", hint=f"a whole number from 1 to {MOST_PART:,}")
     text = json.dumps(space.to_dict())
     found = split(space)
     if method == "solve" and not found.decided:
-        raise InputError(f"nothing here is for a solver: {found.why_not}", where="method", hint="use evaluate")
+        raise InputError(
+            f"nothing here is for a solver: {found.why_not}", where="method", hint="use evaluate"
+        )
     if method != "evaluate" and found.decided and _has_solver(method):
         return _solving(space, text, part, cached, solver or {})
     count = len(space)
     size = part or parts.part_size(space)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if space.wishes and method == "auto":
         notes = (f"every point is evaluated, none is left out: {found.why_not or 'no solver is installed'}",)
     return Work(count, size, parts.evaluated_part, (text,), _identity(space, "evaluate", size), notes)
 
 
-def _solving(
-    space: DesignSpace, text: str, part: int | None, cached: str | Path | bool, how: dict[str, Any]
-) -> Work:
+def _solving(space: DesignSpace, text: str, part: int | None, cached: str | Path | bool, how: How) -> Work:
     of = Solver(space, how)
     folder = "" if cached is False else str(default_folder() if cached is True else Path(cached).absolute())
     size = part or cases.PART
@@ -142,7 +145,7 @@ def run(
     folder: str | Path | None = None,
     part: int | None = None,
     cached: str | Path | bool = True,
-    solver: dict[str, Any] | None = None,
+    solver: How | None = None,
     progress: Progress | None = None,
 ) -> Table:
     """Return the table of a space; see :func:`work` for the arguments that are not here.
@@ -230,7 +233,12 @@ def _outcome(future: Future[Table]) -> Table | None:
     except CancelledError:
         return None
     except Exception as error:
-        if type(error).__name__ in ("KilledWorker", "FutureCancelledError", "CancelledError", "CommClosedError"):
+        if type(error).__name__ in (
+            "KilledWorker",
+            "FutureCancelledError",
+            "CancelledError",
+            "CommClosedError",
+        ):
             return None
         raise
 
@@ -265,14 +273,14 @@ def cluster(address: str) -> Iterator[Executor]:
         MissingExtraError: Dask is not installed.
         InputError: nobody answers there.
     """
+    from importlib import import_module
+
     try:
-        from distributed import Client
+        connect: Any = import_module("distributed").Client
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "Dask is not installed", hint="pip install 'mlsysim[distributed]'"
-        ) from error
+        raise MissingExtraError("Dask is not installed", hint="pip install 'mlsysim[distributed]'") from error
     try:
-        client = Client(address, timeout="10s", set_as_default=False)
+        client: Any = connect(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no scheduler answers: {error}", where=f"scheduler {address}", hint="start one: dask scheduler"

@@ -122,9 +122,17 @@ def _table(of: Solver, columns: list[np.ndarray], found: list[Solution]) -> Tabl
         Column("status", "", "whether everything holds", _words([s.status for s in found])),
         Column("reason", "", "what does not hold", _words([s.reason for s in found])),
         Column(
-            objective_names(space)[0], wish.unit, wish.text, np.array([s.objective / wish.scale for s in found])
+            objective_names(space)[0],
+            wish.unit,
+            wish.text,
+            np.array([s.objective / wish.scale for s in found]),
         ),
-        Column("bound", wish.unit, "no point is better than this", np.array([s.bound / wish.scale for s in found])),
+        Column(
+            "bound",
+            wish.unit,
+            "no point is better than this",
+            np.array([s.bound / wish.scale for s in found]),
+        ),
         Column("gap", "1", "relative distance from the bound", np.array([s.gap for s in found])),
         Column("proof", "", "what the solver proved", _words([s.proof for s in found])),
         Column("engine", "", "that proved it", _words([s.engine for s in found])),
@@ -150,11 +158,7 @@ def _decided(of: Solver, d: Dimension, found: list[Solution]) -> Column:
     values: list[Any] = []
     for s in found:
         e = s.evaluation
-        values.append(
-            None if e is None else decided_value(e, d, of.per_node(e.scenario.settings, d))
-        )
+        values.append(None if e is None else decided_value(e, d, of.per_node(e.scenario.settings, d)))
     if d.is_text:
         return Column(d.name, "", "decided", _words(["" if v is None else str(v) for v in values]))
     return Column(d.name, d.unit, "decided", np.array([math.nan if v is None else v for v in values]))
-
-

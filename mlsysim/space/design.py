@@ -77,7 +77,8 @@ class DesignSpace:
                 a range ``{"min": 1, "max": 64, "points": 7, "log": True}``.
             parameters: likewise, for names of one's own; ``{"tax": {"values": [0, 150], "unit":
                 "USD/tCO2e"}}``.
-            minimize, maximize: expressions over metrics, dimensions and parameters; several make a front.
+            minimize: expressions over metrics, dimensions and parameters; several make a front.
+            maximize: likewise.
             constraints: conditions, e.g. ``"performance.mfu > 0.4"``.
             sample: ``grid``, ``latin`` or ``sobol``.
             points: how many, of a sample.
@@ -201,7 +202,7 @@ def put(plan: Json, values: Mapping[tuple[str, ...], Any]) -> Json:
     return found
 
 
-_INSTEAD = {
+_INSTEAD: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {
     ("hardware", "nodes"): (("hardware", "accelerators"),),
     ("hardware", "accelerators"): (("hardware", "nodes"),),
     ("workload", "precision"): (("parallelism", "precision"),),
@@ -263,9 +264,13 @@ def scope_of(varied: Sequence[Dimension], free: Sequence[Dimension]) -> dict[str
     full = {n: Variable(n, m.unit) for n, m in METRICS.items()}
     full |= {f"{w.tag}.headroom": Variable(f"{w.tag}.headroom") for w in WALLS}
     short = _unmistakable([(n.split(".")[1], full[n]) for n in METRICS])
-    own_names = {d.name: Variable(d.name, d.unit, "text" if d.is_text else "number") for d in (*varied, *free)}
+    own_names = {
+        d.name: Variable(d.name, d.unit, "text" if d.is_text else "number") for d in (*varied, *free)
+    }
     called = [(d.name.rpartition(".")[2], own_names[d.name]) for d in varied]
-    called += [(a, own_names[p]) for a, p in paths.ALIASES.items() if p in own_names and not p.endswith("." + a)]
+    called += [
+        (a, own_names[p]) for a, p in paths.ALIASES.items() if p in own_names and not p.endswith("." + a)
+    ]
     return short | full | _unmistakable(called) | own_names
 
 
@@ -278,7 +283,9 @@ def _unmistakable(names: list[tuple[str, Variable]]) -> dict[str, Variable]:
 
 def _mapping(where: str, given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(k, str) for k in given):
-        raise InputError("a mapping of names to values is needed", where=where, hint="hardware.nodes: [16, 32]")
+        raise InputError(
+            "a mapping of names to values is needed", where=where, hint="hardware.nodes: [16, 32]"
+        )
     return given
 
 

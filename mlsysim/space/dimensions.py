@@ -150,9 +150,7 @@ def _dimension(where: str, name: str, path: paths.Path | None, unit: str, given:
     if not isinstance(given, Mapping):
         given = {"values": given}
     if extra := [k for k in given if k not in _KEYS]:
-        raise InputError(
-            f"unknown key {extra[0]!r}", where=where, hint=f"Known here: {', '.join(_KEYS)}."
-        )
+        raise InputError(f"unknown key {extra[0]!r}", where=where, hint=f"Known here: {', '.join(_KEYS)}.")
     if "values" in given:
         return Dimension(name, path, unit, values=_values(where, given["values"], name in _WHOLE))
     low, high = (_number(f"{where}.{k}", given.get(k), unit) for k in ("min", "max"))
@@ -166,7 +164,9 @@ def _dimension(where: str, name: str, path: paths.Path | None, unit: str, given:
             where=where,
             hint="min is below max" + (", and above 0 where log is true" if log else ""),
         )
-    if points is not None and (isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_VALUES):
+    if points is not None and (
+        isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_VALUES
+    ):
         raise InputError(f"{points!r} points", where=f"{where}.points", hint=f"from 2 to {MOST_VALUES:,}")
     if whole and (low != int(low) or high != int(high)):
         raise InputError(f"{low:g} to {high:g} are no whole numbers", where=where, hint="or whole: false")
@@ -183,8 +183,8 @@ def _values(where: str, given: Any, whole: bool) -> tuple[Any, ...]:
     if len(given) > MOST_VALUES:
         raise InputError(f"{len(given):,} values", where=where, hint=f"at most {MOST_VALUES:,}")
     found = []
-    for value in given:
-        value = value.item() if isinstance(value, np.generic) else value
+    for raw in given:
+        value = raw.item() if isinstance(raw, np.generic) else raw
         if not isinstance(value, str | int | float) or value != value:
             raise InputError(f"{value!r} is no value", where=where, hint="a number, a name, true or false")
         found.append(int(value) if whole and isinstance(value, float) and value == int(value) else value)

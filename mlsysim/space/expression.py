@@ -18,7 +18,18 @@ from mlsysim.core import units
 from mlsysim.core.errors import InputError, unknown
 from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.physics.types import Array
-from mlsysim.space.syntax import COMPARISONS, Binary, Call, ExpressionError, Name, Node, Number, Text, Unary, read
+from mlsysim.space.syntax import (
+    COMPARISONS,
+    Binary,
+    Call,
+    ExpressionError,
+    Name,
+    Node,
+    Number,
+    Text,
+    Unary,
+    read,
+)
 
 Powers = tuple[tuple[str, float], ...]
 Values = Mapping[str, Any]
@@ -192,18 +203,24 @@ class _Compiler:
         if variable.kind == "text":
             return _Typed("text", node.at, lambda values: values[name])
         scale, dimension = units.factor(variable.unit)
-        return _Typed("number", node.at, lambda values: values[name], powers_of(dimension), variable.unit, scale)
+        return _Typed(
+            "number", node.at, lambda values: values[name], powers_of(dimension), variable.unit, scale
+        )
 
     def _numeric(self, node: Node) -> _Typed:
         found = self.typed(node)
         if found.kind != "number":
-            raise self.refuse(f"a {found.kind} is no number", _begin(node), "numbers go with + - * / ** and <")
+            raise self.refuse(
+                f"a {found.kind} is no number", _begin(node), "numbers go with + - * / ** and <"
+            )
         return found
 
     def _condition(self, node: Node) -> _Typed:
         found = self.typed(node)
         if found.kind != "condition":
-            raise self.refuse(f"a {found.kind} is no condition", _begin(node), "compare it: performance.mfu > 0.4")
+            raise self.refuse(
+                f"a {found.kind} is no condition", _begin(node), "compare it: performance.mfu > 0.4"
+            )
         return found
 
     def _alike(self, of: list[_Typed], at: int, what: str) -> list[_Typed]:
@@ -232,7 +249,7 @@ class _Compiler:
                     f"e.g. {x.bare:g} {_written(first.powers)}",
                 )
             base = x.bare * unit.scale
-            found.append(replace(unit, at=x.at, value=lambda values, base=base: base, bare=None))
+            found.append(replace(unit, at=x.at, value=_constant(base), bare=None))
         return found
 
     def _unary(self, node: Unary) -> _Typed:
@@ -270,7 +287,9 @@ class _Compiler:
 
     def _power(self, a: _Typed, b: _Typed, node: Binary) -> _Typed:
         if b.bare is None or abs(b.bare) > 16:
-            raise self.refuse("an exponent is a plain number from -16 to 16", _begin(node.right), "e.g. x ** 2")
+            raise self.refuse(
+                "an exponent is a plain number from -16 to 16", _begin(node.right), "e.g. x ** 2"
+            )
         exponent = b.bare
         bare = None
         if a.bare is not None:
@@ -333,6 +352,10 @@ class _Compiler:
         return replace(
             one, at=node.at, value=lambda values: function(*(x.value(values) for x in args)), bare=None
         )
+
+
+def _constant(value: float) -> Callable[[Values], Any]:
+    return lambda values: value
 
 
 def _largest(*args: Any) -> Any:

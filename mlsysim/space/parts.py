@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -48,9 +47,12 @@ def evaluated_part(text: str, start: int, stop: int) -> Table:
 
 def evaluate(of: Evaluator, start: int, stop: int) -> Table:
     """Return the table of points ``start`` to ``stop``."""
+    return evaluate_columns(of, drawn(of.space.every, of.space.how, start, stop), stop - start)
+
+
+def evaluate_columns(of: Evaluator, columns: list[np.ndarray], n: int) -> Table:
+    """Return the table of ``n`` points given as one column a dimension; see :func:`drawn`."""
     space = of.space
-    columns = drawn(space.every, space.how, start, stop)
-    n = stop - start
     order, groups = of.grouped(columns)
     found = [of.evaluate(columns, rows) for rows in groups]
     back = np.empty(n, dtype=np.int64)
@@ -78,9 +80,7 @@ def table_of(
     for name in reported:
         parts = [e.metrics[name] if name in e.metrics else np.full(len(e.status), np.nan) for e in found]
         made.append(Column(name, METRICS[name].unit, METRICS[name].title, np.concatenate(parts)[back]))
-    return Table(
-        {c.name: c for c in made}, objective_names(space), tuple(w.greatest for w in space.wishes)
-    )
+    return Table({c.name: c for c in made}, objective_names(space), tuple(w.greatest for w in space.wishes))
 
 
 def objective_names(space: DesignSpace) -> tuple[str, ...]:
@@ -112,8 +112,3 @@ def _reasons(found: list[Evaluated], back: np.ndarray) -> Words:
 def _layouts(found: list[Evaluated], back: np.ndarray) -> Words:
     codes = np.repeat(np.arange(len(found)), [len(e.status) for e in found])
     return words(codes[back], [e.layout for e in found])
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -40,7 +40,19 @@ from mlsysim.walls import State
 _ALWAYS = frozenset({"ops.duration_days", "ops.pue", "ops.region"})
 _LIMITS = frozenset(
     f"constraints.{name}"
-    for name in ("budget", "carbon", "water", "compute", "loss", "ttft", "itl", "stall", "tail", "answer", "wait")
+    for name in (
+        "budget",
+        "carbon",
+        "water",
+        "compute",
+        "loss",
+        "ttft",
+        "itl",
+        "stall",
+        "tail",
+        "answer",
+        "wait",
+    )
 )
 _TRAINING = frozenset({"workload.training_tokens", "checkpoint.interval", "reliability.mtbf"})
 _INFERENCE = frozenset({"workload.batch_size", "workload.seq_len", "queue.rate"})
@@ -101,7 +113,9 @@ class Evaluator:
         """Return the rows sorted by group, and where each group is in them."""
         count = len(columns[0]) if columns else 1
         key = np.zeros(count, dtype=np.int64)
-        for column, array in zip(columns, (*self.arrays, *(True for _ in self.space.parameters)), strict=True):
+        for column, array in zip(
+            columns, (*self.arrays, *(True for _ in self.space.parameters)), strict=True
+        ):
             if not array:
                 _, inverse = np.unique(column, return_inverse=True)
                 _, key = np.unique(key * (int(inverse.max()) + 1) + inverse, return_inverse=True)
@@ -111,9 +125,7 @@ class Evaluator:
 
     def group(self, columns: list[np.ndarray], first: int) -> Group:
         """Return the group of a point."""
-        key = tuple(
-            c[first].item() for c, array in zip(columns, self.arrays, strict=False) if not array
-        )
+        key = tuple(c[first].item() for c, array in zip(columns, self.arrays, strict=False) if not array)
         if key not in self.groups:
             if len(self.groups) >= GROUPS:
                 self.groups.pop(next(iter(self.groups)))
@@ -123,7 +135,8 @@ class Evaluator:
                 if not array and d.path is not None and not d.path.is_supply
             }
             supplies = {
-                d.name.removeprefix(SUPPLY + "."): float(_numbers(d, c[first : first + 1])[0]) * units.factor(d.unit)[0]
+                d.name.removeprefix(SUPPLY + "."): float(_numbers(d, c[first : first + 1])[0])
+                * units.factor(d.unit)[0]
                 for d, c, array in zip(self.space.dimensions, columns, self.arrays, strict=False)
                 if not array and d.path is not None and d.path.is_supply
             }
@@ -244,7 +257,7 @@ def _numbers(d: Dimension, column: np.ndarray) -> np.ndarray:
     return np.asarray(d.numbers[column])
 
 
-def _with(s: Settings, d: Dimension, value: np.ndarray) -> Settings:
+def _with(s: Settings, d: Dimension, value: Any) -> Settings:
     """Return settings with an array, in base units, in place of one value."""
     assert d.path is not None
     head, key = d.path.keys[0], d.path.keys[-1]

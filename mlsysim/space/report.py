@@ -70,7 +70,9 @@ def _rows(space: DesignSpace, table: Table, best: Table) -> tuple[list[str], lis
         cells = []
         for name in names:
             value = best.columns[name].shown(i)
-            cells.append(value if isinstance(value, str) else str(value) if isinstance(value, bool) else _number(value))
+            cells.append(
+                value if isinstance(value, str) else str(value) if isinstance(value, bool) else _number(value)
+            )
         for name in table.objectives:
             c = best.columns[name]
             cells.append(words.amount(float(c.shown(i)), c.unit if c.unit != "1" else ""))

@@ -83,14 +83,17 @@ def size(dimensions: Sequence[Dimension], how: Sampling) -> int:
             )
     found = math.prod(len(d.listed or ()) for d in dimensions)
     if found > MOST:
-        raise InputError(f"a grid of {found:,} points", where="dimensions", hint=f"at most {MOST:,}: sample it")
+        raise InputError(
+            f"a grid of {found:,} points", where="dimensions", hint=f"at most {MOST:,}: sample it"
+        )
     return found
 
 
 def drawn(dimensions: Sequence[Dimension], how: Sampling, start: int, stop: int) -> list[np.ndarray]:
     """Return points ``start`` to ``stop`` as one column a dimension.
 
-    A column has indices into the dimension's values where it has any, and numbers of a range. The first dimension of a grid changes slowest.
+    A column has indices into the dimension's values where it has any, and numbers of a range. The first
+    dimension of a grid changes slowest.
     """
     if how.method == "grid":
         shape = [len(d.listed or ()) for d in dimensions]

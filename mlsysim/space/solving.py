@@ -25,8 +25,7 @@ from mlsysim.core.plan import load
 from mlsysim.core.resolve import resolve
 from mlsysim.core.scenario import Bound, Scenario, Settings
 from mlsysim.core.settings import settings_of
-from mlsysim.core.solver import defaults
-from mlsysim.core.solver.asked import Asked, asked, module
+from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.search import verify
 from mlsysim.core.variants import with_decisions
 from mlsysim.core.wanted import Wanted
@@ -149,10 +148,10 @@ class Solution:
 class Solver:
     """Solves the cases of a space."""
 
-    def __init__(self, space: DesignSpace, how: Json | None = None) -> None:
+    def __init__(self, space: DesignSpace, how: How | None = None) -> None:
         self.space = space
         self.split = split(space)
-        self.how = how or {}
+        self.how: How = how or {}
         self.wish = space.wishes[0]
         self._settings: Callable[..., Settings | InputError] = lru_cache(maxsize=512)(self._parsed)
 
@@ -207,7 +206,9 @@ class Solver:
             if d.path is not None and not d.path.is_supply:
                 items.append((d.path.keys, value))
             if not d.is_text:
-                known[name] = units.parse(value, d.unit) if isinstance(value, str) else value * units.factor(d.unit)[0]
+                known[name] = (
+                    units.parse(value, d.unit) if isinstance(value, str) else value * units.factor(d.unit)[0]
+                )
             if d.path is not None and d.path.is_supply:
                 supplies[name.removeprefix(SUPPLY + ".")] = known[name]
         settings = self._settings(tuple(items))
@@ -220,13 +221,15 @@ class Solver:
         """Return the constraints as bounds on metrics made for them."""
         found = []
         for condition in self.space.conditions:
-            for sign, left, right in conjuncts(condition, self.space.scope) or ():
-                if right.names & METRICS.keys():
-                    sign, left, right = FLIPPED[sign], right, left
-                limit = float(right.value(known))
-                metric = _metric(condition.text, left, known, self.space)
-                high = limit if sign in ("<", "<=") else None
-                found.append(Bound(metric, None if high is not None else limit, high, condition.text))
+            for sign, *sides in conjuncts(condition, self.space.scope) or ():
+                turned = bool(sides[1].names & METRICS.keys())
+                of, other = reversed(sides) if turned else sides
+                limit = float(other.value(known))
+                metric = _metric(condition.text, of, known, self.space)
+                if (FLIPPED[sign] if turned else sign) in ("<", "<="):
+                    found.append(Bound(metric, None, limit, condition.text))
+                else:
+                    found.append(Bound(metric, limit, None, condition.text))
         return found
 
     def cost(self, state: State, known: dict[str, float]) -> Any:
@@ -261,7 +264,7 @@ class Solver:
         bounds = s.settings.bounds
         if self.of_run(used) and "training_tokens" not in s.extras:
             raise InputError("the objective is of training on tokens, and this plan has none")
-        ask: Asked = asked({"time_limit": defaults.TIME_LIMIT, **self.how})
+        ask = asked(self.how)
         recipe = module("parallelism").formulate(
             s, bounds, lambda state: self.cost(state, known), of_run=self.of_run(used)
         )
@@ -316,7 +319,9 @@ class Solver:
         e = evaluate(chosen, Layout(**kept["layout"]))
         worth = self.worth(e, known)
         numbers = [math.nan if kept[k] is None else float(kept[k]) for k in ("bound", "gap")]
-        return Solution(e, kept["proof"], worth, numbers[0], numbers[1], kept["engine"], e.status, "; ".join(_failing(e)))
+        return Solution(
+            e, kept["proof"], worth, numbers[0], numbers[1], kept["engine"], e.status, "; ".join(_failing(e))
+        )
 
 
 def _metric(text: str, side: Side, known: dict[str, float], space: DesignSpace) -> Metric:

@@ -48,7 +48,9 @@ class Store:
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", where=str(self.folder)) from error
         except ValueError as error:
-            raise InputError("not the parts of a campaign", where=str(path), hint="remove the folder") from error
+            raise InputError(
+                "not the parts of a campaign", where=str(path), hint="remove the folder"
+            ) from error
         changed = [k for k in self.identity if found.get(k) != self.identity[k]]
         if changed:
             raise InputError(
@@ -68,7 +70,7 @@ class Store:
 
     def put(self, start: int, table: Table) -> None:
         """Keep a finished part."""
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, Any] = {}
         about = []
         for i, c in enumerate(table.columns.values()):
             about.append({"name": c.name, "unit": c.unit, "title": c.title})

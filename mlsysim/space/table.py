@@ -32,7 +32,7 @@ class Words:
 
     def plain(self) -> np.ndarray:
         """Return one word a row."""
-        return np.array(self.words or ("",), dtype=object)[self.codes]
+        return np.asarray(np.array(self.words or ("",), dtype=object)[self.codes])
 
     def where(self, word: str) -> np.ndarray:
         """Return where a word stands."""
@@ -63,7 +63,9 @@ def joined(parts: Sequence[Data]) -> Data:
     codes = []
     for part in parts:
         assert isinstance(part, Words)
-        number = np.array([all_words.setdefault(w, len(all_words)) for w in part.words] or [0], dtype=np.int32)
+        number = np.array(
+            [all_words.setdefault(w, len(all_words)) for w in part.words] or [0], dtype=np.int32
+        )
         codes.append(number[part.codes])
     return words(np.concatenate(codes), tuple(all_words) or ("",))
 
@@ -183,7 +185,9 @@ class Table:
         axes = [x or next(iter([*self.objectives, *numeric])), y or [*self.objectives, *numeric][1]]
         label = {n: f"{n} [{self.columns[n].unit}]" for n in axes if self.columns[n].unit not in ("", "1")}
         return px.scatter(x=self[axes[0]], y=self[axes[1]], color=self[color], labels=label).update_layout(
-            xaxis_title=label.get(axes[0], axes[0]), yaxis_title=label.get(axes[1], axes[1]), legend_title=color
+            xaxis_title=label.get(axes[0], axes[0]),
+            yaxis_title=label.get(axes[1], axes[1]),
+            legend_title=color,
         )
 
     # -- other libraries --------------------------------------------------------------------------
@@ -281,9 +285,9 @@ def read(path: str | Path) -> Table:
         raise InputError(f"cannot be read: {error}", where=str(path)) from error
     about = json.loads((found.schema.metadata or {}).get(b"mlsysim", b"{}"))
     columns = {}
-    for f, column in zip(found.schema, found.columns, strict=True):
+    for f, chunks in zip(found.schema, found.columns, strict=True):
         meta = {k.decode(): v.decode() for k, v in (f.metadata or {}).items()}
-        column = column.combine_chunks()
+        column = chunks.combine_chunks()
         if str(f.type).startswith("dictionary") or str(f.type) == "string":
             names = column.to_pylist()
             known = {w: i for i, w in enumerate(dict.fromkeys(names))}
@@ -292,7 +296,10 @@ def read(path: str | Path) -> Table:
             data = column.to_numpy(zero_copy_only=False)
         columns[f.name] = Column(f.name, meta.get("unit", ""), meta.get("title", ""), data)
     return Table(
-        columns, tuple(about.get("objectives", ())), tuple(about.get("greatest", ())), tuple(about.get("notes", ()))
+        columns,
+        tuple(about.get("objectives", ())),
+        tuple(about.get("greatest", ())),
+        tuple(about.get("notes", ())),
     )
 
 
