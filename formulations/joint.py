@@ -281,60 +281,6 @@ def _solutions(problem: Problem, rows: list[Row], batch: Cells, cut: float, coun
     return [(float(values[i]), {c: batch[c][i : i + 1] for c in problem.choices}) for i in order]
 
 
-def first_kept(problem: Problem, worst: float = float("inf")) -> Known | None:
-    """Return the best solution in one pass over all of them, ties settled as by :func:`lexicographic`.
-
-    Rows are looked at only for solutions that are good enough, the best ones first.
-
-    Args:
-        problem: choices only.
-        worst: only solutions at most this count.
-    """
-    rows = [row for row in problem.rows if row.may_bind]
-    chosen: tuple[tuple[float, ...], Known] | None = None
-    limit = worst
-    for batch in join(problem, chunk=1 << 16):
-        values = problem.objective.at(batch)
-        low = _least_kept(rows, batch, values, limit)
-        if low is None:
-            continue
-        limit = min(limit, low + TIE * abs(low))
-        near = np.flatnonzero(values <= limit)
-        tied = {c: v[near] for c, v in batch.items()}
-        near = near[_keeps(rows, tied, len(near))]
-        tied = {c: batch[c][near] for c in problem.choices}
-        keys = [*(e.at(tied) for e in problem.ties), *(tied[c] for c in problem.choices)]
-        i = int(np.lexsort(keys[::-1])[0])
-        key = tuple(float(k[i]) for k in keys)
-        here = (float(values[near[i]]), {c: tied[c][i : i + 1] for c in problem.choices})
-        if chosen is None or chosen[1][0] > limit or key < chosen[0]:
-            chosen = key, here
-    return chosen and chosen[1]
-
-
-def _least_kept(rows: list[Row], batch: Cells, values: NDArray[Any], limit: float) -> float | None:
-    """Return the least value at most ``limit`` of a batch's solutions that keep the rows."""
-    near = np.flatnonzero(values <= limit)
-    looked = 256
-    while len(near):
-        best = near[np.argpartition(values[near], looked)[:looked]] if len(near) > looked else near
-        kept = best[_keeps(rows, {c: v[best] for c, v in batch.items()}, len(best))]
-        if len(kept):
-            return float(values[kept].min())
-        if len(best) == len(near):
-            return None
-        near = near[values[near] > values[best].max()]
-        looked *= 8
-    return None
-
-
-def _keeps(rows: list[Row], cells: Cells, size: int) -> NDArray[np.bool_]:
-    keep = np.ones(size, dtype=bool)
-    for row in rows:
-        keep &= row.holds(cells, None, ROW_TOLERANCE)
-    return keep
-
-
 def lexicographic(problem: Problem, worst: float, budget: float) -> Known | None:
     """Return, of the solutions no worse than given, the one that the tie-breakers prefer.
 

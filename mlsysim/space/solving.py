@@ -268,12 +268,11 @@ class Solver:
         recipe = module("parallelism").formulate(
             s, bounds, lambda state: self.cost(state, known), of_run=self.of_run(used)
         )
-        solve = module("solve")
-        if ask.solver == "auto" and solve.small(recipe.problem):
-            solved = solve.enumerate_small(recipe.problem, ask.options)
-        else:
-            starts = self._starts(recipe, s)
-            solved = solve.solve(recipe.problem, ask.solver, ask.options, 1, starts)
+        small = module("small").solve_small
+        solved = small(recipe.problem, ask.options) if ask.solver == "auto" else None
+        if solved is None:
+            solve = module("solve").solve
+            solved = solve(recipe.problem, ask.solver, ask.options, 1, self._starts(recipe, s))
         o = solved.outcome
         if o.status == "unknown":
             raise SolverLimitError(f"{o.engine} found no plan within {ask.options.time_limit:g} s")
