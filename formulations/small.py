@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from formulations.algebra import Indices
+from formulations.dominance import undominated
 from formulations.engines.base import Options, Outcome
-from formulations.joint import ROW_TOLERANCE, TIE, Cells, Enumerated, Known, join
+from formulations.joint import ROW_TOLERANCE, TIE, Cells, Enumerated, Known, exclusions_between, join
 from formulations.pairs import At
-from formulations.problem import Problem, Row
+from formulations.presolve import outside, restrict
+from formulations.problem import Problem, Row, shared
 from formulations.solve import Solved, checked
 
 # Solutions that are quicker looked at than reduced.
@@ -28,9 +32,12 @@ def solve_small(problem: Problem, options: Options | None = None) -> Solved | No
     begin = time.perf_counter()
     if problem.amounts:
         return None
-    found = first_kept(problem, SMALL)
+    reduced, kept = _without_the_free(problem)
+    found = first_kept(reduced, SMALL)
     if not found.complete or options.expired:
         return None
+    if found.found:
+        found = replace(found, found=[outside(found.found[0], reduced, kept, problem)])
     outcome = Outcome(
         "infeasible" if found.objective is None else "optimal",
         "exhaustive",
@@ -42,6 +49,25 @@ def solve_small(problem: Problem, options: Options | None = None) -> Solved | No
         nodes=found.seen,
     )
     return Solved(checked(outcome, problem), problem.space_size, float(found.seen), 0.0)
+
+
+def _without_the_free(problem: Problem) -> tuple[Problem, list[Indices]]:
+    """Return the problem without cells that others replace, of choices that go with every cell of others.
+
+    Such a choice, as the interval between checkpoints, multiplies the solutions by all its cells, and
+    mostly one of them is the best whatever else is chosen.
+    """
+    kept = [np.arange(c.size) for c in problem.choices]
+    binding = replace(problem, rows=[row for row in problem.rows if row.may_bind])
+    for i, choice in enumerate(problem.choices):
+        linked = any(
+            shared(choice, other) or exclusions_between(problem, choice, other)
+            for other in problem.choices
+            if other is not choice
+        )
+        if not linked and choice.size > 1:
+            kept[i] = np.flatnonzero(undominated(binding, choice))
+    return restrict(problem, kept), kept
 
 
 def first_kept(problem: Problem, most: float) -> Enumerated:
