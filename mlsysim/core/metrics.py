@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from mlsysim.core.errors import unknown
 from mlsysim.physics.operations import Bill, model_flops_utilization
 from mlsysim.physics.types import Array
@@ -45,6 +47,8 @@ def _of(field: str) -> Callable[[State], tuple[Array, Array]]:
 
 def _items(s: State) -> Array:
     """Return the tokens of a step, or the samples of a model that has none."""
+    if isinstance(s.tokens, np.ndarray):
+        return np.where(s.tokens > 0, s.tokens, s.samples)
     return s.samples if isinstance(s.tokens, int | float) and not s.tokens else s.tokens
 
 

@@ -156,14 +156,14 @@ def _host_memory(c: _Context) -> float:
     return c.take.take("host_memory", "byte")
 
 
-def _bisection(c: _Context) -> float:
+def _bisection(c: _Context) -> Array:
     """Return the bandwidth between the halves of the fleet [byte/s]."""
     s, block = c.s, c.block("network")
     n, network = float(s.accelerators), s.network
     if n <= network.domain:
-        return float(topology.shape("switch", n, network.up.bandwidth).bisection)
+        return number(topology.shape("switch", n, network.up.bandwidth).bisection)
     over = block.get("oversubscription")
-    return float(
+    return number(
         topology.shape(
             block.get("topology") or "fat_tree",
             n,

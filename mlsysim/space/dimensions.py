@@ -120,7 +120,11 @@ def plan_dimension(name: str, given: Any) -> Dimension:
     except InputError as error:
         error.at(f"dimensions.{name}")
         raise
-    return _dimension(f"dimensions.{name}", path.name, path, path.unit, given)
+    found = _dimension(f"dimensions.{name}", path.name, path, path.unit, given)
+    if path.unit != "1":  # a quantity: every text is a number with a unit
+        for value in found.values or ():
+            _number(f"dimensions.{name}", value, path.unit)
+    return found
 
 
 def parameter(name: str, given: Any) -> Dimension:

@@ -31,7 +31,7 @@ from mlsysim.core.variants import with_decisions
 from mlsysim.core.wanted import Wanted
 from mlsysim.space.design import DesignSpace, put
 from mlsysim.space.dimensions import Dimension
-from mlsysim.space.expression import Side, conjuncts
+from mlsysim.space.expression import Side, compare, conjuncts
 from mlsysim.space.paths import SUPPLY
 from mlsysim.space.syntax import Name
 from mlsysim.walls import State
@@ -145,6 +145,10 @@ class Solution:
     reason: str = ""
 
 
+class _Broken(Exception):
+    """A constraint on a case alone does not hold, whatever is decided."""
+
+
 class Solver:
     """Solves the cases of a space."""
 
@@ -222,6 +226,10 @@ class Solver:
         found = []
         for condition in self.space.conditions:
             for sign, *sides in conjuncts(condition, self.space.scope) or ():
+                if not any(side.names & METRICS.keys() for side in sides):
+                    if not compare(sign, *(side.value(known) for side in sides)):
+                        raise _Broken(condition.text)
+                    continue
                 turned = bool(sides[1].names & METRICS.keys())
                 of, other = reversed(sides) if turned else sides
                 limit = float(other.value(known))
@@ -255,6 +263,8 @@ class Solver:
         try:
             s, known = self.scenario(values)
             return self._solved(s, known)
+        except _Broken as broken:
+            return Solution(None, "infeasible", *[math.nan] * 3, "", "sla_violation", str(broken))
         except (InputError, SolverLimitError) as error:
             text = f"{error.where}: {error.problem}" if error.where else error.problem
             return Solution(None, "", math.nan, math.nan, math.nan, "", "error", text)
