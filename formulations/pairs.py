@@ -53,7 +53,7 @@ class At:
     def _matrix(
         self, a: Choice, b: Choice, factors: list[tuple[Floats, Floats]], tables: dict[Choice, Floats]
     ) -> Floats:
-        """Return the sum of products over all pairs of cells, with the tables of both, which it takes over."""
+        """Return the sum of products over all pairs of cells, with the tables of both, taken over."""
         left = [f for f, _ in factors]
         right = [g for _, g in factors]
         for choice in (a, b):

@@ -255,9 +255,7 @@ def _with_side(pipe: Columns, numbers: list[int]) -> Columns:
     return pipe | {"accelerators": np.where(pipe["beyond"], numbers[-1], 1)}
 
 
-def _tabulated(
-    choice: Choice, columns: Columns, jobs: list[Job], part_of: Callable[[Job, Columns], T]
-) -> T:
+def _tabulated(choice: Choice, columns: Columns, jobs: list[Job], part_of: Callable[[Job, Columns], T]) -> T:
     """Return a part of the physics with each of its arrays as a table over a choice."""
     parts = []
     for i, plain in enumerate(jobs):

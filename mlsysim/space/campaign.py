@@ -263,11 +263,12 @@ def processes(count: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[Executor]:
+def cluster(address: str, patience: float = 10.0) -> Iterator[Executor]:
     """Give an executor of a Dask cluster.
 
     Args:
         address: of its scheduler, e.g. ``tcp://head:8786``.
+        patience: how long to wait for it [s].
 
     Raises:
         MissingExtraError: Dask is not installed.
@@ -280,7 +281,7 @@ def cluster(address: str) -> Iterator[Executor]:
     except ModuleNotFoundError as error:
         raise MissingExtraError("Dask is not installed", hint="pip install 'mlsysim[distributed]'") from error
     try:
-        client: Any = connect(address, timeout="10s", set_as_default=False)
+        client: Any = connect(address, timeout=patience, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no scheduler answers: {error}", where=f"scheduler {address}", hint="start one: dask scheduler"

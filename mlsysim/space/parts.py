@@ -20,7 +20,7 @@ from mlsysim.space.table import Column, Data, Table, Words, words
 
 # Points of a part: of one pass of NumPy, and where each point may be a group of its own.
 LARGEST, SMALLEST = 1 << 16, 256
-_PER_GROUP = 256
+_FEW_GROUPS, _PER_GROUP = 64, 256
 
 
 def part_size(space: DesignSpace) -> int:
@@ -28,6 +28,8 @@ def part_size(space: DesignSpace) -> int:
     groups = 1.0
     for d in Evaluator(space).shaping:
         groups *= math.inf if d.listed is None else len(d.listed)
+    if groups <= _FEW_GROUPS:
+        return LARGEST
     each = len(space) / groups
     return int(min(max(_PER_GROUP * each, SMALLEST), LARGEST))
 

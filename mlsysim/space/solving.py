@@ -264,7 +264,8 @@ class Solver:
             s, known = self.scenario(values)
             return self._solved(s, known)
         except _Broken as broken:
-            return Solution(None, "infeasible", *[math.nan] * 3, "", "sla_violation", str(broken))
+            nothing = math.nan
+            return Solution(None, "infeasible", nothing, nothing, nothing, "", "sla_violation", str(broken))
         except (InputError, SolverLimitError) as error:
             text = f"{error.where}: {error.problem}" if error.where else error.problem
             return Solution(None, "", math.nan, math.nan, math.nan, "", "error", text)

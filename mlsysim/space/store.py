@@ -6,6 +6,7 @@ that there is all of it or nothing. Parts of another campaign are refused, never
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -40,7 +41,7 @@ class Store:
         """
         path = self.folder / MANIFEST
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
             if not path.exists():
                 _placed(path, json.dumps(self.identity, indent=1).encode())
                 return
@@ -99,7 +100,7 @@ class Store:
     def get(self, path: Path) -> Table | None:
         """Return a finished part; None where the file is damaged, which is as if it were not there."""
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
                 head = json.loads(found["head"].tobytes())
                 columns = {}
                 for i, about in enumerate(head["columns"]):

@@ -17,7 +17,11 @@ from mlsysim.space.syntax import DEEPEST, LONGEST, ExpressionError, read
 
 SCOPE = {name: Variable(name, m.unit) for name, m in METRICS.items()}
 SCOPE |= {"latency": SCOPE["performance.latency"], "mfu": SCOPE["performance.mfu"]}
-SCOPE |= {"tax": Variable("tax", "USD/tCO2e"), "region": Variable("ops.region", "", "text"), "n": Variable("n")}
+SCOPE |= {
+    "tax": Variable("tax", "USD/tCO2e"),
+    "region": Variable("ops.region", "", "text"),
+    "n": Variable("n"),
+}
 VALUES = {
     "performance.latency": np.array([0.04, 30.0]),  # s
     "performance.bubble_time": np.array([0.01, 3.0]),
@@ -155,20 +159,26 @@ def test_long_expressions_are_cut_around_the_character():
     assert line[mark.index("^") :].startswith("nothing")
 
 
-@pytest.mark.parametrize("text", ["(" * (DEEPEST + 1), "-" * 100 + "1", "not " * 100 + "mfu", "mfu" * LONGEST])
+@pytest.mark.parametrize(
+    "text", ["(" * (DEEPEST + 1), "-" * 100 + "1", "not " * 100 + "mfu", "mfu" * LONGEST]
+)
 def test_endless_expressions_are_refused(text):
     with pytest.raises(ExpressionError):
         read(text)
 
 
-@given(st.text(alphabet="mfulatency.<>=+-*/()'\" 0123456789eE_,andornot\n[]{}:;@$%^&~`|\\x\u00b5", max_size=60))
+@given(
+    st.text(alphabet="mfulatency.<>=+-*/()'\" 0123456789eE_,andornot\n[]{}:;@$%^&~`|\\x\u00b5", max_size=60)
+)
 def test_any_text_is_an_expression_or_refused_at_a_character(text):
+    position = 0
     try:
         compiled(text, SCOPE)
-    except ExpressionError as e:
-        assert 0 <= e.position <= len(text)
+    except ExpressionError as error:
+        position = error.position
     except InputError:  # a unit that cannot be
         pass
+    assert 0 <= position <= len(text)
 
 
 NUMBERS = st.integers(1, 9)
@@ -199,7 +209,13 @@ def test_arithmetic_is_that_of_numbers(pair):
 
 @given(NUMBERS, NUMBERS, NUMBERS)
 def test_precedence(a, b, c):
-    for text in (f"{a} + {b} * {c}", f"{a} - {b} - {c}", f"{a} / {b} / {c}", f"-{a} ** 2 + {b}", f"2 ** {a % 3} ** 2"):
+    for text in (
+        f"{a} + {b} * {c}",
+        f"{a} - {b} - {c}",
+        f"{a} / {b} / {c}",
+        f"-{a} ** 2 + {b}",
+        f"2 ** {a % 3} ** 2",
+    ):
         assert compiled(text, {}).value({}) == pytest.approx(eval(text))
 
 
@@ -241,4 +257,8 @@ def test_conditions_come_apart_for_a_solver():
 def test_dimensions_are_read_as_pint_writes_them():
     assert powers_of("dimensionless") == ()
     assert powers_of("1 / [time]") == (("time", -1.0),)
-    assert powers_of("[currency] * [time] / [energy] ** 2") == (("currency", 1.0), ("energy", -2.0), ("time", 1.0))
+    assert powers_of("[currency] * [time] / [energy] ** 2") == (
+        ("currency", 1.0),
+        ("energy", -2.0),
+        ("time", 1.0),
+    )

@@ -78,7 +78,9 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("more", "worth", "kept"), QUESTIONS, ids=[" ".join(map(str, q[0].values())) for q in QUESTIONS])
+@pytest.mark.parametrize(
+    ("more", "worth", "kept"), QUESTIONS, ids=[" ".join(map(str, q[0].values())) for q in QUESTIONS]
+)
 def test_the_solver_finds_what_enumeration_finds(more, worth, kept):
     """The best of each case, over all points of the grid that are legal."""
     solved = spaces(**more).run(cached=False)
@@ -125,18 +127,28 @@ def test_fleet_and_precision_are_decided_too():
     every = mlsysim.DesignSpace(plan, dimensions, minimize="latency", each=["nodes", "precision"])
     # each fleet and precision for itself: nothing is left for a solver
     assert "no dimension" in split(every).why_not
-    apart = mlsysim.DesignSpace(plan, {**dimensions, "zero_stage": [0, 1]}, minimize="latency", each=["nodes", "precision"])
+    apart = mlsysim.DesignSpace(
+        plan, {**dimensions, "zero_stage": [0, 1]}, minimize="latency", each=["nodes", "precision"]
+    )
     cases = apart.run(cached=False)
     assert len(cases) == 12
     best = cases.best().row(0)
-    two = mlsysim.DesignSpace(plan, {**dimensions, "zero_stage": [0, 1]}, minimize="latency").run(cached=False).row(0)
+    two = (
+        mlsysim.DesignSpace(plan, {**dimensions, "zero_stage": [0, 1]}, minimize="latency")
+        .run(cached=False)
+        .row(0)
+    )
     assert two["objective"] == pytest.approx(best["objective"], rel=1e-9)
     assert two["hardware.nodes"] == best["hardware.nodes"]
     assert two["workload.precision"] == best["workload.precision"]
 
 
 def test_costs_of_the_run_decide_the_checkpoints_too():
-    plan = {"version": "1.0", "workload": {"name": "Llama3_8B", "batch_size": 64}, "hardware": {"name": "H100", "nodes": 1}}
+    plan = {
+        "version": "1.0",
+        "workload": {"name": "Llama3_8B", "batch_size": 64},
+        "hardware": {"name": "H100", "nodes": 1},
+    }
     space = mlsysim.DesignSpace(
         plan,
         {"zero_stage": [0, 1, 2, 3]},
@@ -176,7 +188,10 @@ def test_what_cannot_be_is_proven_and_a_row():
         ({"minimize": ["latency", "macro.tco_usd"]}, "one objective"),
         ({}, "one objective"),
         ({"minimize": "latency", "sample": "latin", "points": 4}, "sample"),
-        ({"minimize": "latency", "constraints": ["tp > 1"], "each": ["pp", "microbatch", "zero_stage"]}, "no dimension"),
+        (
+            {"minimize": "latency", "constraints": ["tp > 1"], "each": ["pp", "microbatch", "zero_stage"]},
+            "no dimension",
+        ),
         ({"minimize": "latency", "constraints": ["mfu > 0.1 or tp > 1"]}, "joined by and"),
         ({"minimize": "latency", "constraints": ["latency < 3 * performance.bubble_time"]}, "both sides"),
         ({"minimize": "latency", "constraints": ["w02.headroom > 0.1"]}, "headroom"),
@@ -206,7 +221,11 @@ def test_what_an_expression_names_is_kept_apart():
 
 def test_a_limit_of_time_is_said_in_the_row():
     space = mlsysim.DesignSpace(
-        PLAN | {"workload": {"name": "Llama3_70B", "batch_size": 1024}, "hardware": {"name": "H100", "accelerators": 512}},
+        PLAN
+        | {
+            "workload": {"name": "Llama3_70B", "batch_size": 1024},
+            "hardware": {"name": "H100", "accelerators": 512},
+        },
         {"zero_stage": [0, 1, 2, 3]},
         minimize="latency",
     )
