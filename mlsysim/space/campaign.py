@@ -19,7 +19,8 @@ from mlsysim.core.solver.asked import How
 from mlsysim.space import cases, parts
 from mlsysim.space.cache import default_folder, fingerprint
 from mlsysim.space.design import DesignSpace
-from mlsysim.space.solving import Solver, split
+from mlsysim.space.solving import Solver
+from mlsysim.space.split import split
 from mlsysim.space.store import Store
 from mlsysim.space.table import Table, stacked
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mlsysim.core import units
 from mlsysim.core.errors import InputError
 from mlsysim.core.metrics import METRICS
-from mlsysim.space.expression import Variable, compare, compiled, conjuncts, powers_of
+from mlsysim.space.expression import Variable, compare, compiled, conjuncts
+from mlsysim.space.powers import powers_of
 from mlsysim.space.syntax import DEEPEST, LONGEST, ExpressionError, read
 
 SCOPE = {name: Variable(name, m.unit) for name, m in METRICS.items()}

@@ -12,7 +12,8 @@ import mlsysim
 import mlsysim.optimize
 from mlsysim.core.errors import InputError
 from mlsysim.core.metrics import METRICS
-from mlsysim.space.solving import Solver, split
+from mlsysim.space.solving import Solver
+from mlsysim.space.split import split
 
 PLAN = {
     "version": "1.0",
