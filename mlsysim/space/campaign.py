@@ -107,7 +107,9 @@ def work(
     notes: tuple[str, ...] = ()
     if space.wishes and method == "auto":
         notes = (f"every point is evaluated, none is left out: {found.why_not or 'no solver is installed'}",)
-    return Work(count, size, parts.evaluated_part, (text,), _identity(space, "evaluate", size), notes)
+    return Work(
+        count, size, parts.evaluated_part, (text, fingerprint()), _identity(space, "evaluate", size), notes
+    )
 
 
 def _solving(space: DesignSpace, text: str, part: int | None, cached: str | Path | bool, how: How) -> Work:
@@ -117,7 +119,12 @@ def _solving(space: DesignSpace, text: str, part: int | None, cached: str | Path
     options = json.dumps(how, sort_keys=True)
     identity = _identity(space, "solve", size) | {"solver": how}
     return Work(
-        cases.count(space, of), size, cases.solved_part, (text, options, folder), identity, (of.split.note,)
+        cases.count(space, of),
+        size,
+        cases.solved_part,
+        (text, fingerprint(), options, folder),
+        identity,
+        (of.split.note,),
     )
 
 

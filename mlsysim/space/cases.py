@@ -16,7 +16,7 @@ from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.space.cache import Cache, key_of
 from mlsysim.space.design import DesignSpace
 from mlsysim.space.dimensions import Dimension
-from mlsysim.space.parts import dimension_column, objective_names
+from mlsysim.space.parts import check_version, dimension_column, objective_names
 from mlsysim.space.sampling import Sampling, drawn
 from mlsysim.space.solving import Solution, Solver, decided_value, numbers_of
 from mlsysim.space.table import Column, Data, Table, words
@@ -35,16 +35,18 @@ def _solver(text: str, how: str) -> Solver:
     return Solver(DesignSpace.from_dict(json.loads(text)), json.loads(how))
 
 
-def solved_part(text: str, how: str, folder: str, start: int, stop: int) -> Table:
+def solved_part(text: str, version: str, how: str, folder: str, start: int, stop: int) -> Table:
     """Return the table of cases ``start`` to ``stop`` of a space given as JSON.
 
     Args:
         text: the space.
+        version: see :func:`mlsysim.space.parts.evaluated_part`.
         how: options of the solver, as JSON.
         folder: of solved problems; empty to keep none.
         start: the first case.
         stop: the one after the last.
     """
+    check_version(version)
     return solve(_solver(text, how), Cache(Path(folder)) if folder else None, start, stop)
 
 

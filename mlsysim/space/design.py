@@ -110,6 +110,16 @@ class DesignSpace:
     def __len__(self) -> int:
         return size(self.every, self.how)
 
+    def __repr__(self) -> str:
+        goals = ", ".join(w.expression.text for w in self.wishes) or "nothing"
+        return f"<DesignSpace of {', '.join(d.name for d in self.every)}; best by {goals}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DesignSpace) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
     @cached_property
     def scope(self) -> dict[str, Variable]:
         """What the names in expressions stand for."""

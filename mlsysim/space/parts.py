@@ -11,7 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from mlsysim.core.errors import InputError
 from mlsysim.core.metrics import METRICS
+from mlsysim.space.cache import fingerprint
 from mlsysim.space.design import DesignSpace
 from mlsysim.space.dimensions import Dimension
 from mlsysim.space.points import STATUSES, Evaluated, Evaluator
@@ -42,8 +44,26 @@ def evaluator(text: str) -> Evaluator:
     return Evaluator(DesignSpace.from_dict(json.loads(text)))
 
 
-def evaluated_part(text: str, start: int, stop: int) -> Table:
-    """Return the table of points ``start`` to ``stop`` of a space given as JSON."""
+def check_version(expected: str) -> None:
+    """Refuse to work for a campaign of another version of mlsysim or its registry: rows would not agree.
+
+    Raises:
+        InputError: this process has another version.
+    """
+    if fingerprint() != expected:
+        raise InputError(
+            "a worker has another version of mlsysim, its registry or its engines",
+            where="workers",
+            hint="install the same everywhere, and start the workers again",
+        )
+
+
+def evaluated_part(text: str, version: str, start: int, stop: int) -> Table:
+    """Return the table of points ``start`` to ``stop`` of a space given as JSON.
+
+    ``version`` is the digest of :func:`mlsysim.space.cache.fingerprint` where the campaign began.
+    """
+    check_version(version)
     return evaluate(evaluator(text), start, stop)
 
 

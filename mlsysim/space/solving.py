@@ -201,6 +201,8 @@ class Solver:
         if solved is None:
             solve = module("solve").solve
             solved = solve(recipe.problem, ask.solver, ask.options, 1, self._starts(recipe, s))
+        if ask.options.interrupted.is_set():  # the solver heard Ctrl-C, and it is meant for the campaign
+            raise KeyboardInterrupt
         o = solved.outcome
         if o.status == "unknown":
             raise SolverLimitError(f"{o.engine} found no plan within {ask.options.time_limit:g} s")

@@ -21,6 +21,7 @@ from mlsysim.space.table import Words
 
 pytest.importorskip("distributed")
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 PATIENCE = 60.0  # s, of a machine that is busy
 
 
@@ -40,12 +41,11 @@ def command(module, *arguments):
 def processes(folder, workers):
     """Give the address of a scheduler, and its workers; end them all, whatever happens."""
     file = folder / "scheduler.json"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = []
 
     def start(*words):
         with (folder / f"log{len(started)}").open("wb") as log:
-            started.append(subprocess.Popen(words, env=environment, stdout=log, stderr=log, cwd=folder))
+            started.append(subprocess.Popen(words, env=ENVIRONMENT, stdout=log, stderr=log, cwd=folder))
         return started[-1]
 
     try:
@@ -70,7 +70,7 @@ def processes(folder, workers):
                 process.wait()
 
 
-def space():
+def space(points=500):
     plan = {
         "version": "1.0",
         "workload": {"name": "GPT2", "batch_size": 64},
@@ -79,13 +79,22 @@ def space():
     dimensions = {
         "batch": [16, 32, 48, 64, 96],
         "region": ["Quebec", "Norway", "Iowa", "US_Avg"],
-        "duration": {"min": 1, "max": 30, "points": 500},
+        "duration": {"min": 1, "max": 30, "points": points},
     }
     tax = {"tax": {"values": [0], "unit": "USD/tCO2e"}}
     goal = "macro.tco_usd + tax * macro.carbon_tco2e"
     return mlsysim.DesignSpace(
         plan, dimensions, parameters=tax, minimize=goal, metrics=["latency", "tco_usd"]
     )
+
+
+def written(folder, of):
+    """The space as a campaign file; JSON is YAML."""
+    path = folder / "campaign.yaml"
+    data = {k: v for k, v in of.to_dict().items() if v}
+    data["sampling"] = {"method": "grid"}
+    path.write_text(json.dumps({"version": "1.0", **data}), encoding="utf-8")
+    return str(path)
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask, about its own sockets
@@ -105,6 +114,15 @@ def test_killed_workers_lose_nothing(tmp_path):
 
         with cluster(address) as executor:
             found = of.run(part=100, executor=executor, folder=tmp_path / "parts", progress=kill)
+        # the command, on those that are left
+        code = {}
+        for name, more in (("here", ()), ("there", ("--scheduler", address))):
+            words = ("sweep", written(tmp_path, space(3)), "-o", str(tmp_path / f"{name}.csv"), *more)
+            code[name] = subprocess.run(
+                [sys.executable, "-m", "mlsysim", *words], capture_output=True, env=ENVIRONMENT, check=False
+            ).returncode
+    assert code == {"here": 0, "there": 0}
+    assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
     assert len(killed) == 2
     assert 0 < killed[0] < killed[1] < len(of)
     assert len(found) == len(of)

@@ -18,7 +18,7 @@ from mlsysim.core.solver.sensitivity import SUPPLIES
 from mlsysim.space import paths
 from mlsysim.space.design import put
 from mlsysim.space.dimensions import parameter, plan_dimension
-from mlsysim.space.parts import evaluate
+from mlsysim.space.parts import evaluate, evaluated_part
 from mlsysim.space.points import STATUSES, Evaluator
 from mlsysim.space.sampling import drawn, sampling, size
 
@@ -308,9 +308,17 @@ def test_a_space_survives_its_data_and_its_pickle(tmp_path):
     again = mlsysim.DesignSpace.from_dict(json.loads(text))
     assert again.key == space.key == pickle.loads(pickle.dumps(space)).key
     assert again.to_dict() == space.to_dict()
+    assert again == space
+    assert len({again, space}) == 1
+    assert "hardware.nodes" in repr(space)
     changed = copy.deepcopy(space.to_dict())
     changed["sampling"]["seed"] = 4
     assert mlsysim.DesignSpace.from_dict(changed).key != space.key
+
+
+def test_a_worker_of_another_version_is_refused():
+    with pytest.raises(InputError, match="another version"):
+        evaluated_part("{}", "of yesterday", 0, 1)
 
 
 def test_parts_are_the_whole():
