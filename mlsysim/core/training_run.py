@@ -58,6 +58,8 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
     found["transform"] = _transform(c, tokens, samples)
     failures = _failures(c)
     interval = failures.given
+    if isinstance(interval, tuple):
+        interval = interval[0]
     if interval is None:
         interval = failures.best
         take.choose("checkpoint interval", interval, "the interval that loses least (Daly 2006)", "s")
@@ -188,7 +190,7 @@ class Failures:
         straggling: share of a step in which ranks wait for the slowest one.
         best: the interval that loses least (Daly 2006) [s].
         shortest: the least interval in which one is written before the next [s].
-        given: the plan's interval; None where it leaves it open [s].
+        given: the plan's interval, or those to choose from; None where it leaves it open [s].
     """
 
     size: float
@@ -199,7 +201,7 @@ class Failures:
     straggling: float
     best: float
     shortest: float
-    given: float | None
+    given: Array | tuple[float, ...] | None
 
     def at(self, interval: Array) -> dict[str, Any]:
         """Return the fields of a state with this interval; a number or an array."""
@@ -221,7 +223,7 @@ class Failures:
         From a sixteenth to sixteen times the best one, which is among them.
         """
         if self.given is not None:
-            return [self.given]
+            return list(self.given) if isinstance(self.given, tuple) else [self.given]
         steps = self.best * 2.0 ** (np.arange(-32, 33) / 8.0)
         return [float(x) for x in steps if x > self.shortest or x == self.best]
 

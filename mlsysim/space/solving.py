@@ -33,7 +33,7 @@ from mlsysim.space.design import DesignSpace, put
 from mlsysim.space.dimensions import Dimension
 from mlsysim.space.expression import Side, compare, conjuncts
 from mlsysim.space.paths import SUPPLY
-from mlsysim.space.split import FLEET, split
+from mlsysim.space.split import FLEET, INTERVAL, split
 from mlsysim.space.syntax import Name
 from mlsysim.walls import State
 
@@ -97,7 +97,7 @@ class Solver:
                 lists[d.path.keys] = max(d.listed or ())
         try:
             settings = settings_of(*load(put(self.space.plan, {**lists, **dict(items)})))
-            return self._with_fleet(settings)
+            return self._with_intervals(self._with_fleet(settings))
         except InputError as error:
             return error
 
@@ -108,6 +108,15 @@ class Solver:
             return settings
         counts = [int(v) * self.per_node(settings, fleet) for v in fleet.listed or ()]
         return replace(settings, fixed=settings.fixed | {"accelerators": Wanted(tuple(counts))})
+
+    def _with_intervals(self, settings: Settings) -> Settings:
+        """Return settings with the intervals between checkpoints that a dimension lists, to choose from."""
+        d = next((d for d in self.split.decided if d.name == INTERVAL), None)
+        if d is None or d.numbers is None:
+            return settings
+        listed = tuple(float(x) for x in d.numbers * units.factor(d.unit)[0])
+        block = settings.blocks.get("checkpoint", {}) | {"interval": listed}
+        return replace(settings, blocks=settings.blocks | {"checkpoint": block})
 
     def per_node(self, settings: Settings, fleet: Dimension) -> int:
         """Return how many accelerators one of a dimension's units is: a server's, or one."""
@@ -286,6 +295,8 @@ def decided_value(e: Evaluation, d: Dimension, per_node: int) -> Any:
     """Return what an answer decided for a dimension."""
     if d.name in FLEET:
         return e.scenario.accelerators // per_node
+    if d.name == INTERVAL:
+        return units.from_base(float(e.scenario.extras["checkpoint"].interval), d.unit)
     key = d.name.rpartition(".")[2]
     if key == "precision":
         return e.scenario.precision

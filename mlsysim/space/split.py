@@ -12,6 +12,7 @@ from mlsysim.space.dimensions import Dimension
 from mlsysim.space.expression import conjuncts
 
 FLEET = ("hardware.nodes", "hardware.accelerators")
+INTERVAL = "checkpoint.interval"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ def split(space: DesignSpace) -> Split:
     used = space.wishes[0].expression.names.union(*(c.names for c in space.conditions))
     if any(name.endswith(".headroom") for name in used):
         return none("the headroom of a wall is no objective or limit of a formulation")
-    decided = [d for d in space.dimensions if _is_decision(space, d) and d.name not in {*space.each, *used}]
+    of_run = any(name in METRICS and METRICS[name].of_run for name in used)
+    decided = [
+        d for d in space.dimensions if _is_decision(space, d, of_run) and d.name not in {*space.each, *used}
+    ]
     if not decided:
         return none("no dimension is a decision that the formulations know")
     for condition in space.conditions:
@@ -73,11 +77,16 @@ def _has(space: DesignSpace, name: str) -> bool:
     return any(d.name == name for d in space.dimensions)
 
 
-def _is_decision(space: DesignSpace, d: Dimension) -> bool:
-    """Return whether the formulations can decide a dimension of this space."""
+def _is_decision(space: DesignSpace, d: Dimension, of_run: bool) -> bool:
+    """Return whether the formulations can decide a dimension of this space.
+
+    The interval between checkpoints matters, and is one, only where a metric of the whole run is asked for.
+    """
     given = space.plan.get("parallelism") or {}
     if d.listed is None:
         return False
+    if d.name == INTERVAL:
+        return of_run
     if d.name in FLEET:
         both = all(_has(space, name) for name in FLEET)
         return not both and not _has(space, "parallelism.accelerators") and "accelerators" not in given

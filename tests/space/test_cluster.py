@@ -115,13 +115,17 @@ def test_killed_workers_lose_nothing(tmp_path):
         with cluster(address) as executor:
             found = of.run(part=100, executor=executor, folder=tmp_path / "parts", progress=kill)
         # the command, on those that are left
-        code = {}
-        for name, more in (("here", ()), ("there", ("--scheduler", address))):
-            words = ("sweep", written(tmp_path, space(3)), "-o", str(tmp_path / f"{name}.csv"), *more)
-            code[name] = subprocess.run(
-                [sys.executable, "-m", "mlsysim", *words], capture_output=True, env=ENVIRONMENT, check=False
-            ).returncode
-    assert code == {"here": 0, "there": 0}
+        words = (
+            "sweep",
+            written(tmp_path, space(3)),
+            "-o",
+            str(tmp_path / "there.csv"),
+            "--scheduler",
+            address,
+        )
+        command_ = [sys.executable, "-m", "mlsysim", *words]
+        assert subprocess.run(command_, env=ENVIRONMENT, capture_output=True, check=False).returncode == 0
+    space(3).run().write(tmp_path / "here.csv")
     assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
     assert len(killed) == 2
     assert 0 < killed[0] < killed[1] < len(of)

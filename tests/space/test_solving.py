@@ -162,6 +162,25 @@ def test_costs_of_the_run_decide_the_checkpoints_too():
         assert found["objective"][i] == pytest.approx(theirs.objective.value, rel=1e-9)
 
 
+def test_an_interval_between_checkpoints_is_decided_where_it_matters():
+    plan = {
+        "version": "1.0",
+        "workload": {"name": "GPT2", "batch_size": 64},
+        "hardware": {"name": "H100", "nodes": 1},
+    }
+    dimensions = {"interval": ["30 s", "10 min", "2 h", "30 h"], "zero_stage": [0, 1]}
+    goal = "macro.training_usd + 10 USD/tCO2e * macro.training_tco2e"
+    apart = mlsysim.DesignSpace(plan, dimensions, minimize=goal, each=["interval"]).run(cached=False)
+    found = mlsysim.DesignSpace(plan, dimensions, minimize=goal).run(cached=False)
+    assert (len(apart), len(found)) == (4, 1)
+    best = apart.best().row(0)
+    assert found["objective"][0] == pytest.approx(best["objective"], rel=1e-9)
+    assert found["checkpoint.interval"][0] == best["checkpoint.interval"] == 7200.0
+    assert found.columns["checkpoint.interval"].unit == "s"
+    step = mlsysim.DesignSpace(plan, dimensions, minimize="latency")
+    assert [d.name for d in split(step).decided] == ["parallelism.zero_stage"]
+
+
 def test_what_cannot_be_is_proven_and_a_row():
     space = mlsysim.DesignSpace(
         PLAN,
