@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.core.metrics import METRICS
+from mlsysim.core.schema_mix import mix_result
 from mlsysim.core.validation.fields import KINDS
 
 Json = dict[str, Any]
@@ -322,5 +323,13 @@ def result_schema() -> Json:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mlsysim result",
-        "anyOf": [result, _one_wall(assumption), _validation(), _sweep(), fleet_result(assumption), error],
+        "anyOf": [
+            result,
+            _one_wall(assumption),
+            _validation(),
+            _sweep(),
+            fleet_result(assumption),
+            mix_result(assumption),
+            error,
+        ],
     }
