@@ -12,6 +12,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
+from mlsysim.cli import serve as serve_command
 from mlsysim.cli import validate as validate_command
 from mlsysim.cli import zoo as zoo_command
 from mlsysim.cli.output import OUTPUT, Output, OutputError, emit_error, write
@@ -21,6 +22,7 @@ EPILOG = """\b
 Examples:
   mlsysim eval Llama3_8B H100 --batch-size 32
   mlsysim eval plan.yaml
+  mlsysim serve Llama3_8B H100 --qps 10
   mlsysim optimize parallelism plan.yaml
   mlsysim -o json eval plan.yaml | jq .macro.metrics.tco_usd
 
@@ -64,6 +66,7 @@ def root(
 
 
 eval_command.register(app)
+serve_command.register(app)
 optimize_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
@@ -117,7 +120,7 @@ def _asked(arguments: Sequence[str]) -> Output:
     return Output.text
 
 
-_COMMANDS = ("eval", "zoo", "schema", "validate", "optimize", "parallelism", "placement")
+_COMMANDS = ("eval", "serve", "zoo", "schema", "validate", "optimize", "parallelism", "placement")
 
 
 def _help_for(arguments: Sequence[str]) -> str:

@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mlsysim.core.errors import InputError
 from mlsysim.core.scenario import Assumptions, Scenario
+from mlsysim.core.states import decode_of, number, replica
 from mlsysim.models import Model
 from mlsysim.physics import inference, kvcache, queueing, reasoning, serving, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.kvcache import Lengths
+from mlsysim.physics.types import Array
 from mlsysim.systems import Node, fabric
 
 
@@ -68,20 +72,23 @@ def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[st
     """Return what the walls of token-by-token service look at."""
     block, s = c.block("serving"), c.s
     n = _lengths(c)
-    requests = float(block.get("requests") or s.batch)
-    tp = float(block.get("tp", 1))
+    tp, requests = replica(s)
     i = serving.Instance(m, s.chip, s.network, tp, s.width, injection)
-    service = _service(c, i, requests, n)
-    found: dict[str, Any] = {"serving": service, "batching": _batching(c, m, i, requests, n)}
-    replicas = s.accelerators / float(i.tp)
-    if replicas != int(replicas):
+    draft = _draft(c, i, block.get("draft"))
+    service = _service(c, i, requests, n, draft)
+    found: dict[str, Any] = {"serving": service, "batching": _batching(c, m, i, requests, n, draft)}
+    if draft is not None:
+        found["draft"] = decode_of(s, draft.instance)
+    replicas = serving.replicas(service, number(s.accelerators), tp)
+    if np.any(replicas != np.floor(replicas)):
         raise InputError(
-            f"{s.accelerators} accelerators do not divide into replicas of {i.tp:g}", where="serving.tp"
+            f"{s.accelerators} accelerators do not divide into replicas of {tp * service.instances}",
+            where="serving.tp",
         )
     if c.block("queue"):
-        found["queue"] = _queue(c, service, n, replicas * requests)
+        found["queue"] = _queue(c, service, n, replicas * service.places)
     if r := c.block("reasoning"):
-        busy = _service(c, i, requests * r["samples"], n)
+        busy = _service(c, i, requests * r["samples"], n, draft)
         found["reasoning"] = reasoning.Chain(
             busy.ttft,
             busy.itl,
@@ -92,6 +99,11 @@ def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[st
             float(r["verify"] or 0.0),
         )
     return found
+
+
+def usual_context(s: Scenario, take: Assumptions) -> int:
+    """Return the tokens that a running request of a plan holds on average: the context of a pass."""
+    return max(1, round(kvcache.held_tokens(_lengths(_Context(s, None, take)))))
 
 
 def _lengths(c: _Context) -> Lengths:
@@ -112,9 +124,10 @@ def _lengths(c: _Context) -> Lengths:
     )
 
 
-def _service(c: _Context, i: serving.Instance, requests: float, n: Lengths) -> serving.Service:
+def _service(
+    c: _Context, i: serving.Instance, requests: Array, n: Lengths, draft: serving.Draft | None
+) -> serving.Service:
     block = c.block("serving")
-    draft = _draft(c, i, block.get("draft"))
     kind = block.get("scheduler", "prefill_first")
     if kind == "chunked":
         budget = c.number(block, "token_budget", "token_budget", "token")
@@ -122,7 +135,7 @@ def _service(c: _Context, i: serving.Instance, requests: float, n: Lengths) -> s
     if kind == "disaggregated":
         split = block["disaggregated"]
         network = c.s.network
-        link = network.up if 2.0 * float(i.tp) <= network.domain else network.out
+        link = network.up if 2.0 * np.max(i.tp) <= network.domain else network.out
         return serving.disaggregated(
             i,
             i,
@@ -152,37 +165,44 @@ def _draft(c: _Context, i: serving.Instance, given: Any) -> serving.Draft | None
 
 
 def _batching(
-    c: _Context, m: tf.Transformer, i: serving.Instance, requests: float, n: Lengths
+    c: _Context,
+    m: tf.Transformer,
+    i: serving.Instance,
+    requests: Array,
+    n: Lengths,
+    draft: serving.Draft | None,
 ) -> kvcache.Batching | None:
     block, s = c.block("serving"), c.s
     per_token = kvcache.token_bytes(m, s.width, i.tp)
-    if not float(per_token):
+    if not np.any(per_token):
         return None
     step = inference.decode_step(m, s.chip, batch=requests, context=n.prompt, width=s.width, tp=i.tp)
     streams = "streaming" in s.settings.blocks  # then two layers' weights are there, not all
     pool = kvcache.pool_bytes(
         s.capacity,
         c.number(block, "kv_memory_share", "kv_memory_share"),
-        2.0 * tf.layer_params(m) * s.width if streams else float(step.weights),
-        float(step.activations),
-        s.reserve,
+        2.0 * tf.layer_params(m) * s.width if streams else step.weights,
+        step.activations,
+        s.reserve if draft is None else s.reserve + inference.held_weights(draft.instance.model, i.tp) * s.width,
     )
+    if draft is not None:  # it keeps a cache of its own
+        per_token = per_token + kvcache.token_bytes(draft.instance.model, s.width, i.tp)
     return kvcache.Batching(
         requests,
         n,
         c.number(block, "kv_block", "kv_block", "token"),
-        float(per_token),
-        float(pool),
+        number(per_token),
+        number(pool),
         bool(block.get("paged", True)),
     )
 
 
-def _queue(c: _Context, service: serving.Service, n: Lengths, places: float) -> queueing.Station:
+def _queue(c: _Context, service: serving.Service, n: Lengths, places: Array) -> queueing.Station:
     q = c.block("queue")
-    time = float(serving.response_time(service, n.output))
+    time = serving.place_time(service)
     spread = q.get("service_cv")
-    if spread is None:
-        spread = float(n.output_cv) * (time - float(service.ttft)) / time
+    if spread is None:  # that of the answers, in the part of the time that they take
+        spread = n.output_cv * (serving.response_time(service, n.output) - service.ttft) / time
     return _station(c, q, places, time, spread)
 
 
@@ -195,13 +215,13 @@ def _whole_requests(c: _Context) -> queueing.Station:
     return _station(c, q, float(c.s.accelerators), float(whole_pass(c.s).time), spread)
 
 
-def _station(c: _Context, q: dict[str, Any], places: float, time: float, spread: float) -> queueing.Station:
+def _station(c: _Context, q: dict[str, Any], places: Array, time: Array, spread: Array) -> queueing.Station:
     return queueing.Station(
         float(q["rate"]),
-        places,
-        time,
+        number(places),
+        number(time),
         c.number(q, "arrival_cv", "arrival_cv"),
-        spread,
+        number(spread),
         c.number(q, "percentile", "tail_percentile"),
         float(q["fanout"]),
     )

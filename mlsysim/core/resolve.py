@@ -42,13 +42,14 @@ def resolve(s: Settings) -> Scenario:
     if not optimizer and s.phase == "training":
         optimizer = "adam"
         take.choose("optimizer", optimizer, "the usual optimizer of language models")
+    answers = "serving" in s.blocks and s.model.is_transformer and s.model.transformer.causal
     region, site = region_of(s, take)
     scenario = Scenario(
         settings=s,
         region=region,
         precision=precision,
         batch=s.batch or round(take.take("batch_size", "sample")),
-        seq_len=s.seq_len or round(take.take("seq_len", "token")),
+        seq_len=s.seq_len or (0 if answers else round(take.take("seq_len", "token"))),
         accelerators=count,
         chip=chip_of(s, precision, take),
         network=network_of(server, count, take),
@@ -64,6 +65,9 @@ def resolve(s: Settings) -> Scenario:
         extras={},
         assumptions=(),
     )
+    if not scenario.seq_len:
+        scenario = replace(scenario, seq_len=inference_run.usual_context(scenario, take))
+        take.choose("seq_len", scenario.seq_len, "what a running request holds on average", "token")
     if s.phase == "training":
         scenario = replace(scenario, job=_job(scenario, take))
         fields = training_run.extras(scenario, server, take)
@@ -77,9 +81,22 @@ def resolve(s: Settings) -> Scenario:
                 where=bound.where,
                 hint="assert another metric: mlsysim schema --result",
             )
+        absent = [field for field in bound.metric.needs if fields.get(field) is None]
+        if absent:
+            raise InputError(
+                f"{bound.metric.name} is of a service with a {absent[0]}, and this plan has none",
+                where=bound.where,
+                hint=f"it needs the {' and the '.join(_SAID[f] for f in bound.metric.needs)}",
+            )
     return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
 
 
+# What a plan says for a state to have a field that a metric needs.
+_SAID = {
+    "serving": "plan to be of inference with a language model",
+    "batching": "model to keep a KV cache",
+    "queue": "plan to have a queue with a rate",
+}
 _ONLY = {
     "training": ("data", "network", "reliability", "checkpoint", "privacy", "fairness"),
     "inference": ("serving", "queue", "reasoning", "streaming"),

@@ -79,7 +79,7 @@ def render(e: Evaluation) -> str:
     lines.append("")
     for name, lens in lenses(e).items():
         lines += _hanging(f"{name.capitalize():<12} {lens.status.upper():<5} ", lens.summary)
-    lines += ["", *walls_table(e.walls), *_verdicts(e)]
+    lines += ["", *walls_table(e.walls), *verdicts(e)]
     return "\n".join(lines)
 
 
@@ -121,7 +121,8 @@ def walls_table(walls: tuple[Reading, ...]) -> list[str]:
     return lines
 
 
-def _verdicts(e: Evaluation) -> list[str]:
+def verdicts(e: Evaluation) -> list[str]:
+    """Return what fails, line by line, after an empty line; nothing where all holds."""
     lines = [
         f"FAIL  wall {w.wall.number} {w.wall.name}: {text.amount(w.demand, w.unit)} asked, "
         f"{text.amount(w.supply, w.unit)} there ({w.note})"

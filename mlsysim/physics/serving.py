@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlsysim.physics import collectives as net
-from mlsysim.physics import inference, kvcache, roofline, streaming
+from mlsysim.physics import inference, kvcache, queueing, roofline, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.inference import Load, Pass
 from mlsysim.physics.kvcache import Lengths
@@ -77,6 +77,9 @@ class Service:
         prefill_compute, prefill_stream: time of a prefill's matrix work and of its memory traffic.
         decode_compute, decode_stream: the same of a decode pass.
         transfer: of a request's KV cache to the accelerators that decode.
+        output: tokens of an answer.
+        places: requests that the replica works on at once.
+        instances: copies of the model that make up the replica.
     """
 
     ttft: Array
@@ -88,6 +91,9 @@ class Service:
     decode_compute: Array = 0.0
     decode_stream: Array = 0.0
     transfer: Array = 0.0
+    output: Array = 1.0
+    places: Array = 1.0
+    instances: Array = 1.0
 
 
 # -- passes -------------------------------------------------------------------------------------
@@ -188,6 +194,8 @@ def prefill_first(i: Instance, batch: Array, n: Lengths, draft: Draft | None = N
         prefill_stream=first.stream,
         decode_compute=step.matmul,
         decode_stream=step.stream,
+        output=n.output,
+        places=batch,
     )
 
 
@@ -221,6 +229,8 @@ def chunked(i: Instance, batch: Array, n: Lengths, budget: Array, draft: Draft |
         prefill_stream=whole.stream,
         decode_compute=plain.matmul,
         decode_stream=plain.stream,
+        output=n.output,
+        places=batch,
     )
 
 
@@ -286,9 +296,36 @@ def disaggregated(
         decode_compute=step.matmul,
         decode_stream=step.stream,
         transfer=moved,
+        output=n.output,
+        places=decodes * batch,
+        instances=prefills + decodes,
     )
 
 
 def response_time(s: Service, output: Array) -> Array:
     """Return the mean time from admission to the last token: a place is taken this long [s]."""
     return s.ttft + np.maximum(output - 1.0, 0.0) * s.itl
+
+
+def replicas(s: Service, accelerators: Array, tp: Array) -> Array:
+    """Return how many replicas there are of ``tp`` accelerators an instance."""
+    return accelerators / (tp * s.instances)
+
+
+def place_time(s: Service) -> Array:
+    """Return the mean time for which a request takes a place of a full batch [s].
+
+    That is its answer, or longer where prefill cannot keep up and a place waits for its turn: by
+    Little's law no less than places over rate.
+    """
+    return np.maximum(response_time(s, s.output), s.places / s.rate)
+
+
+def first_token_quantile(s: Service, q: queueing.Station) -> Array:
+    """Return the time from arrival to first token that the station's percentile does not exceed [s].
+
+    The wait for a place, and in it all that is not decode.
+    """
+    answering = np.maximum(s.output - 1.0, 0.0) * s.itl
+    shown = queueing.part_percentile(q.percentile, q.fanout)
+    return queueing.wait_quantile(q, shown) + place_time(s) - answering
