@@ -1,13 +1,14 @@
 """``mlsysim.optimize``: the best plan, with its proof.
 
-``mlsysim.optimize.parallelism(plan)`` and ``mlsysim.optimize.placement(plan, carbon_tax=150)`` take a
-path, a mapping or a plan, and return an :class:`Optimization`; of a plan with several jobs, placement
-returns a :class:`Placement`.
+``mlsysim.optimize.parallelism(plan)``, ``mlsysim.optimize.batching(plan, qps=40, sla_ms=5000)`` and
+``mlsysim.optimize.placement(plan, carbon_tax=150)`` take a path, a mapping or a plan, and return an
+:class:`Optimization`; of a plan with several jobs, placement returns a :class:`Placement`.
 """
 
 from __future__ import annotations
 
+from mlsysim.core.solver.batching import batching
 from mlsysim.core.solver.optimization import Optimization
 from mlsysim.core.solver.optimizers import Placement, parallelism, placement
 
-__all__ = ["Optimization", "Placement", "parallelism", "placement"]
+__all__ = ["Optimization", "Placement", "batching", "parallelism", "placement"]

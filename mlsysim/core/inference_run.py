@@ -59,12 +59,12 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
         found["queue"] = _whole_requests(c)
     if c.block("tenancy"):
         job = found.get("serving")
-        time = None if job is None else float(serving.response_time(job, _lengths(c).output))
+        time = None if job is None else number(serving.response_time(job, _lengths(c).output))
         found["tenancy"] = tenancy(c.block("tenancy"), c.take, time)
     if m is not None and injection is not None:
         from mlsysim.core.states import whole_pass
 
-        found["streaming"] = streaming.of_pass(m, s.width, injection, float(whole_pass(s).matmul))
+        found["streaming"] = streaming.of_pass(m, s.width, injection, number(whole_pass(s).matmul))
     return found
 
 
@@ -227,7 +227,7 @@ def _station(c: _Context, q: dict[str, Any], places: Array, time: Array, spread:
     )
 
 
-def tenancy(block: dict[str, Any], take: Assumptions, job_time: float | None) -> queueing.Station:
+def tenancy(block: dict[str, Any], take: Assumptions, job_time: Array | None) -> queueing.Station:
     """Return the queue of jobs before a shared fleet.
 
     Args:
@@ -242,7 +242,7 @@ def tenancy(block: dict[str, Any], take: Assumptions, job_time: float | None) ->
     arrival = block["arrival_cv"] if block["arrival_cv"] is not None else take.take("arrival_cv")
     job = block["job_cv"] if block["job_cv"] is not None else take.take("job_cv")
     return queueing.Station(
-        float(queueing.rate_at(block["utilization"], places, time)), places, float(time), arrival, job
+        number(queueing.rate_at(block["utilization"], places, time)), places, number(time), arrival, job
     )
 
 

@@ -160,7 +160,7 @@ def _tradeoff() -> Json:
 def _solution() -> Json:
     return _object(
         {
-            "problem": {"enum": ["parallelism", "placement"]},
+            "problem": {"enum": ["parallelism", "placement", "batching"]},
             "status": {"enum": ["optimal", "feasible", "infeasible"]},
             "objective": _object(
                 {

@@ -75,6 +75,7 @@ class Search:
         decode: from cells to the evaluated answer.
         value: the objective of an evaluated answer, by the engine that did not find it.
         starts: solutions that are known.
+        given_up: tags of wishes that are known to be in the way, and are not in the problem.
     """
 
     problem: Problem
@@ -84,6 +85,7 @@ class Search:
     decode: Callable[[Any], Evaluation]
     value: Callable[[Evaluation], float]
     starts: tuple[Cells, ...] = ()
+    given_up: tuple[str, ...] = ()
 
     @property
     def solver(self) -> str:
@@ -119,8 +121,9 @@ class Search:
             # cut short: all wishes go at once, so that what is left is a proof about the physics
             if not wishes:
                 return Found(None, solved, tuple(dropped), clash, (), self._confirmed(problem, solved))
+            clash = tuple(dict.fromkeys(clash))
             dropped += sorted(wishes)
-            problem = without(problem, wishes)
+            problem = without(problem, wishes, hard=False)
             solved = solve(problem, self.solver, self.options, self.ask.top, self.starts)
         if solved.outcome.status == "unknown" and self.options.interrupted.is_set():
             raise SolverLimitError(
@@ -133,7 +136,7 @@ class Search:
             )
         o = solved.outcome
         assert o.objective is not None
-        given_up = set(dropped)
+        given_up = {*dropped, *self.given_up}
         best = self._verified(problem, o.objective, o.cells, o.engine, given_up)
         others = tuple(self._verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
         return Found(best, solved, tuple(dropped), clash, others, self._confirmed(problem, solved))
@@ -174,7 +177,7 @@ class Search:
         agree("objective", objective, self.value(e), engine)
         rows = {r.name: r for r in problem.rows}
         for c in comparisons(e.state, e.scenario.settings.bounds):
-            if c.tag in dropped:
+            if c.tag in dropped and not c.hard:
                 continue
             row = rows.get(c.name)
             if not float(c.demand) <= float(c.supply) * (1.0 + ROUNDING):
@@ -193,7 +196,7 @@ class Search:
 
     def _member(self, problem: Problem, tag: str, tags: set[str]) -> Conflict:
         """Return a member of a conflict with the least that it takes."""
-        from formulations.infeasible import excess
+        from formulations.infeasible import excess, soft
         from mlsysim.walls import WALLS
 
         over = excess(problem, tag, tags, self.solver, self.options)
@@ -201,6 +204,8 @@ class Search:
         if wall is None:
             return _wish(self.scenario.settings.bounds, tag, over, self.state)
         limited = [r for r in wall.rows(self.state) if isinstance(r.supply, int | float) and r.enforced]
+        wished = tag in soft(problem)
+        limited = [r for r in limited if r.hard != wished]
         if over is None or len(limited) != 1:
             return Conflict(tag, wall.number, wall.name, wall.equation)
         row = limited[0]
