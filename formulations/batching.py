@@ -10,15 +10,16 @@ walls say which cells hold.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from formulations.algebra import Choice, as_expr
+from formulations.algebra import Choice, Expr, Table, as_expr
 from formulations.joint import Cells
 from formulations.problem import Problem
 from formulations.rows import Comparison, comparisons
+from formulations.solve import solve
 from mlsysim.core.errors import InputError
 from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.service_variants import (
@@ -30,8 +31,10 @@ from mlsysim.core.service_variants import (
     sizes_of_replicas,
     tabulated,
 )
+from mlsysim.core.serving_metrics import capacity, response_at
 from mlsysim.physics.types import Array
 from mlsysim.walls import State
+from mlsysim.walls.w07_tail_latency import TailLatency
 
 Cost = Callable[[State], Any]
 # Cells that are worth their tables.
@@ -47,6 +50,8 @@ class Recipe:
     problem: Problem
     scenario: Scenario
     ways: tuple[Way, ...]
+    capacity: Table
+    soonest: Expr
 
     @property
     def choice(self) -> Choice:
@@ -60,6 +65,12 @@ class Recipe:
         way = self.ways[row["way"]]
         sizes = {key: row[key] for key in ("accelerators", "tp", "requests")}
         return in_way(self.scenario, way, **sizes), way
+
+    def most(self) -> float | None:
+        """Return the requests a second that the fleet carries at most within the physics; None for none."""
+        rows = [r for r in self.problem.rows if r.hard and r.tag != TailLatency().tag]
+        found = solve(replace(self.problem, rows=rows, objective=as_expr(-1.0 * self.capacity), ties=()))
+        return None if found.outcome.objective is None else -found.outcome.objective
 
 
 def formulate(
@@ -102,15 +113,17 @@ def formulate(
     states = [state for _, state in parts]
     for c in _joined([list(comparisons(state, bounds)) for state in states], sizes):
         demand, supply = _finite(c.demand, c.supply)
-        problem.limit(c.tag, c.name, choice.table(demand), choice.table(supply), hard=c.hard)
+        alike = bool(np.all(supply == supply[0]))
+        allowed = float(supply[0]) if alike else choice.table(supply)
+        problem.limit(c.tag, c.name, choice.table(demand), allowed, hard=c.hard)
 
-    def table(of: Cost) -> Array:
+    def table(of: Cost) -> Table:
         values = np.concatenate([np.broadcast_to(of(state), n) for state, n in zip(states, sizes, strict=True)])
         return choice.table(_finite(values, np.zeros_like(values))[0])
 
     problem.minimize(table(cost))
     problem.ties = tuple(as_expr(table(tie)) for tie in ties)
-    return Recipe(problem, s, ways)
+    return Recipe(problem, s, ways, table(capacity), as_expr(table(lambda state: response_at(0.99)(state)[0])))
 
 
 def _columns(

@@ -120,7 +120,7 @@ def _asked(arguments: Sequence[str]) -> Output:
     return Output.text
 
 
-_COMMANDS = ("eval", "serve", "zoo", "schema", "validate", "optimize", "parallelism", "placement")
+_COMMANDS = ("eval", "serve", "zoo", "schema", "validate", "optimize", "parallelism", "placement", "batching")
 
 
 def _help_for(arguments: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Unpack
 
-from mlsysim.core import units
+from mlsysim.core import text, units
 from mlsysim.core.api import PlanLike, placing, scenario
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
@@ -99,12 +99,12 @@ def batching(
             decode=lambda cells: evaluate(recipe.decode(cells)[0]),
             value=lambda e: float(wanted.cost(e.state)),
         )
-        found = search.run()
+        found = _nearest(search.run(), search, recipe)
     decided: Json = {}
     notes = _notes(s, recipe, found)
     if found.evaluation is not None:
         decided = decisions(found.evaluation)
-        decided["largest_safe_requests"] = _largest(found, recipe, ask)
+        decided["largest_safe_requests"] = None if found.dropped else _largest(found, recipe, ask)
     others = [decisions(e) | wanted.told(search.value(e)) for e in found.others]
     answer = _optimization(search, found, before, decided, wanted, others, notes)
     if emit is not None and found.evaluation is not None:
@@ -195,14 +195,26 @@ def decisions(e: Evaluation) -> Json:
     }
 
 
+def _nearest(found: Found, search: Search, recipe: Any) -> Found:
+    """Return the answer where no target had to be given up; else the cheapest that answers soonest.
+
+    Without its targets the most throughput would be the slowest answers.
+    """
+    from formulations.infeasible import without
+
+    if found.evaluation is None or not found.dropped:
+        return found
+    problem = replace(without(search.problem, set(found.dropped), hard=False), ties=(recipe.soonest,))
+    again = replace(search, problem=problem, ask=replace(search.ask, export=None), given_up=found.dropped)
+    return replace(again.run(), dropped=found.dropped, conflict=found.conflict)
+
+
 def _largest(found: Found, recipe: Any, ask: Asked) -> int:
     """Return the largest batch with which the deployment found keeps all that it keeps, proven.
 
     The problem again with everything else as decided and every whole batch a candidate, and the
     batch itself made greatest.
     """
-    from formulations.infeasible import without
-
     at = int(found.solved.outcome.cells[recipe.choice][0])
     row = {name: int(column[at]) for name, column in recipe.choice.columns.items()}
     alone = module("batching").formulate(
@@ -215,13 +227,12 @@ def _largest(found: Found, recipe: Any, ask: Asked) -> int:
         every=True,
     )
     search = Search(
-        without(alone.problem, set(found.dropped), hard=False),
+        alone.problem,
         replace(ask, top=1, export=None),
         recipe.scenario,
         found.evaluation.state,  # type: ignore[union-attr]
         decode=lambda cells: evaluate(alone.decode(cells)[0]),
         value=lambda e: -float(recipe_requests(e.state)),
-        given_up=found.dropped,
     )
     largest = search.run().evaluation
     assert largest is not None
@@ -237,6 +248,11 @@ def _notes(s: Scenario, recipe: Any, found: Found) -> tuple[str, ...]:
     notes = [f"at most {s.accelerators} accelerators, as the plan has them"]
     if max(recipe.choice.columns["requests"]) > EVERY:
         notes.append(f"batches above {EVERY} are tried in steps of 2%; the largest safe one is exact")
+    if found.evaluation is None and any(c.wall == 7 for c in found.conflict):
+        most = recipe.most()
+        if most is not None:
+            asked = s.settings.blocks["queue"]["rate"]
+            notes.append(f"the fleet carries at most {text.number(most)} requests/s of {text.number(asked)}")
     unknown = {way.precision for way in recipe.ways} - {s.precision}
     if found.evaluation is not None and found.evaluation.state.compression is None and unknown:
         notes.append(f"no published table says what {found.evaluation.scenario.precision} costs in accuracy")

@@ -120,8 +120,9 @@ class Search:
                 wishes &= set(tags)
             # cut short: all wishes go at once, so that what is left is a proof about the physics
             if not wishes:
-                return Found(None, solved, tuple(dropped), clash, (), self._confirmed(problem, solved))
-            clash = tuple(dict.fromkeys(clash))
+                # what is left is about the physics alone
+                last = tuple({c.tag: c for c in clash}.values())
+                return Found(None, solved, tuple(dropped), last, (), self._confirmed(problem, solved))
             dropped += sorted(wishes)
             problem = without(problem, wishes, hard=False)
             solved = solve(problem, self.solver, self.options, self.ask.top, self.starts)
@@ -139,7 +140,8 @@ class Search:
         given_up = {*dropped, *self.given_up}
         best = self._verified(problem, o.objective, o.cells, o.engine, given_up)
         others = tuple(self._verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
-        return Found(best, solved, tuple(dropped), clash, others, self._confirmed(problem, solved))
+        first = tuple({c.tag: c for c in reversed(clash)}.values())[::-1]
+        return Found(best, solved, tuple(dropped), first, others, self._confirmed(problem, solved))
 
     def _confirmed(self, problem: Problem, solved: Solved) -> str | None:
         """Return the engine that came to the same answer on its own; None if none was asked or could.
@@ -206,7 +208,8 @@ class Search:
         limited = [r for r in wall.rows(self.state) if isinstance(r.supply, int | float) and r.enforced]
         wished = tag in soft(problem)
         limited = [r for r in limited if r.hard != wished]
-        if over is None or len(limited) != 1:
+        varies = any(r.allowed.tables for r in problem.rows if r.tag == tag and r.hard != wished)
+        if over is None or len(limited) != 1 or varies:
             return Conflict(tag, wall.number, wall.name, wall.equation)
         row = limited[0]
         supply = float(row.supply)  # type: ignore[arg-type]
