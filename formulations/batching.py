@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from formulations.algebra import Choice, Expr, Table, as_expr
+from formulations.algebra import Choice, Table, as_expr
 from formulations.joint import Cells
 from formulations.problem import Problem
 from formulations.rows import Comparison, comparisons
@@ -31,7 +32,7 @@ from mlsysim.core.service_variants import (
     sizes_of_replicas,
     tabulated,
 )
-from mlsysim.core.serving_metrics import capacity, response_at
+from mlsysim.core.serving_metrics import capacity
 from mlsysim.physics.types import Array
 from mlsysim.walls import State
 from mlsysim.walls.w07_tail_latency import TailLatency
@@ -45,13 +46,12 @@ ENDLESS = 1e6
 
 @dataclass(frozen=True)
 class Recipe:
-    """A problem and how to read its answer."""
+    """A problem and how to read its answer; ``table`` gives anything of a state over the deployments."""
 
     problem: Problem
     scenario: Scenario
     ways: tuple[Way, ...]
-    capacity: Table
-    soonest: Expr
+    table: Callable[[Cost], Table]
 
     @property
     def choice(self) -> Choice:
@@ -69,7 +69,7 @@ class Recipe:
     def most(self) -> float | None:
         """Return the requests a second that the fleet carries at most within the physics; None for none."""
         rows = [r for r in self.problem.rows if r.hard and r.tag != TailLatency().tag]
-        found = solve(replace(self.problem, rows=rows, objective=as_expr(-1.0 * self.capacity), ties=()))
+        found = solve(replace(self.problem, rows=rows, objective=as_expr(-1.0 * self.table(capacity)), ties=()))
         return None if found.outcome.objective is None else -found.outcome.objective
 
 
@@ -117,13 +117,14 @@ def formulate(
         allowed = float(supply[0]) if alike else choice.table(supply)
         problem.limit(c.tag, c.name, choice.table(demand), allowed, hard=c.hard)
 
+    @cache
     def table(of: Cost) -> Table:
         values = np.concatenate([np.broadcast_to(of(state), n) for state, n in zip(states, sizes, strict=True)])
         return choice.table(_finite(values, np.zeros_like(values))[0])
 
     problem.minimize(table(cost))
     problem.ties = tuple(as_expr(table(tie)) for tie in ties)
-    return Recipe(problem, s, ways, table(capacity), as_expr(table(lambda state: response_at(0.99)(state)[0])))
+    return Recipe(problem, s, ways, table)
 
 
 def _columns(

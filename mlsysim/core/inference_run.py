@@ -155,7 +155,10 @@ def _draft(c: _Context, i: serving.Instance, given: Any) -> serving.Draft | None
         return None
     from mlsysim.models.own import resolve_model
 
-    model: Model = resolve_model(given.model)
+    try:
+        model: Model = resolve_model(given.model)
+    except InputError as error:
+        raise error.at("serving.draft.model") from error
     if not model.is_transformer:
         raise InputError(f"{model.name} is no transformer", where="serving.draft.model")
     small = serving.Instance(model.transformer, i.chip, i.network, i.tp, i.width)

@@ -80,7 +80,8 @@ def tabulated(s: Scenario, tp: Array, requests: Array, accelerators: Array) -> S
     )
     take = Assumptions()
     fields = inference_run.extras(many, server_of(t), take) | promises.extras(s, take)
-    return inference_state(replace(many, extras=fields))
+    state = inference_state(replace(many, extras=fields))
+    return replace(state, domain=np.minimum(s.network.domain, accelerators))
 
 
 def instances(s: Scenario) -> int:

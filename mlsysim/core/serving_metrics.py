@@ -47,6 +47,11 @@ def response_at(percentile: float) -> Parts:
     return parts
 
 
+def soonest(s: State) -> Array:
+    """Return the 99th percentile of the time from a request's arrival to the end of its answer."""
+    return response_at(0.99)(s)[0]
+
+
 def first_token_at(percentile: float) -> Parts:
     """Return a percentile of the time from a request's arrival to its first token."""
 

@@ -211,12 +211,13 @@ def _quantile(q: Station) -> Array:
     """
     slow = _slow_share(q)
     stable, wait = _wait(q)
-    depth, cv = -np.log(0.5 * slow), np.asarray(q.service_cv, dtype=float)
+    varies = np.asarray(q.service_cv) >= STEADY
+    depth, cv = -np.log(0.5 * slow), np.where(varies, q.service_cv, 1.0)
     # a gamma tail is below that of its Chernoff bound (Boucheron 2013, theorem 2.3)
     served = q.service * (1.0 + cv * np.sqrt(2.0 * depth) + cv * cv * depth)
     high = served * (1.0 + 1e-9) + wait.within(0.5 * slow)
     found = crossing(lambda t: response(q.service, cv, t, wait), slow, high)
-    return np.where(stable, np.where(cv >= STEADY, found, q.service + wait.quantile(slow)), np.inf)
+    return np.where(stable, np.where(varies, found, q.service + wait.quantile(slow)), np.inf)
 
 
 def most_arrivals(q: Station, target: Array) -> Array:

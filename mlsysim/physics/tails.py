@@ -18,7 +18,7 @@ from mlsysim.physics.types import Array
 
 # Secants to a quantile at most, and the relative error at which one is found.
 SECANTS = 60
-EXACT = 1e-11
+EXACT = 1e-12
 # Coefficient of variation below which a service takes its mean.
 STEADY = 1e-3
 

@@ -19,6 +19,7 @@ from mlsysim.core.solver.objectives import Goal
 from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.search import Found, Search
 from mlsysim.core.solver.service_goals import service_goal, ties
+from mlsysim.core.serving_metrics import soonest
 from mlsysim.core.states import replica
 
 SCHEDULERS = ("prefill_first", "chunked")
@@ -200,11 +201,12 @@ def _nearest(found: Found, search: Search, recipe: Any) -> Found:
 
     Without its targets the most throughput would be the slowest answers.
     """
+    from formulations.algebra import as_expr
     from formulations.infeasible import without
 
     if found.evaluation is None or not found.dropped:
         return found
-    problem = replace(without(search.problem, set(found.dropped), hard=False), ties=(recipe.soonest,))
+    problem = replace(without(search.problem, set(found.dropped), hard=False), ties=(as_expr(recipe.table(soonest)),))
     again = replace(search, problem=problem, ask=replace(search.ask, export=None), given_up=found.dropped)
     return replace(again.run(), dropped=found.dropped, conflict=found.conflict)
 

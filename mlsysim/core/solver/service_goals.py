@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.core.errors import unknown
 from mlsysim.core.metrics import METRICS
-from mlsysim.core.serving_metrics import capacity
+from mlsysim.core.serving_metrics import capacity, soonest
 from mlsysim.core.solver.objectives import Goal
 from mlsysim.physics.operations import taxed
 from mlsysim.physics.types import Array
@@ -62,10 +62,6 @@ def ties(name: str) -> tuple[Callable[[State], Any], ...]:
     For the same money, the one that carries most; for the same throughput, the fewest accelerators; and
     then the one that answers soonest.
     """
-    most, fewest = (lambda s: -capacity(s)), (lambda s: s.accelerators)
-    soonest = METRICS["performance.response_p99"].parts
-
-    def answer(s: State) -> Any:
-        return soonest(s)[0]
-
-    return (fewest, answer) if name in ("throughput", "latency") else (most, answer)
+    if name in ("throughput", "latency"):
+        return (lambda s: s.accelerators), soonest
+    return (lambda s: -capacity(s)), soonest
