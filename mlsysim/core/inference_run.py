@@ -6,7 +6,7 @@ Service, KV blocks, queues, reasoning, streamed weights: each as the field of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,10 @@ def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[st
             where="serving.tp",
         )
     if c.block("queue"):
-        found["queue"] = _queue(c, service, n, replicas * service.places)
+        calm = [
+            _service(c, i, np.maximum(share * requests, 1.0), n, draft) for share in serving.SHARES
+        ]
+        found["queue"] = _queue(c, service, n, replicas * service.places, serving.alone(service, calm))
     if r := c.block("reasoning"):
         busy = _service(c, i, requests * r["samples"], n, draft)
         found["reasoning"] = reasoning.Chain(
@@ -200,13 +203,15 @@ def _batching(
     )
 
 
-def _queue(c: _Context, service: serving.Service, n: Lengths, places: Array) -> queueing.Station:
+def _queue(
+    c: _Context, service: serving.Service, n: Lengths, places: Array, alone: Array
+) -> queueing.Station:
     q = c.block("queue")
     time = serving.place_time(service)
     spread = q.get("service_cv")
     if spread is None:  # that of the answers, in the part of the time that they take
         spread = n.output_cv * (serving.response_time(service, n.output) - service.ttft) / time
-    return _station(c, q, places, time, spread)
+    return replace(_station(c, q, places, time, spread), alone=number(alone))
 
 
 def _whole_requests(c: _Context) -> queueing.Station:

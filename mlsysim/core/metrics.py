@@ -19,6 +19,7 @@ from mlsysim.core.serving_metrics import (
     kv_tokens,
     of_service,
     response_at,
+    running,
     utilization,
 )
 from mlsysim.physics.operations import Bill, model_flops_utilization
@@ -146,7 +147,16 @@ _SERVING = (
         "feasibility.kv_requests", "request", "requests that a replica's KV pool holds", kv_requests,
         needs=("batching",),
     ),
-    Metric("performance.utilization", "1", "share of the places that are taken", utilization, needs=("queue",)),
+    Metric(
+        "performance.utilization", "1", "load over what full batches complete", utilization, needs=("queue",)
+    ),
+    Metric(
+        "performance.running",
+        "request",
+        "requests that run at once on a replica, on average",
+        running,
+        needs=("queue", "serving"),
+    ),
     *_percentiles("response", "time from arrival to the end of the answer", response_at, "queue"),
     *_percentiles("ttft", "time from arrival to the first token", first_token_at, "queue", "serving"),
 )

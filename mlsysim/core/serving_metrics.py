@@ -75,7 +75,15 @@ def kv_requests(s: State) -> tuple[Array, Array]:
     return kvcache.most_requests(s.batching), 1.0
 
 
+def running(s: State) -> tuple[Array, Array]:
+    """Return the requests that run at once on a replica, on average over time."""
+    assert s.queue is not None
+    assert s.serving is not None
+    there = queueing.in_system(s.queue.rate, queueing.service_under_load(s.queue))
+    return there, serving.replicas(s.serving, s.accelerators, s.tensor_ranks)
+
+
 def utilization(s: State) -> tuple[Array, Array]:
-    """Return the share of places that are taken, as offered load over places."""
+    """Return the load over what full batches complete."""
     assert s.queue is not None
     return queueing.offered_load(s.queue.rate, s.queue.service), s.queue.servers

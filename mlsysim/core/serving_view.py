@@ -77,6 +77,8 @@ def _latency(e: Evaluation) -> tuple[list[str], list[list[str]]]:
 def _rest(e: Evaluation) -> list[list[str]]:
     """Return throughput, cache and money as rows of title, amount and remark."""
     state, m = e.state, e.metric
+    service = state.serving
+    assert service is not None
     rows = [
         [
             "throughput",
@@ -86,7 +88,9 @@ def _rest(e: Evaluation) -> list[list[str]]:
     ]
     if state.queue is not None:
         rate = text.number(float(state.queue.rate))
-        rows.append(["load", text.amount(m("performance.utilization"), "1"), f"at {rate} requests/s"])
+        running = text.number(m("performance.running"))
+        note = f"at {rate} requests/s: {running} of {service.places:g} run on a replica"
+        rows.append(["capacity used", text.amount(m("performance.utilization"), "1"), note])
     if state.batching is not None:
         held = text.number(m("feasibility.kv_requests"))
         rows.append(

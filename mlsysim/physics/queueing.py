@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from mlsysim.physics.erlang import erlang_b, erlang_c, log_erlang_c
+from mlsysim.physics.erlang import erlang_b, erlang_c, log_erlang_c, mean_service
 from mlsysim.physics.tails import STEADY, Wait, crossing, response
 from mlsysim.physics.types import Array
 
@@ -38,10 +38,13 @@ class Station:
     Attributes:
         rate: arrivals [1/s].
         servers: requests or jobs served at once.
-        service: mean time of one on a server [s].
+        service: mean time of one on a server while all servers are busy [s].
         arrival_cv, service_cv: coefficients of variation; 1 and 1 is M/M/c.
         percentile: of the response time that is looked at.
         fanout: stations like this one that a request waits for in parallel.
+        alone: mean time of one with no server busy, between which and ``service`` it grows with the
+            busy servers, as on a processor that they share; no shorter than ``service`` where it is
+            longer [s].
     """
 
     rate: Array
@@ -51,6 +54,7 @@ class Station:
     service_cv: Array = 1.0
     percentile: Array = 0.99
     fanout: Array = 1.0
+    alone: Array = np.inf
 
 
 def rate_at(utilization: Array, servers: Array, service: Array) -> Array:
@@ -93,13 +97,24 @@ def conditional_wait(q: Station) -> Array:
     return np.where(rho < 1.0, q.service * spread * pooled / (q.servers * idle), np.inf)
 
 
+def service_under_load(q: Station) -> Array:
+    """Return the mean service time at the load: less than ``service`` where some servers are idle [s]."""
+    return mean_service(np.minimum(q.alone, q.service), q.service, q.rate, q.servers)
+
+
+def chance_to_wait(q: Station) -> Array:
+    """Return the probability of waiting; 1 at saturation. Exact for M/M/c."""
+    alone = np.minimum(q.alone, q.service)
+    return erlang_c(q.rate * alone, q.servers, q.rate * (q.service - alone) / q.servers)
+
+
 def mean_wait(q: Station) -> Array:
     """Return the mean wait in G/G/c [s]; see :func:`conditional_wait`.
 
     Of one server it is the approximation of Kingman 1961, and with Poisson arrivals the exact
     formula of Pollaczek and Khinchine.
     """
-    return erlang_c(offered_load(q.rate, q.service), q.servers) * conditional_wait(q)
+    return chance_to_wait(q) * conditional_wait(q)
 
 
 def pollaczek_khinchine(rate: Array, service: Array, service_cv: Array) -> Array:
@@ -172,7 +187,7 @@ def _wait(q: Station) -> tuple[Array, Wait]:
     other = np.where(early, 1.0 / np.where(early, excess, 1.0), np.inf)
     slow, fast = np.minimum(decay, other), np.maximum(np.maximum(decay, other), decay * (1.0 + 1e-6))
     share = np.where(early, 1.0 / (1.0 - slow / fast), np.minimum(mean * decay, 1.0))
-    return stable, Wait(erlang_c(load, q.servers), share, slow, fast)
+    return stable, Wait(chance_to_wait(q), share, slow, fast)
 
 
 def response_tail(q: Station, time: Array) -> Array:
@@ -182,7 +197,7 @@ def response_tail(q: Station, time: Array) -> Array:
     that of :class:`Wait`, and both are independent. Exact for M/M/c.
     """
     stable, wait = _wait(q)
-    return np.where(stable, response(q.service, q.service_cv, time, wait), 1.0)
+    return np.where(stable, response(service_under_load(q), q.service_cv, time, wait), 1.0)
 
 
 def _slow_share(q: Station) -> Array:
@@ -214,10 +229,11 @@ def _quantile(q: Station) -> Array:
     varies = np.asarray(q.service_cv) >= STEADY
     depth, cv = -np.log(0.5 * slow), np.where(varies, q.service_cv, 1.0)
     # a gamma tail is below that of its Chernoff bound (Boucheron 2013, theorem 2.3)
-    served = q.service * (1.0 + cv * np.sqrt(2.0 * depth) + cv * cv * depth)
+    service = service_under_load(q)
+    served = service * (1.0 + cv * np.sqrt(2.0 * depth) + cv * cv * depth)
     high = served * (1.0 + 1e-9) + wait.within(0.5 * slow)
-    found = crossing(lambda t: response(q.service, cv, t, wait), slow, high)
-    return np.where(stable, np.where(varies, found, q.service + wait.quantile(slow)), np.inf)
+    found = crossing(lambda t: response(service, cv, t, wait), slow, high)
+    return np.where(stable, np.where(varies, found, service + wait.quantile(slow)), np.inf)
 
 
 def most_arrivals(q: Station, target: Array) -> Array:

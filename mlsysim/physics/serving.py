@@ -14,6 +14,7 @@ their means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -319,6 +320,25 @@ def place_time(s: Service) -> Array:
     Little's law no less than places over rate.
     """
     return np.maximum(response_time(s, s.output), s.places / s.rate)
+
+
+# Shares of a full batch at which it is looked how much faster a smaller one is.
+SHARES = (0.0, 0.25, 0.5)
+
+
+def alone(full: Service, smaller: Sequence[Service]) -> Array:
+    """Return the time for which a request would take a place with no other running [s].
+
+    Of the straight lines from a full batch back to smaller ones the one that falls least, so that no
+    batch is taken to be faster than it is.
+    """
+    whole, falls = place_time(full), []
+    for s in smaller:
+        left = 1.0 - s.places / full.places
+        some = left > 0.0
+        falls.append(np.where(some, (whole - place_time(s)) / np.where(some, left, 1.0), 0.0))
+    least = np.minimum.reduce(np.broadcast_arrays(*falls))
+    return whole - np.clip(least, 0.0, whole * (1.0 - 1e-3))
 
 
 def first_token_quantile(s: Service, q: queueing.Station) -> Array:

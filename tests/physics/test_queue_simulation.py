@@ -6,10 +6,12 @@ runs are made at once by a recursion over arrays, which gives what SimPy gives, 
 
 from __future__ import annotations
 
+import heapq
+from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import cache
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -218,3 +220,49 @@ def test_general_service_is_within_ten_percent(kind: int, rho: float, servers: i
 @pytest.mark.parametrize(("rho", "servers", "n", "runs"), LOADS + HEAVY)
 def test_m_m_c_is_within_the_confidence_interval_of_many_runs(rho: float, servers: int, n: int, runs: int):
     assert kinds(rho, servers, n, runs)[1] < 2.7  # 99 percent
+
+
+# -- requests that slow each other down ---------------------------------------------------------------
+
+
+def shared(q: Station, n: int, seed: int) -> Simulated:
+    """Requests that share a machine: with ``k`` running a unit of work takes each ``alone + d k``."""
+    random = np.random.default_rng(seed)
+    alone, servers = float(q.alone), int(q.servers)
+    each = (q.service - alone) / servers
+    arrived = np.cumsum(random.exponential(1.0 / q.rate, n))
+    at, work = arrived.tolist(), random.gamma(q.service_cv**-2, q.service_cv**2, n).tolist()
+    begun, ended = np.empty(n), np.empty(n)
+    running: list[tuple[float, int]] = []  # by how much work each has to see done
+    waiting: deque[int] = deque()
+    clock = done = 0.0
+    i = 0
+    while i < n or running:
+        pace = alone + each * len(running)
+        leaves = clock + (running[0][0] - done) * pace if running else inf
+        if i < n and at[i] <= leaves:
+            done += (at[i] - clock) / pace if running else 0.0
+            clock = at[i]
+            waiting.append(i)
+            i += 1
+        else:
+            done, gone = heapq.heappop(running)
+            clock = ended[gone] = leaves
+        if waiting and len(running) < servers:
+            begun[waiting[0]] = clock
+            heapq.heappush(running, (done + work[waiting[0]], waiting.popleft()))
+    first = int(WARM * n)
+    return Simulated((begun - arrived)[first:], (ended - arrived)[first:])
+
+
+@pytest.mark.parametrize("rho", [0.3, 0.6, 0.8, 0.9])
+@pytest.mark.parametrize(("servers", "alone"), [(64, 0.2), (64, 0.5), (16, 0.5), (256, 0.1)])
+def test_a_batch_that_is_not_full_is_faster(rho: float, servers: int, alone: float):
+    q = Station(rho * servers, float(servers), 1.0, service_cv=0.72, alone=alone)
+    found = shared(q, 40_000, 3)
+    mean = queueing.mean_wait(q) + queueing.service_under_load(q)
+    assert mean == pytest.approx(found.response.mean(), rel=0.05)
+    assert queueing.chance_to_wait(q) == pytest.approx((found.wait > 0).mean(), abs=0.05)
+    for percentile in PERCENTILES:
+        at = float(queueing.response_quantile(replace(q, percentile=percentile)))
+        assert at == pytest.approx(np.quantile(found.response, percentile), rel=0.1), percentile

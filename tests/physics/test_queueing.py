@@ -235,6 +235,41 @@ def test_a_target_below_the_service_time_admits_nobody():
     )
 
 
+# -- servers that slow each other down ----------------------------------------------------------------
+
+
+def by_sums(rate: float, alone: float, full: float, servers: int) -> tuple[float, float]:
+    """Chance to wait and mean service time from the weights of each number of requests."""
+    each = (full - alone) / servers
+    logs = np.cumsum([0.0, *(math.log(rate * (alone + each * n) / n) for n in range(1, servers + 1))])
+    weights = np.exp(logs - logs.max())
+    last = weights[-1] / (1.0 - rate * full / servers)
+    norm = weights[:-1].sum() + last
+    busy = ((np.arange(servers) * weights[:-1]).sum() + servers * last) / norm
+    return last / norm, busy / rate
+
+
+@settings(max_examples=200)
+@given(st.floats(0.01, 0.9999), st.integers(1, 600), st.floats(0.05, 1.0))
+def test_shared_servers_are_the_sums_of_their_weights(rho, servers, alone):
+    q = Station(rho * servers, float(servers), 1.0, alone=alone)
+    waiting, service = by_sums(rho * servers, alone, 1.0, servers)
+    assert queueing.chance_to_wait(q) == pytest.approx(waiting, rel=1e-5, abs=1e-12)
+    assert queueing.service_under_load(q) == pytest.approx(service, rel=1e-6)
+
+
+@given(loads, loads, counts, st.floats(0.05, 1.0))
+def test_company_never_speeds_a_request_up(one, other, servers, alone):
+    low, high = sorted((one, other))
+    calm, busy = (mmc(rho, float(servers), alone=alone) for rho in (low, high))
+    assert alone <= queueing.service_under_load(calm) <= queueing.service_under_load(busy) * (1 + 1e-9)
+    assert queueing.service_under_load(busy) <= 1.0 + 1e-9
+    assert queueing.mean_wait(calm) <= queueing.mean_wait(busy) * (1 + 1e-9)
+    assert queueing.response_quantile(calm) <= queueing.response_quantile(busy) * (1 + 1e-9)
+    rigid = mmc(high, float(servers))
+    assert queueing.response_quantile(busy) <= queueing.response_quantile(rigid) * (1 + 1e-9)
+
+
 # -- fan-out ----------------------------------------------------------------------------------------
 
 
