@@ -1,10 +1,9 @@
 """Recipe: how many requests run at once, on how many accelerators, and how.
 
 One choice, the deployment: way to run (precision, scheduler, speculation), accelerators of a replica,
-batch, replicas. Its cells are those that can differ: replicas from the fewest that keep up to the
-first that leave nobody waiting. The response time of a percentile joins all of these in one number, so it
-is tabulated over the whole grid by the physics, at once; so are the KV pool, the targets and the bill. The
-walls say which cells hold.
+batch, replicas. The response time of a percentile joins all of these in one number, so it is tabulated over
+the whole grid by the physics, at once; so are the KV pool, the targets and the bill. The walls say which
+cells hold.
 """
 
 from __future__ import annotations
@@ -26,9 +25,10 @@ from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.service_variants import (
     Way,
     batches,
+    enough_replicas,
+    fewest_replicas,
     in_way,
     instances,
-    replica_range,
     sizes_of_replicas,
     tabulated,
 )
@@ -38,8 +38,9 @@ from mlsysim.walls import State
 from mlsysim.walls.w07_tail_latency import TailLatency
 
 Cost = Callable[[State], Any]
-# Cells that are worth their tables.
+# Cells that are worth their tables, and those of one way to run up to which all are made.
 MOST_CELLS = 2_000_000
+FEW_CELLS = 10_000
 # What stands for a side of a row without end, relative to its other side: no solver takes infinity.
 ENDLESS = 1e6
 
@@ -69,7 +70,9 @@ class Recipe:
     def most(self) -> float | None:
         """Return the requests a second that the fleet carries at most within the physics; None for none."""
         rows = [r for r in self.problem.rows if r.hard and r.tag != TailLatency().tag]
-        found = solve(replace(self.problem, rows=rows, objective=as_expr(-1.0 * self.table(capacity)), ties=()))
+        found = solve(
+            replace(self.problem, rows=rows, objective=as_expr(-1.0 * self.table(capacity)), ties=())
+        )
         return None if found.outcome.objective is None else -found.outcome.objective
 
 
@@ -99,7 +102,8 @@ def formulate(
     Raises:
         InputError: no deployment is possible at all, or there are too many.
     """
-    parts = [_columns(in_way(s, way), i, tp, replicas, bool(bounds), every) for i, way in enumerate(ways)]
+    any_count = bool(bounds) or bool(replicas)
+    parts = [_columns(in_way(s, way), i, tp, replicas, any_count, every) for i, way in enumerate(ways)]
     sizes = [len(columns["tp"]) for columns, _ in parts]
     if not 0 < sum(sizes) <= MOST_CELLS:
         raise InputError(
@@ -119,7 +123,9 @@ def formulate(
 
     @cache
     def table(of: Cost) -> Table:
-        values = np.concatenate([np.broadcast_to(of(state), n) for state, n in zip(states, sizes, strict=True)])
+        values = np.concatenate(
+            [np.broadcast_to(of(state), n) for state, n in zip(states, sizes, strict=True)]
+        )
         return choice.table(_finite(values, np.zeros_like(values))[0])
 
     problem.minimize(table(cost))
@@ -128,20 +134,31 @@ def formulate(
 
 
 def _columns(
-    s: Scenario, way: int, tp: tuple[int, ...], replicas: tuple[int, ...], asserted: bool, every: bool
+    s: Scenario, way: int, tp: tuple[int, ...], replicas: tuple[int, ...], every_count: bool, every: bool
 ) -> tuple[dict[str, Array], State]:
-    """Return the deployments of one way to run as columns, and what the walls see of them."""
+    """Return the deployments of one way to run as columns, and what the walls see of them.
+
+    Where there would be too many, only these numbers of replicas: the fewest that keep up, the fewest
+    that answer in time, and the most. With those in between it would be later for no less money, or
+    cost more for nothing; unless ``every_count``, as an assertion may want any of them.
+    """
     grid = [(n, batches(s, n, every=every)) for n in sizes_of_replicas(s, tp)]
     ranks = np.concatenate([np.full(len(b), float(n)) for n, b in grid]) if grid else np.zeros(0)
     requests = np.concatenate([b for _, b in grid]) if grid else np.zeros(0)
     copies = float(instances(s))
     most = np.floor(s.accelerators / (ranks * copies))
-    alone = tabulated(s, ranks, requests, ranks * copies)
-    low, high = replica_range(alone, most, every=asserted or bool(replicas))
-    counts = (high - low + 1.0).astype(np.int64)
-    cell = np.repeat(np.arange(len(ranks)), counts)
-    first = np.cumsum(counts) - counts
-    number = low[cell] + (np.arange(len(cell)) - first[cell])
+    low = fewest_replicas(tabulated(s, ranks, requests, ranks * copies), most)
+    if every_count or float(np.sum(most - low + 1.0)) <= FEW_CELLS:
+        counts = (most - low + 1.0).astype(np.int64)
+        cell = np.repeat(np.arange(len(ranks)), counts)
+        first = np.cumsum(counts) - counts
+        number = low[cell] + (np.arange(len(cell)) - first[cell])
+    else:
+        enough = enough_replicas(s, ranks, requests, low, most)
+        number = np.concatenate([low, enough, most])
+        cell = np.tile(np.arange(len(ranks)), 3)
+        number, cell = np.unique(np.array([cell, number]), axis=1)[::-1]
+        cell = cell.astype(np.int64)
     if replicas:
         keep = np.isin(number, replicas)
         cell, number = cell[keep], number[keep]

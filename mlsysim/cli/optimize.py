@@ -53,6 +53,7 @@ OPTIONS = {
     "itl": "--itl-ms",
     "tp": "--tp",
     "scheduler": "--scheduler",
+    "precision": "--precision",
 }
 GROUP = """\b
 Examples:
@@ -72,18 +73,6 @@ Examples:
 What the plan's parallelism block fixes stays fixed; it may list or bound what to try. Objectives: time,
 mfu, training-time, cost, energy, carbon, cost+carbon, accelerators. If the plan's own limits stand
 in the way, that is proven, the best plan without them is shown, and the exit code is 3.
-"""
-BATCHING = """\b
-Examples:
-  mlsysim optimize batching plan.yaml --sla-ms 12000 --qps 40
-  mlsysim optimize batching plan.yaml --qps 40 --ttft-ms 500 --itl-ms 50
-  mlsysim optimize batching plan.yaml --precision bf16 --precision fp8 --draft Llama3_8B
-  mlsysim optimize batching plan.yaml --emit vllm > serve.sh
-
-The plan is of inference; its hardware is the most that there is. Decided are the requests that run at
-once, tp, replicas, and among the ways to run: what the plan fixes stays fixed. Objectives: cost (of a
-million tokens at this load; then the most throughput), throughput (for a dollar, batches full), carbon,
-cost+carbon, latency. P99 is of the whole answer, with batches full.
 """
 PLACEMENT = """\b
 Examples:
@@ -116,6 +105,8 @@ def register(app: typer.Typer) -> None:
         context.obj = output
 
     group.command("parallelism", epilog=PARALLELISM)(parallelism)
+    from mlsysim.cli.batching import BATCHING, batching
+
     brief = "Find the deployment of a service for its load, and its largest safe batch."
     group.command("batching", short_help=brief, epilog=BATCHING)(batching)
     short = "Find the region where a plan costs least, with a carbon tax."
@@ -155,72 +146,13 @@ def parallelism(
     """Find the best layout of a training job: the shortest step, or another objective."""
     from mlsysim.core.solver import optimizers
 
-    how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
+    how = how_of(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
 
     def call() -> Any:
         extra = {"warm_start": warm_start, "compare": compare, "emit": emit}
         return optimizers.parallelism(plan, objective=objective, carbon_tax=carbon_tax, **extra, **how)
 
-    return _run(chosen(context, output), call, quiet=show_progress)
-
-
-def batching(
-    context: typer.Context,
-    plan: PLAN,
-    qps: Annotated[float | None, typer.Option(help="Requests a second; the plan's if absent.")] = None,
-    sla_ms: Annotated[float | None, typer.Option(help="Target for the P99 of the whole answer.")] = None,
-    ttft_ms: Annotated[float | None, typer.Option(help="Target for the P99 of the first token.")] = None,
-    itl_ms: Annotated[float | None, typer.Option(help="Target for the time between tokens.")] = None,
-    objective: Annotated[str, typer.Option(help="What to make best; see below.")] = "cost",
-    carbon_tax: TAX = 0.0,
-    tp: Annotated[list[int] | None, typer.Option(help="Accelerators of a replica; repeat for several.")] = None,
-    replicas: Annotated[list[int] | None, typer.Option(help="Replicas; repeat for several.")] = None,
-    precision: Annotated[list[str] | None, typer.Option(help="A number format; repeat for several.")] = None,
-    scheduler: Annotated[
-        list[str] | None, typer.Option(help="prefill_first or chunked; repeat for both.")
-    ] = None,
-    draft: Annotated[
-        list[str] | None, typer.Option(help="A model that may guess ahead; repeat for several.")
-    ] = None,
-    solver: SOLVER = "auto",
-    time_limit: LIMIT = defaults.TIME_LIMIT,
-    gap: GAP = defaults.GAP,
-    threads: THREADS = defaults.THREADS,
-    seed: SEED = defaults.SEED,
-    top: TOP = 1,
-    emit: Annotated[
-        str | None,
-        typer.Option(metavar="ENGINE", help="Print settings instead: plan, vllm, sglang, tensorrt-llm."),
-    ] = None,
-    verify: VERIFY = False,
-    export: EXPORT = None,
-    show_progress: PROGRESS = False,
-    output: OUTPUT = None,
-) -> int:
-    """Find the batch, tp and replicas that serve a load for the least money within its targets."""
-    from mlsysim.core.solver.batching import batching as best
-
-    how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
-
-    def call() -> Any:
-        return best(
-            plan,
-            qps=qps,
-            sla_ms=sla_ms,
-            ttft_ms=ttft_ms,
-            itl_ms=itl_ms,
-            objective=objective,
-            carbon_tax=carbon_tax,
-            tp=tuple(tp or ()),
-            replicas=tuple(replicas or ()),
-            precisions=tuple(precision or ()),
-            schedulers=tuple(scheduler or ()),
-            drafts=tuple(draft or ()),
-            emit=emit,
-            **how,
-        )
-
-    return _run(chosen(context, output), call, quiet=show_progress)
+    return run(chosen(context, output), call, quiet=show_progress)
 
 
 def placement(
@@ -252,7 +184,7 @@ def placement(
     """Find the region where a plan costs least, carbon tax included; or place a plan with several jobs."""
     from mlsysim.core.solver import optimizers
 
-    how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
+    how = how_of(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
 
     def call() -> Any:
         prices = {"carbon_tax": carbon_tax, "water_price": water_price}
@@ -262,7 +194,7 @@ def placement(
             _page(found, html)
         return found
 
-    return _run(chosen(context, output), call, quiet=show_progress)
+    return run(chosen(context, output), call, quiet=show_progress)
 
 
 def _page(result: Any, path: str) -> None:
@@ -275,7 +207,7 @@ def _page(result: Any, path: str) -> None:
         result.write_html(path)
 
 
-def _how(
+def how_of(
     solver: str,
     time_limit: float,
     gap: float,
@@ -286,6 +218,7 @@ def _how(
     export: str | None,
     show_progress: bool,
 ) -> How:
+    """Return the options of every optimizer by their names in Python."""
     return {
         "solver": solver,
         "time_limit": time_limit,
@@ -319,7 +252,8 @@ def _known(regions: Sequence[str]) -> tuple[str, ...]:
         raise
 
 
-def _run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
+def run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
+    """Call an optimizer, print its result, and return its exit code."""
     try:
         with nullcontext() if quiet else progress("solving"):
             result = call()

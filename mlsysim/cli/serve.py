@@ -73,8 +73,12 @@ def serve(
     tp: Annotated[int, typer.Option(min=1, help="Accelerators of a replica (tensor parallel).")] = 1,
     replicas: Annotated[int, typer.Option(min=1, help="Copies of the model.")] = 1,
     precision: Annotated[str | None, typer.Option(help="Number format, e.g. bf16, fp8.")] = None,
-    scheduler: Annotated[str, typer.Option(help="prefill_first, chunked or disaggregated.")] = "prefill_first",
-    token_budget: Annotated[int | None, typer.Option(help="Tokens of a pass of the chunked scheduler.")] = None,
+    scheduler: Annotated[
+        str, typer.Option(help="prefill_first, chunked or disaggregated.")
+    ] = "prefill_first",
+    token_budget: Annotated[
+        int | None, typer.Option(help="Tokens of a pass of the chunked scheduler.")
+    ] = None,
     draft: Annotated[str | None, typer.Option(help="A model that guesses ahead.")] = None,
     region: Annotated[str | None, typer.Option(help="Where, for cost and carbon.")] = None,
     rent: Annotated[bool, typer.Option("--rent", help="Rented accelerators, not owned ones.")] = False,
@@ -153,7 +157,7 @@ def _only_a_plan(context: typer.Context, what: str) -> None:
         raise InputError(
             f"{what!r} is neither a plan file nor a model with an accelerator",
             where="serve",
-            hint="mlsysim serve plan.yaml, or mlsysim serve MODEL HARDWARE, e.g. mlsysim serve Llama3_8B H100",
+            hint="mlsysim serve plan.yaml, or with an accelerator, e.g. mlsysim serve Llama3_8B H100",
         )
     for name in context.params:
         source: Any = context.get_parameter_source(name)

@@ -15,7 +15,7 @@ from mlsysim.core.errors import InputError
 from mlsysim.core.scenario import Assumptions, Scenario
 from mlsysim.core.states import decode_of, number, replica
 from mlsysim.models import Model
-from mlsysim.physics import inference, kvcache, queueing, reasoning, serving, streaming
+from mlsysim.physics import inference, kvcache, occupancy, queueing, reasoning, serving, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.kvcache import Lengths
 from mlsysim.physics.types import Array
@@ -79,17 +79,15 @@ def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[st
     found: dict[str, Any] = {"serving": service, "batching": _batching(c, m, i, requests, n, draft)}
     if draft is not None:
         found["draft"] = decode_of(s, draft.instance)
-    replicas = serving.replicas(service, number(s.accelerators), tp)
+    replicas = occupancy.replicas(service, number(s.accelerators), tp)
     if np.any(replicas != np.floor(replicas)):
         raise InputError(
             f"{s.accelerators} accelerators do not divide into replicas of {tp * service.instances}",
             where="serving.tp",
         )
     if c.block("queue"):
-        calm = [
-            _service(c, i, np.maximum(share * requests, 1.0), n, draft) for share in serving.SHARES
-        ]
-        found["queue"] = _queue(c, service, n, replicas * service.places, serving.alone(service, calm))
+        calm = [_service(c, i, np.maximum(share * requests, 1.0), n, draft) for share in occupancy.SHARES]
+        found["queue"] = _queue(c, service, n, replicas * service.places, occupancy.alone(service, calm))
     if r := c.block("reasoning"):
         busy = _service(c, i, requests * r["samples"], n, draft)
         found["reasoning"] = reasoning.Chain(
@@ -106,7 +104,7 @@ def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[st
 
 def usual_context(s: Scenario, take: Assumptions) -> int:
     """Return the tokens that a running request of a plan holds on average: the context of a pass."""
-    return max(1, round(kvcache.held_tokens(_lengths(_Context(s, None, take)))))
+    return max(1, round(float(kvcache.held_tokens(_lengths(_Context(s, None, take))))))
 
 
 def _lengths(c: _Context) -> Lengths:
@@ -189,7 +187,9 @@ def _batching(
         c.number(block, "kv_memory_share", "kv_memory_share"),
         2.0 * tf.layer_params(m) * s.width if streams else step.weights,
         step.activations,
-        s.reserve if draft is None else s.reserve + inference.held_weights(draft.instance.model, i.tp) * s.width,
+        s.reserve
+        if draft is None
+        else s.reserve + inference.held_weights(draft.instance.model, i.tp) * s.width,
     )
     if draft is not None:  # it keeps a cache of its own
         per_token = per_token + kvcache.token_bytes(draft.instance.model, s.width, i.tp)
@@ -207,7 +207,7 @@ def _queue(
     c: _Context, service: serving.Service, n: Lengths, places: Array, alone: Array
 ) -> queueing.Station:
     q = c.block("queue")
-    time = serving.place_time(service)
+    time = occupancy.place_time(service)
     spread = q.get("service_cv")
     if spread is None:  # that of the answers, in the part of the time that they take
         spread = n.output_cv * (serving.response_time(service, n.output) - service.ttft) / time

@@ -140,11 +140,17 @@ _SERVING = (
         needs=_SERVICE,
     ),
     Metric(
-        "feasibility.kv_tokens", "token", "tokens that a replica's KV pool holds", kv_tokens,
+        "feasibility.kv_tokens",
+        "token",
+        "tokens that a replica's KV pool holds",
+        kv_tokens,
         needs=("batching",),
     ),
     Metric(
-        "feasibility.kv_requests", "request", "requests that a replica's KV pool holds", kv_requests,
+        "feasibility.kv_requests",
+        "request",
+        "requests that a replica's KV pool holds",
+        kv_requests,
         needs=("batching",),
     ),
     Metric(

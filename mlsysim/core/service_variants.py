@@ -16,15 +16,16 @@ from mlsysim.core.machine import server_of
 from mlsysim.core.resolve import resolve
 from mlsysim.core.scenario import Assumptions, Scenario
 from mlsysim.core.states import inference_state
-from mlsysim.physics import inference, kvcache, queueing, serving
+from mlsysim.core.tolerance import ROUNDING, TOLERANCE
+from mlsysim.physics import inference, kvcache, occupancy, queueing
 from mlsysim.physics.types import Array
 from mlsysim.walls import State
+from mlsysim.walls.w07_tail_latency import TailLatency
 
 # Batches up to here are all candidates; beyond, each is a fiftieth larger than the one before.
 EVERY = 256
 FINER = 1.02
-# Standard deviations of the work at hand beyond which no request waits: probability below 1e-11.
-IDLE = 7.0
+MOST_REQUESTS = 4096
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def tabulated(s: Scenario, tp: Array, requests: Array, accelerators: Array) -> S
     many = replace(
         s,
         settings=replace(t, blocks=t.blocks | {"serving": block}),
-        accelerators=accelerators,  # type: ignore[arg-type]
+        accelerators=accelerators,
         fleet=replace(s.fleet, units=accelerators),
     )
     take = Assumptions()
@@ -108,7 +109,7 @@ def batches(s: Scenario, tp: int, *, every: bool = False) -> np.ndarray:
         tp: accelerators of a replica.
         every: every whole number, rather than steps of two percent beyond :data:`EVERY`.
     """
-    one = tabulated(s, np.array([float(tp)]), np.array([1.0]), np.array([float(s.accelerators)]))
+    one = tabulated(s, *(np.array([float(n)]) for n in (tp, 1, tp * instances(s))))
     m = s.model.transformer
     most = MOST_REQUESTS
     if one.batching is not None:
@@ -124,27 +125,34 @@ def batches(s: Scenario, tp: int, *, every: bool = False) -> np.ndarray:
     return np.unique(np.concatenate([whole, steps[steps < most], [most]])).astype(float)
 
 
-MOST_REQUESTS = 4096
+def fewest_replicas(state: State, most: Array) -> Array:
+    """Return the fewest replicas that keep up with the load, for services of one replica each.
 
-
-def replica_range(state: State, most: Array, *, every: bool) -> tuple[Array, Array]:
-    """Return the fewest and the most replicas worth a look for services of one replica each.
-
-    Fewer than the fewest cannot keep up; more than the most answer no sooner and cost more.
-
-    Args:
-        state: of the services with one replica.
-        most: how many there can be.
-        every: rather all up to ``most``: some limit may ask for more.
+    ``most`` where not even those do.
     """
     q, service = state.queue, state.serving
     assert q is not None
     assert service is not None
-    load = queueing.offered_load(q.rate, serving.place_time(service))
+    load = queueing.offered_load(q.rate, occupancy.place_time(service))
     fewest = np.ceil(load / (queueing.STABLE * service.places) - 1e-12)
-    low = np.minimum(np.maximum(fewest, 1.0), most)
-    if every:
-        return low, most
-    spread = np.maximum(q.arrival_cv, 1.0) * np.sqrt(load)
-    idle = np.ceil((load + IDLE * spread + IDLE) / service.places)
-    return low, np.minimum(np.maximum(idle, low), most)
+    return np.minimum(np.maximum(fewest, 1.0), most)
+
+
+def enough_replicas(s: Scenario, tp: Array, requests: Array, low: Array, most: Array) -> Array:
+    """Return the fewest replicas with which the slow percentile is in time; ``most`` where none are enough.
+
+    More replicas never answer later, so a bracket is halved.
+    """
+
+    def kept(replicas: Array) -> Array:
+        state = tabulated(s, tp, requests, tp * instances(s) * replicas)
+        slack = 1.0 + TOLERANCE - ROUNDING
+        limited = [(r.demand, r.supply) for r in TailLatency().rows(state) if r.supply is not None]
+        return np.logical_and.reduce([demand <= supply * slack for demand, supply in limited])
+
+    low, high = low.copy(), most.copy()
+    while (low < high).any():
+        middle = np.floor(0.5 * (low + high))
+        enough = kept(middle)
+        low, high = np.where(enough | (low >= high), low, middle + 1.0), np.where(enough, middle, high)
+    return high

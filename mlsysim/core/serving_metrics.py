@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlsysim.physics import kvcache, queueing, serving
+from mlsysim.physics import kvcache, occupancy, queueing
 from mlsysim.physics.types import Array
 from mlsysim.walls.base import State
 
@@ -22,7 +22,7 @@ def of_service(field: str) -> Parts:
 def capacity(s: State) -> Array:
     """Return the requests that all replicas together complete in a second with their batches full."""
     assert s.serving is not None
-    return serving.replicas(s.serving, s.accelerators, s.tensor_ranks) * s.serving.rate
+    return occupancy.replicas(s.serving, s.accelerators, s.tensor_ranks) * s.serving.rate
 
 
 def served(s: State) -> Array:
@@ -58,7 +58,7 @@ def first_token_at(percentile: float) -> Parts:
     def parts(s: State) -> tuple[Array, Array]:
         assert s.queue is not None
         assert s.serving is not None
-        return serving.first_token_quantile(s.serving, replace(s.queue, percentile=percentile)), 1.0
+        return occupancy.first_token_quantile(s.serving, replace(s.queue, percentile=percentile)), 1.0
 
     return parts
 
@@ -80,7 +80,7 @@ def running(s: State) -> tuple[Array, Array]:
     assert s.queue is not None
     assert s.serving is not None
     there = queueing.in_system(s.queue.rate, queueing.service_under_load(s.queue))
-    return there, serving.replicas(s.serving, s.accelerators, s.tensor_ranks)
+    return there, occupancy.replicas(s.serving, s.accelerators, s.tensor_ranks)
 
 
 def utilization(s: State) -> tuple[Array, Array]:

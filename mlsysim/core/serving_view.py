@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsysim.core import scorecard, text, units
-from mlsysim.physics import serving
+from mlsysim.physics import occupancy
 
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
@@ -39,7 +39,7 @@ def describe(e: Evaluation) -> str:
     state, s = e.state, e.scenario
     service, block = state.serving, s.settings.blocks.get("serving", {})
     assert service is not None
-    count = float(serving.replicas(service, state.accelerators, state.tensor_ranks))
+    count = float(occupancy.replicas(service, state.accelerators, state.tensor_ranks))
     prompt = "" if state.batching is None else f"prompts of {state.batching.lengths.prompt:.4g} tokens, "
     draft = f", guesses by {block['draft'].model}" if block.get("draft") is not None else ""
     several = f" ({service.instances:g} instances each)" if float(service.instances) > 1 else ""
@@ -65,7 +65,7 @@ def _latency(e: Evaluation) -> tuple[list[str], list[list[str]]]:
 
     service = e.state.serving
     assert service is not None
-    whole = units.from_base(float(serving.place_time(service)), "ms")
+    whole = units.from_base(float(occupancy.place_time(service)), "ms")
     between = ["time between tokens", text.amount(e.metric("performance.itl"), "ms")]
     return header, [
         row("time to first token", e.metric("performance.ttft"), "ttft"),
@@ -89,7 +89,7 @@ def _rest(e: Evaluation) -> list[list[str]]:
     if state.queue is not None:
         rate = text.number(float(state.queue.rate))
         running = text.number(m("performance.running"))
-        note = f"at {rate} requests/s: {running} of {service.places:g} run on a replica"
+        note = f"at {rate} requests/s: {running} of {service.places:g} run at once"
         rows.append(["capacity used", text.amount(m("performance.utilization"), "1"), note])
     if state.batching is not None:
         held = text.number(m("feasibility.kv_requests"))

@@ -11,7 +11,7 @@ from mlsysim.core.errors import InputError, unknown
 from mlsysim.core.evaluation import Evaluation
 from mlsysim.core.states import replica
 from mlsysim.handover.launch import Handover, one_line
-from mlsysim.physics import serving
+from mlsysim.physics import occupancy
 
 PLAN = "plan"
 Settings = dict[str, "int | float | str | bool | None"]
@@ -108,7 +108,7 @@ def serve_of(e: Evaluation) -> Serve:
         model=one_line(s.model.reference),
         precision=s.precision,
         tp=tp,
-        replicas=int(serving.replicas(service, state.accelerators, state.tensor_ranks)),
+        replicas=int(occupancy.replicas(service, state.accelerators, state.tensor_ranks)),
         requests=requests,
         longest=int(batching.lengths.longest) if batching is not None else s.seq_len,
         budget=int(block.get("token_budget") or taken["token_budget"]) if chunked else None,  # type: ignore[arg-type]
@@ -153,7 +153,10 @@ def vllm(at: Serve) -> Handover:
         settings |= {"quantization": "fp8", "kv-cache-dtype": "fp8"}
     if at.budget is None:
         # whole prompts have to fit a pass
-        settings |= {"no-enable-chunked-prefill": True, "max-num-batched-tokens": max(at.longest, at.requests)}
+        settings |= {
+            "no-enable-chunked-prefill": True,
+            "max-num-batched-tokens": max(at.longest, at.requests),
+        }
         notes.append("versions that always cut prompts up take no heed of --no-enable-chunked-prefill")
     else:
         settings |= {"enable-chunked-prefill": True, "max-num-batched-tokens": at.budget}
@@ -190,7 +193,9 @@ def sglang(at: Serve) -> Handover:
             "speculative-eagle-topk": 1,
             "speculative-num-draft-tokens": at.draft_tokens + 1,
         }
-    return _script(at, "sglang", "SGLang", "python -m sglang.launch_server --model-path {model}", settings, notes)
+    return _script(
+        at, "sglang", "SGLang", "python -m sglang.launch_server --model-path {model}", settings, notes
+    )
 
 
 def tensorrt_llm(at: Serve) -> Handover:
@@ -237,7 +242,9 @@ def _script(
         lines.append(f': "${{DRAFT:?the path or Hugging Face name of {_plain(at.draft)}}}"')
     lines += before or []
     lines.append("ARGS=()")
-    flags = [_flag(name, value) for name, value in settings.items() if value is not None and value is not False]
+    flags = [
+        _flag(name, value) for name, value in settings.items() if value is not None and value is not False
+    ]
     lines.append("ARGS+=(" + "".join(f"\n  {flag}" for flag in flags) + "\n)")
     lines += ["", command.format(model='"$MODEL"') + ' "${ARGS[@]}" "$@"', ""]
     return Handover(engine, "\n".join(lines), f"{engine}.sh", tuple(notes))

@@ -60,7 +60,9 @@ def log_inverse_b(load: Array, servers: Array, growth: Array = 0.0) -> Array:
     c, end, pull, grows, peak = (np.asarray(y)[..., None] for y in (c, end, pull, grows, peak))
     left = np.where(grows, v, 1.0)  # from here on to the end
     t = np.where(grows, end * (1.0 - left**8), v)
-    log_top = c * np.log1p(peak * pull) + np.where(grows, end * np.log1p(-np.minimum(peak / end, 0.5)), -peak)
+    log_top = c * np.log1p(peak * pull) + np.where(
+        grows, end * np.log1p(-np.minimum(peak / end, 1.0 - 1e-15)), -peak
+    )
     fall = np.where(grows, 8.0 * end * np.log(np.maximum(left, 1e-300)), -t)
     weight = np.where(grows, 8.0 * (end + c + 1.0) * left**7, 1.0)
     total = half * (w * weight * np.exp(c * np.log1p(t * pull) + fall - log_top)).sum(axis=-1)
@@ -94,8 +96,8 @@ def mean_service(alone: Array, full: Array, rate: Array, servers: Array) -> Arra
     """Return the mean service time where it grows with the busy servers, as a straight line does [s].
 
     By Little's law, from the weights in :func:`log_inverse_b`: with ``d = (full - alone) / c``, ``z =
-    rate d`` and the share ``B`` of lost arrivals, ``((alone + d)(1 - B) + alone B / (1 - rho)) / ((1 - z)(1 - B
-    + B / (1 - rho)))``. ``alone + d`` without load, ``full`` at saturation.
+    rate d`` and the share ``B`` of lost arrivals, ``((alone + d)(1 - B) + alone B / (1 - rho)) / ((1 - z)
+    (1 - B + B / (1 - rho)))``. ``alone + d`` without load, ``full`` at saturation.
 
     Args:
         alone: service time with no server busy, by extension of the line [s].

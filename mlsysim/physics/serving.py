@@ -14,13 +14,12 @@ their means.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlsysim.physics import collectives as net
-from mlsysim.physics import inference, kvcache, queueing, roofline, streaming
+from mlsysim.physics import inference, kvcache, roofline, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.inference import Load, Pass
 from mlsysim.physics.kvcache import Lengths
@@ -306,46 +305,3 @@ def disaggregated(
 def response_time(s: Service, output: Array) -> Array:
     """Return the mean time from admission to the last token: a place is taken this long [s]."""
     return s.ttft + np.maximum(output - 1.0, 0.0) * s.itl
-
-
-def replicas(s: Service, accelerators: Array, tp: Array) -> Array:
-    """Return how many replicas there are of ``tp`` accelerators an instance."""
-    return accelerators / (tp * s.instances)
-
-
-def place_time(s: Service) -> Array:
-    """Return the mean time for which a request takes a place of a full batch [s].
-
-    That is its answer, or longer where prefill cannot keep up and a place waits for its turn: by
-    Little's law no less than places over rate.
-    """
-    return np.maximum(response_time(s, s.output), s.places / s.rate)
-
-
-# Shares of a full batch at which it is looked how much faster a smaller one is.
-SHARES = (0.0, 0.25, 0.5)
-
-
-def alone(full: Service, smaller: Sequence[Service]) -> Array:
-    """Return the time for which a request would take a place with no other running [s].
-
-    Of the straight lines from a full batch back to smaller ones the one that falls least, so that no
-    batch is taken to be faster than it is.
-    """
-    whole, falls = place_time(full), []
-    for s in smaller:
-        left = 1.0 - s.places / full.places
-        some = left > 0.0
-        falls.append(np.where(some, (whole - place_time(s)) / np.where(some, left, 1.0), 0.0))
-    least = np.minimum.reduce(np.broadcast_arrays(*falls))
-    return whole - np.clip(least, 0.0, whole * (1.0 - 1e-3))
-
-
-def first_token_quantile(s: Service, q: queueing.Station) -> Array:
-    """Return the time from arrival to first token that the station's percentile does not exceed [s].
-
-    The wait for a place, and in it all that is not decode.
-    """
-    answering = np.maximum(s.output - 1.0, 0.0) * s.itl
-    shown = queueing.part_percentile(q.percentile, q.fanout)
-    return queueing.wait_quantile(q, shown) + place_time(s) - answering

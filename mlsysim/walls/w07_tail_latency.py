@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mlsysim.physics import queueing
+from mlsysim.physics.occupancy import first_token_quantile
 from mlsysim.physics.queueing import Station
-from mlsysim.physics.serving import Service, first_token_quantile
+from mlsysim.physics.serving import Service
 from mlsysim.walls.base import Row, State, Wall
 
 
@@ -40,7 +41,12 @@ class TailLatency(Wall):
         service: Service | None = getattr(s, "serving", None)
         if first is not None and service is not None:
             rows.append(
-                Row(first_token_quantile(service, q), first, "ms", f"time to first token{share}, wait included")
+                Row(
+                    first_token_quantile(service, q),
+                    first,
+                    "ms",
+                    f"time to first token{share}, wait included",
+                )
             )
         return settled(q, *rows)
 

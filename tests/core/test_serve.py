@@ -16,7 +16,7 @@ import mlsysim
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation
 from mlsysim.core.metrics import METRICS
-from mlsysim.core.serve import serve, service_plan
+from mlsysim.core.serve import checked, serve, service_plan
 from mlsysim.physics import inference, kvcache, queueing, serving
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "chat_service.yaml"
@@ -41,7 +41,9 @@ def test_serve_gives_the_same_numbers_as_eval_of_the_same_plan(how: dict[str, An
         how = how | {"draft": "Llama3_8B"}
     served = service(**how)
     path = tmp_path / "plan.yaml"
-    path.write_text(yaml.safe_dump(service_plan("Llama3_8B", "H100", batch=32, prompt=500, output=200, **how)))
+    path.write_text(
+        yaml.safe_dump(service_plan("Llama3_8B", "H100", batch=32, prompt=500, output=200, **how))
+    )
     assert mlsysim.evaluate_plan(path).to_dict() == served.to_dict()
     # and the plan that the result prints is the same service again
     again = mlsysim.evaluate_plan(served.plan())
@@ -72,7 +74,9 @@ def test_without_a_load_money_is_at_capacity_and_there_are_no_percentiles():
     e = service()
     shown = e.to_dict()
     assert "response_p99" not in shown["performance"]["metrics"]
-    at_capacity = e.metric("macro.tco_usd") / (e.state.duration * e.metric("performance.token_capacity")) * 1e6
+    at_capacity = (
+        e.metric("macro.tco_usd") / (e.state.duration * e.metric("performance.token_capacity")) * 1e6
+    )
     assert e.metric("macro.usd_per_million_served") == pytest.approx(at_capacity)
 
 
@@ -134,7 +138,9 @@ def test_separate_instances_make_up_a_replica():
 
 
 @settings(max_examples=15, deadline=None)
-@given(low=st.floats(0.05, 40), more=st.floats(0.01, 10), scheduler=st.sampled_from(["prefill_first", "chunked"]))
+@given(
+    low=st.floats(0.05, 40), more=st.floats(0.01, 10), scheduler=st.sampled_from(["prefill_first", "chunked"])
+)
 def test_more_load_never_answers_sooner(low: float, more: float, scheduler: str):
     calm, busy = (service(qps=q, scheduler=scheduler) for q in (low, low + more))
     for name in ("response_p50", "response_p95", "response_p99", "ttft_p99", "utilization"):
@@ -193,15 +199,14 @@ def test_assertions_about_a_service_hold_it_to_them():
 def test_models_that_do_not_answer_are_refused(model: str):
     with pytest.raises(InputError):
         serve(model, "H100", batch=1)
-    with pytest.raises(InputError, match="training"):
-        from mlsysim.core.serve import checked
 
-        checked(
-            mlsysim.evaluate_plan(
-                {
-                    "version": "1.0",
-                    "workload": {"name": "Llama3_8B", "batch_size": 8},
-                    "hardware": {"name": "H100", "nodes": 1},
-                }
-            )
-        )
+
+def test_a_plan_of_training_is_no_service():
+    plan = {
+        "version": "1.0",
+        "workload": {"name": "Llama3_8B", "batch_size": 8},
+        "hardware": {"name": "H100", "nodes": 1},
+    }
+    e = mlsysim.evaluate_plan(plan)
+    with pytest.raises(InputError, match="training"):
+        checked(e)

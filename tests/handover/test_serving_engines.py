@@ -101,7 +101,11 @@ def test_the_lists_say_where_they_are_from():
 def test_the_settings_say_the_same_as_the_plan():
     e = service(tp=2, replicas=3, precision="fp8", scheduler="chunked", token_budget=512)
     f = flags(emit_service(e, "vllm").text)
-    assert (f["--tensor-parallel-size"], f["--max-num-seqs"], f["--max-num-batched-tokens"]) == ("2", "64", "512")
+    assert (f["--tensor-parallel-size"], f["--max-num-seqs"], f["--max-num-batched-tokens"]) == (
+        "2",
+        "64",
+        "512",
+    )
     assert (f["--quantization"], f["--kv-cache-dtype"]) == ("fp8", "fp8")
     assert "--enable-chunked-prefill" in f
     assert float(f["--gpu-memory-utilization"]) == 0.9
@@ -153,7 +157,9 @@ def test_bash_runs_the_script(engine: str, tmp_path: Path):
     if engine == "tensorrt-llm":
         assert "a/draft" in (tmp_path / "extra_options.yaml").read_text(encoding="utf-8")
     env.pop("MODEL")
-    refused = subprocess.run(["bash", path], env=env, capture_output=True, text=True, cwd=tmp_path, check=False)
+    refused = subprocess.run(
+        ["bash", path], env=env, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert refused.returncode != 0
     assert "Llama3_8B" in refused.stderr
 

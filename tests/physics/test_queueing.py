@@ -199,7 +199,9 @@ def test_the_service_time_has_its_mean_and_variation(cv):
     [(2**-0.5, 13.277 / 4), (0.5, 20.090 / 8), (2**0.5, 6.635)],
 )
 def test_an_empty_station_answers_as_a_gamma_distribution_says(cv, exceeded):
-    assert queueing.response_quantile(Station(0.0, 3.0, 1.0, service_cv=cv)) == pytest.approx(exceeded, rel=1e-4)
+    assert queueing.response_quantile(Station(0.0, 3.0, 1.0, service_cv=cv)) == pytest.approx(
+        exceeded, rel=1e-4
+    )
 
 
 def test_a_simulated_queue_has_the_same_p99():

@@ -14,12 +14,12 @@ from mlsysim.core.resolve import resolve
 from mlsysim.core.scenario import Scenario
 from mlsysim.core.serve import checked
 from mlsysim.core.service_variants import EVERY, Way
+from mlsysim.core.serving_metrics import soonest
 from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.objectives import Goal
 from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.search import Found, Search
 from mlsysim.core.solver.service_goals import service_goal, ties
-from mlsysim.core.serving_metrics import soonest
 from mlsysim.core.states import replica
 
 SCHEDULERS = ("prefill_first", "chunked")
@@ -81,7 +81,9 @@ def batching(
         s = _asked_for(scenario(plan), qps, sla_ms, ttft_ms, itl_ms)
         before = checked(evaluate(s))
         if before.state.queue is None:
-            raise InputError("the plan says no load", where="queue", hint="give --qps, or a queue with a rate")
+            raise InputError(
+                "the plan says no load", where="queue", hint="give --qps, or a queue with a rate"
+            )
         ways = ways_to_run(s, precisions, schedulers, drafts)
         recipe = module("batching").formulate(
             s,
@@ -159,7 +161,10 @@ def ways_to_run(
                 f"{name!r} is no scheduler", where="scheduler", hint=f"give {', '.join(SCHEDULERS)}"
             )
     for name in precisions:
-        s.hardware.rate(name)  # says which there are
+        try:
+            s.hardware.rate(name)  # says which there are
+        except InputError as error:
+            raise error.at("precision") from error
     guesses: list[Any] = [None, *(DraftBlock(model=name) for name in drafts)]
     if not drafts and block.get("draft") is not None:
         guesses = [block["draft"]]
@@ -206,7 +211,9 @@ def _nearest(found: Found, search: Search, recipe: Any) -> Found:
 
     if found.evaluation is None or not found.dropped:
         return found
-    problem = replace(without(search.problem, set(found.dropped), hard=False), ties=(as_expr(recipe.table(soonest)),))
+    problem = replace(
+        without(search.problem, set(found.dropped), hard=False), ties=(as_expr(recipe.table(soonest)),)
+    )
     again = replace(search, problem=problem, ask=replace(search.ask, export=None), given_up=found.dropped)
     return replace(again.run(), dropped=found.dropped, conflict=found.conflict)
 

@@ -14,7 +14,7 @@ _ROWS = (
     ("P99 of the answer", "performance.response_p99", "ms"),
     ("P99 of the first token", "performance.ttft_p99", "ms"),
     ("time between tokens", "performance.itl", "ms"),
-    ("running, of those", "performance.running", "request"),
+    ("running, of those", "performance.running", ""),
     ("capacity used", "performance.utilization", "1"),
     ("throughput, batches full", "performance.token_capacity", "token/s"),
     ("cost of a million tokens", "macro.usd_per_million_served", "USD"),

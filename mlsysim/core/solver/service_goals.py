@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.core.errors import unknown
 from mlsysim.core.metrics import METRICS
-from mlsysim.core.serving_metrics import capacity, soonest
+from mlsysim.core.serving_metrics import capacity
 from mlsysim.core.solver.objectives import Goal
 from mlsysim.physics.operations import taxed
 from mlsysim.physics.types import Array
@@ -39,7 +39,9 @@ def service_goal(name: str, tax: float = 0.0, shown_tax: float = 0.0) -> Goal:
     """
     if name == "throughput":
         title = "throughput for a dollar"
-        return Goal(name, "tokens per dollar, batches full", title, "token/USD", tokens_per_dollar, greatest=True)
+        return Goal(
+            name, "tokens per dollar, batches full", title, "token/USD", tokens_per_dollar, greatest=True
+        )
     if name == "cost+carbon":
         cost, carbon = METRICS["macro.usd_per_million_served"], METRICS["macro.gco2e_per_million_served"]
 
@@ -59,9 +61,8 @@ def service_goal(name: str, tax: float = 0.0, shown_tax: float = 0.0) -> Goal:
 def ties(name: str) -> tuple[Callable[[State], Any], ...]:
     """Return what decides among deployments that are equally good, each to be made least.
 
-    For the same money, the one that carries most; for the same throughput, the fewest accelerators; and
-    then the one that answers soonest.
+    For the same money, the one that carries most; for the same throughput, the fewest accelerators.
     """
     if name in ("throughput", "latency"):
-        return (lambda s: s.accelerators), soonest
-    return (lambda s: -capacity(s)), soonest
+        return (lambda s: s.accelerators,)
+    return (lambda s: -capacity(s),)
