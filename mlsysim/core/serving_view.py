@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from mlsysim.core import scorecard, text, units
@@ -58,10 +59,8 @@ def _latency(e: Evaluation) -> tuple[list[str], list[list[str]]]:
     header = ["with full batches", "no wait", *columns]
 
     def row(title: str, own: float, name: str) -> list[str]:
-        cells = [text.amount(own, "ms")]
-        if loaded:
-            cells += [text.amount(e.metric(f"performance.{name}_p{p}"), "ms") for p in PERCENTILES]
-        return [title, *cells]
+        under_load = [e.metric(f"performance.{name}_p{p}") for p in PERCENTILES] if loaded else []
+        return [title, *(text.amount(x, "ms") if isfinite(x) else "without end" for x in (own, *under_load))]
 
     service = e.state.serving
     assert service is not None

@@ -48,11 +48,31 @@ def alone(full: Service, smaller: Sequence[Service]) -> Array:
     return whole - np.clip(least, 0.0, whole * (1.0 - 1e-3))
 
 
+def readers(s: Service, q: queueing.Station) -> queueing.Station:
+    """Return the queue of prompts before what reads them, one after another: of the average replica.
+
+    Places and rate are those of the whole service; prompts vary far less than answers, and are equal
+    here. A replica never completes more than it reads.
+    """
+    return queueing.Station(
+        q.rate * s.places / q.servers,
+        s.readers,
+        np.minimum(s.ttft, s.readers / s.rate),
+        q.arrival_cv,
+        0.0,
+        queueing.part_percentile(q.percentile, q.fanout),
+    )
+
+
 def first_token_quantile(s: Service, q: queueing.Station) -> Array:
     """Return the time from arrival to first token that the station's percentile does not exceed [s].
 
-    The wait for a place, and in it all that is not decode.
+    The wait for a place, in it all that is not decode, and before it the wait for prompts that are
+    being read; no less than if both are long at once, which they seldom are.
     """
     answering = np.maximum(s.output - 1.0, 0.0) * s.itl
-    shown = queueing.part_percentile(q.percentile, q.fanout)
-    return queueing.wait_quantile(q, shown) + place_time(s) - answering
+    prompts = readers(s, q)
+    waits = queueing.wait_quantile(q, prompts.percentile) + queueing.wait_quantile(
+        prompts, prompts.percentile
+    )
+    return waits + place_time(s) - answering

@@ -80,6 +80,7 @@ class Service:
         output: tokens of an answer.
         places: requests that the replica works on at once.
         instances: copies of the model that make up the replica.
+        readers: prompts that it reads at once.
     """
 
     ttft: Array
@@ -94,6 +95,7 @@ class Service:
     output: Array = 1.0
     places: Array = 1.0
     instances: Array = 1.0
+    readers: Array = 1.0
 
 
 # -- passes -------------------------------------------------------------------------------------
@@ -299,6 +301,7 @@ def disaggregated(
         output=n.output,
         places=decodes * batch,
         instances=prefills + decodes,
+        readers=prefills,
     )
 
 

@@ -130,6 +130,18 @@ def test_a_place_is_taken_no_shorter_than_littles_law_says():
     assert float(s.queue.servers / s.queue.service) == pytest.approx(float(s.serving.rate))
 
 
+def test_the_first_token_waits_for_prompts_that_are_being_read():
+    """With places to spare the only wait is that of an M/D/1 queue of prompts on each replica."""
+    e = service(qps=20, replicas=2, batch=200, prompt=2000)
+    first = float(e.state.serving.ttft)
+    prompts = queueing.Station(10.0, 1.0, first, service_cv=0.0)
+    assert float(queueing.chance_to_wait(e.state.queue)) < 1e-6
+    for p in (0.5, 0.95, 0.99):
+        expected = first + float(queueing.wait_quantile(prompts, p))
+        assert e.metric(f"performance.ttft_p{p * 100:.0f}") == pytest.approx(expected * 1e3)
+    assert e.metric("performance.ttft_p99") > 1.5 * e.metric("performance.ttft")
+
+
 def test_separate_instances_make_up_a_replica():
     e = service(scheduler="disaggregated", tp=2, replicas=3, qps=1)
     assert e.scenario.accelerators == 12
