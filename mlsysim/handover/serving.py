@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mlsysim.core import registry
 from mlsysim.core.errors import InputError, unknown
 from mlsysim.core.evaluation import Evaluation
 from mlsysim.core.states import replica
@@ -102,7 +103,7 @@ def serve_of(e: Evaluation) -> Serve:
     if draft is not None:
         tokens = int(draft.tokens or taken.get("draft_tokens") or 0)
     chunked = block.get("scheduler") == "chunked"
-    share = block.get("kv_memory_share") or taken.get("kv_memory_share") or 0.9
+    share = block.get("kv_memory_share") or registry.default("kv_memory_share", "1").base
     return Serve(
         title=one_line(s.name),
         model=one_line(s.model.reference),
