@@ -18,6 +18,7 @@ from mlsysim.core.serving_metrics import soonest
 from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.objectives import Goal
 from mlsysim.core.solver.optimization import Objective, Optimization
+from mlsysim.core.solver.placing import one_tax
 from mlsysim.core.solver.search import Found, Search
 from mlsysim.core.solver.service_goals import service_goal, ties
 from mlsysim.core.states import replica
@@ -69,9 +70,7 @@ def batching(
         SolverLimitError: the solver stopped at its limit without an answer.
         MissingExtraError: the solver is not installed.
     """
-    from mlsysim.core.solver.optimizers import _tax
-
-    wanted = service_goal(objective, _tax(carbon_tax), carbon_tax)
+    wanted = service_goal(objective, one_tax(carbon_tax), carbon_tax)
     ask = asked(how)
     if emit is not None:
         from mlsysim.handover.serving import check_engine

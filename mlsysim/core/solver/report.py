@@ -75,7 +75,7 @@ def _comparison(o: Optimization) -> list[str]:
         rows.append([title, text.amount(old, unit), text.amount(new, unit), change])
     if o.tradeoff is not None and o.tradeoff.chosen.water_cost:
         old_cost = next((b.choice.water_cost for b in o.tradeoff.baselines if b.name == "now"), None)
-        rows.append(_changed("water, at its price", old_cost, o.tradeoff.chosen.water_cost, "USD"))
+        rows.append(changed("water, at its price", old_cost, o.tradeoff.chosen.water_cost, "USD"))
     return text.table(["", _label(o), "optimum", ""], rows, right=(1, 2, 3), gap=3)
 
 
