@@ -67,12 +67,11 @@ def readers(s: Service, q: queueing.Station) -> queueing.Station:
 def first_token_quantile(s: Service, q: queueing.Station) -> Array:
     """Return the time from arrival to first token that the station's percentile does not exceed [s].
 
-    The wait for a place, in it all that is not decode, and before it the wait for prompts that are
-    being read; no less than if both are long at once, which they seldom are.
+    The wait for a place, in it the wait for prompts that are being read, and the prefill; as if both
+    waits were long at once, which they seldom are.
     """
-    answering = np.maximum(s.output - 1.0, 0.0) * s.itl
     prompts = readers(s, q)
     waits = queueing.wait_quantile(q, prompts.percentile) + queueing.wait_quantile(
         prompts, prompts.percentile
     )
-    return waits + place_time(s) - answering
+    return waits + s.ttft

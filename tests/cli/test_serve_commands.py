@@ -8,7 +8,8 @@ import pytest
 from running import EXAMPLES, bad_tables, call, call_json, too_wide
 
 CHAT = str(EXAMPLES / "chat_service.yaml")
-EIGHT = ("--tp", "8", "--scheduler", "chunked")
+BATCH = str(EXAMPLES / "chat_batching.yaml")
+FEW = ("--tp", "1", "--scheduler", "chunked")
 
 
 @pytest.mark.parametrize(
@@ -81,23 +82,23 @@ def test_nothing_fits_and_targets_are_missed():
 
 
 def test_batching_finds_what_holds():
-    text = call("optimize", "batching", CHAT, *EIGHT)
+    text = call("optimize", "batching", BATCH, *FEW)
     assert text.code == 0
     assert "optimal, proven" in text.out
     assert "safe" in text.out
     assert not too_wide(text.out)
-    code, document = call_json("optimize", "batching", CHAT, *EIGHT, "--top", "3", "--verify")
+    code, document = call_json("optimize", "batching", BATCH, *FEW, "--top", "3", "--verify")
     assert code == 0
     solution = document["solution"]
     assert solution["problem"] == "batching"
     assert solution["status"] == "optimal"
     plan = solution["plan"]
-    assert (plan["tp"], plan["scheduler"]) == (8, "chunked")
+    assert (plan["tp"], plan["scheduler"]) == (1, "chunked")
     assert plan["largest_safe_requests"] >= plan["requests"]
     assert len(solution["alternatives"]) == 2
     assert "exhaustive" in solution["engine"]["verified_by"]
     assert solution["objective"]["gap"] == 0
-    assert not bad_tables(call("optimize", "batching", CHAT, *EIGHT, "-o", "markdown").out)
+    assert not bad_tables(call("optimize", "batching", BATCH, *FEW, "-o", "markdown").out)
 
 
 def test_batching_says_what_stands_in_the_way():
@@ -118,7 +119,7 @@ def test_batching_says_what_stands_in_the_way():
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm", "plan"])
 def test_batching_hands_over(engine: str):
-    result = call("optimize", "batching", CHAT, *EIGHT, "--emit", engine)
+    result = call("optimize", "batching", BATCH, *FEW, "--emit", engine)
     assert result.code == 0
     assert result.out.startswith("version:" if engine == "plan" else "#!/usr/bin/env bash")
     assert "12.0" not in result.out.split("\n")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Unpack
 
-from mlsysim.core import text, units
+from mlsysim.core import registry, text, units
 from mlsysim.core.api import PlanLike, placing, scenario
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
@@ -167,10 +167,14 @@ def ways_to_run(
     guesses: list[Any] = [None, *(DraftBlock(model=name) for name in drafts)]
     if not drafts and block.get("draft") is not None:
         guesses = [block["draft"]]
+    own_budget = block.get("token_budget")
+    usual = [int(registry.default(f"{kind}token_budget", "token").base) for kind in ("", "strict_")]
+    budgets = usual if own_budget is None else [own_budget]
     return tuple(
-        Way(precision, scheduler, block.get("token_budget") if scheduler == "chunked" else None, draft)
+        Way(precision, scheduler, budget, draft)
         for precision in (precisions or (s.precision,))
         for scheduler in chosen
+        for budget in (budgets if scheduler == "chunked" else [None])
         for draft in guesses
     )
 
@@ -196,6 +200,7 @@ def decisions(e: Evaluation) -> Json:
         "accelerators": s.accelerators,
         "precision": s.precision,
         "scheduler": block.get("scheduler", "prefill_first"),
+        "token_budget": block.get("token_budget"),
         "draft": None if draft is None else draft.model,
     }
 

@@ -34,7 +34,7 @@ def rows(o: Optimization) -> list[list[str]]:
         ["requests at once", str(old["requests"]), str(new["requests"]), largest(o)],
         ["replicas x tp", *(f"{d['replicas']} x {d['tp']}" for d in (old, new)), ""],
         ["precision", old["precision"], new["precision"], ""],
-        ["scheduler", *(d["scheduler"].replace("_", " ") for d in (old, new)), ""],
+        ["scheduler", *(scheduler(d) for d in (old, new)), ""],
     ]
     if old["draft"] or new["draft"]:
         found.append(["guesses by", old["draft"] or "nobody", new["draft"] or "nobody", ""])
@@ -62,5 +62,11 @@ def describe(a: dict[str, Any]) -> str:
     draft = f" guesses by {a['draft']}" if a["draft"] else ""
     return (
         f"{a['requests']} at once, {a['replicas']} x tp {a['tp']}, {a['precision']} "
-        f"{a['scheduler'].replace('_', ' ')}{draft}"
+        f"{scheduler(a)}{draft}"
     )
+
+
+def scheduler(a: dict[str, Any]) -> str:
+    """Return the scheduler of a service in words."""
+    name = str(a["scheduler"]).replace("_", " ")
+    return f"{name} by {a['token_budget']}" if a["scheduler"] == "chunked" and a["token_budget"] else name
