@@ -21,7 +21,7 @@ from mlsysim.core.solver.optimization import Optimization
 from mlsysim.core.solver.service_goals import service_goal
 
 # Long prompts, so that few requests fit and every plan can be looked at.
-LENGTHS = {"prompt": 60_000, "output": 300, "output_cv": 0.5}
+LENGTHS = {"prompt": 60_000, "output": 300, "output_cv": 0.5, "token_budget": 2048}
 
 
 def plan(accelerators: int = 4, model: str = "Llama3_8B", **serving: Any) -> dict[str, Any]:
