@@ -9,7 +9,8 @@ how often checkpoints are written, where the plan leaves a choice. No equation i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from mlsysim.core import legal
 from mlsysim.core.layout import Columns, Layout
 from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.variants import Variant, counts, variants, with_decisions
-from mlsysim.physics.training import Job, step
+from mlsysim.physics.training import Job, Step, step
 from mlsysim.walls import State
 
 T = TypeVar("T")
@@ -117,22 +118,48 @@ def formulate(
     names = fleet.precisions(found)
     several = ["accelerators"] * (len(numbers) > 1) + ["precision"] * (len(names) > 1)
     jobs = [next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names]
-    problem = _factors(found[-1].scenario, numbers, len(names))
+    factors, result = _tables(_basis(found[-1].scenario, jobs, numbers))
+    problem = replace(factors, choices=[*factors.choices], rows=[], exclusions=[*factors.exclusions])
     layer, pipe, shard = problem.choices
     chosen = fleet.choose(problem, found, several)
-    job = jobs[0]
-    assert job is not None
-    result = step(
-        job,
-        _tabulated(layer, layer.columns, jobs, lay.layer_of),
-        _tabulated(pipe, _with_side(pipe.columns, numbers, s), jobs[:1], lay.pipeline_of),
-        _tabulated(shard, shard.columns, jobs, lay.shard_of),
-    )
     state = fleet.state_of(found, chosen, result, layer.table(layer.columns["tp"]))
     add_rows(problem, state, bounds)
     problem.minimize(cost(state))
     problem.ties = _ties(layer, pipe, shard)
     return Recipe(problem, s, tuple(found))
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """All that the tables of a step depend on; plans that differ in prices or limits alone share it."""
+
+    jobs: tuple[Job, ...]
+    numbers: tuple[int, ...]
+    batch: int
+    seq_len: int
+    accelerators: int
+    fixed: tuple[tuple[str, Any], ...]
+    scenario: Scenario = field(compare=False)
+
+
+def _basis(s: Scenario, jobs: list[Job | None], numbers: list[int]) -> _Basis:
+    fixed = tuple(sorted(s.settings.fixed.items(), key=lambda item: item[0]))
+    known = tuple(job for job in jobs if job is not None)
+    return _Basis(known, tuple(numbers), s.batch, s.seq_len, s.accelerators, fixed, s)
+
+
+@lru_cache(maxsize=4)
+def _tables(b: _Basis) -> tuple[Problem, Step]:
+    """Return the three factors of a step as a problem without rows, and the step as tables over them."""
+    jobs, numbers = list(b.jobs), list(b.numbers)
+    problem = _factors(b.scenario, numbers, len(jobs))
+    layer, pipe, shard = problem.choices
+    return problem, step(
+        jobs[0],
+        _tabulated(layer, layer.columns, jobs, lay.layer_of),
+        _tabulated(pipe, _with_side(pipe.columns, numbers), jobs[:1], lay.pipeline_of),
+        _tabulated(shard, shard.columns, jobs, lay.shard_of),
+    )
 
 
 def size(s: Scenario) -> int:
@@ -221,20 +248,17 @@ def _on_each_side(pipe: Columns, shard: Columns, numbers: list[int], s: Scenario
     return found | {"beyond": np.repeat([False, True], size)}
 
 
-def _with_side(pipe: Columns, numbers: list[int], s: Scenario) -> Columns:
+def _with_side(pipe: Columns, numbers: list[int]) -> Columns:
     """Return pipelines with a number of accelerators on their side of the scale-up domain."""
     if "beyond" not in pipe:
         return pipe | {"accelerators": np.full(len(pipe["pp"]), numbers[-1])}
     return pipe | {"accelerators": np.where(pipe["beyond"], numbers[-1], 1)}
 
 
-def _tabulated(
-    choice: Choice, columns: Columns, jobs: list[Job | None], part_of: Callable[[Job, Columns], T]
-) -> T:
+def _tabulated(choice: Choice, columns: Columns, jobs: list[Job], part_of: Callable[[Job, Columns], T]) -> T:
     """Return a part of the physics with each of its arrays as a table over a choice."""
     parts = []
     for i, plain in enumerate(jobs):
-        assert plain is not None
         job = plain
         mine = legal.keep(columns, columns["precision"] == i) if "precision" in columns else columns
         if "accelerators" in mine:

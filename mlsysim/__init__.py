@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlsysim.core.zoo_names import HardwareZoo, InfraZoo, ModelsZoo, SystemsZoo
     from mlsysim.infra import Region
     from mlsysim.models import Model
+    from mlsysim.space.design import DesignSpace
     from mlsysim.systems import Fabric, Node
 
     Models: ModelsZoo
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Systems: SystemsZoo
 
 _HOMES = {
+    "DesignSpace": "mlsysim.space.design",
     "SystemEvaluator": "mlsysim.core.api",
     "serve": "mlsysim.core.serve",
     "scenario": "mlsysim.core.api",
@@ -51,9 +53,12 @@ _ZOO = {
     "Systems": "mlsysim.systems",
 }
 
-_PACKAGES = frozenset({"core", "hardware", "infra", "models", "optimize", "physics", "systems", "walls"})
+_PACKAGES = frozenset(
+    {"core", "hardware", "infra", "models", "optimize", "physics", "space", "systems", "walls"}
+)
 
 __all__ = [
+    "DesignSpace",
     "Evaluation",
     "Fabric",
     "Hardware",

@@ -13,6 +13,7 @@ from mlsysim.cli import eval as eval_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
 from mlsysim.cli import serve as serve_command
+from mlsysim.cli import sweep as sweep_command
 from mlsysim.cli import validate as validate_command
 from mlsysim.cli import zoo as zoo_command
 from mlsysim.cli.output import OUTPUT, Output, OutputError, emit_error, write
@@ -68,6 +69,7 @@ def root(
 eval_command.register(app)
 serve_command.register(app)
 optimize_command.register(app)
+sweep_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
 schema_command.register(app)
@@ -120,7 +122,18 @@ def _asked(arguments: Sequence[str]) -> Output:
     return Output.text
 
 
-_COMMANDS = ("eval", "serve", "zoo", "schema", "validate", "optimize", "parallelism", "placement", "batching")
+_COMMANDS = (
+    "eval",
+    "serve",
+    "batching",
+    "zoo",
+    "schema",
+    "validate",
+    "optimize",
+    "parallelism",
+    "placement",
+    "sweep",
+)
 
 
 def _help_for(arguments: Sequence[str]) -> str:

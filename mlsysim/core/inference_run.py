@@ -13,12 +13,12 @@ import numpy as np
 
 from mlsysim.core.errors import InputError
 from mlsysim.core.scenario import Assumptions, Scenario
-from mlsysim.core.states import decode_of, number, replica
+from mlsysim.core.states import decode_of, replica
 from mlsysim.models import Model
 from mlsysim.physics import inference, kvcache, occupancy, queueing, reasoning, serving, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.kvcache import Lengths
-from mlsysim.physics.types import Array
+from mlsysim.physics.types import Array, number
 from mlsysim.systems import Node, fabric
 
 
@@ -102,9 +102,10 @@ def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[st
     return found
 
 
-def usual_context(s: Scenario, take: Assumptions) -> int:
+def usual_context(s: Scenario, take: Assumptions) -> Array:
     """Return the tokens that a running request of a plan holds on average: the context of a pass."""
-    return max(1, round(float(kvcache.held_tokens(_lengths(_Context(s, None, take))))))
+    held = np.maximum(np.round(kvcache.held_tokens(_lengths(_Context(s, None, take)))), 1.0)
+    return held if np.ndim(held) else int(held)
 
 
 def _lengths(c: _Context) -> Lengths:
@@ -220,12 +221,12 @@ def _whole_requests(c: _Context) -> queueing.Station:
 
     q = c.block("queue")
     spread = q["service_cv"] if q["service_cv"] is not None else c.take.take("service_cv")
-    return _station(c, q, float(c.s.accelerators), float(whole_pass(c.s).time), spread)
+    return _station(c, q, float(c.s.accelerators), number(whole_pass(c.s).time), spread)
 
 
 def _station(c: _Context, q: dict[str, Any], places: Array, time: Array, spread: Array) -> queueing.Station:
     return queueing.Station(
-        float(q["rate"]),
+        number(q["rate"]),
         number(places),
         number(time),
         c.number(q, "arrival_cv", "arrival_cv"),

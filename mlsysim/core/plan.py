@@ -36,6 +36,7 @@ from mlsysim.core.plan_blocks import (
     limit_fields,
 )
 from mlsysim.core.plan_decisions import Parallelism
+from mlsysim.core.plan_mix import MixBlock
 from mlsysim.core.plan_types import Block, Name, Quantity, one_line
 from mlsysim.core.yamlfile import Document
 
@@ -151,11 +152,14 @@ class Plan(Block):
     reasoning: ReasoningBlock | None = None
     tenancy: TenancyBlock | None = None
     streaming: StreamingBlock | None = None
+    mix: MixBlock | None = None
 
     @model_validator(mode="after")
     def _layout_of_training(self) -> Plan:
         if self.workload.phase == "inference" and self.parallelism.model_dump(exclude_none=True):
             raise ValueError("parallelism is of training: each accelerator of an inference plan runs alone")
+        if self.workload.phase == "training" and self.mix is not None:
+            raise ValueError("mix is of inference: set workload.phase: inference")
         return self
 
     def to_dict(self) -> dict[str, Any]:

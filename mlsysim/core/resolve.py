@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlsysim.core import inference_run, promises, training_run
+from mlsysim.core import inference_run, promises, training_run, units
 from mlsysim.core.errors import InputError
 from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, server_of, site_of
 from mlsysim.core.scenario import Assumption, Assumptions, Bound, Scenario, Settings
@@ -48,14 +48,14 @@ def resolve(s: Settings) -> Scenario:
         settings=s,
         region=region,
         precision=precision,
-        batch=s.batch or round(take.take("batch_size", "sample")),
-        seq_len=s.seq_len or (0 if answers else round(take.take("seq_len", "token"))),
+        batch=round(take.take("batch_size", "sample")) if s.batch is None else s.batch,
+        seq_len=(0 if answers else round(take.take("seq_len", "token"))) if s.seq_len is None else s.seq_len,
         accelerators=count,
         chip=chip_of(s, precision, take),
         network=network_of(server, count, take),
         site=site,
         fleet=fleet_of(s, server, count, take),
-        duration=s.duration or take.take("duration", "day"),
+        duration=take.take("duration", "day") if s.duration is None else s.duration,
         width=width,
         capacity=hardware.memory.capacity.base if hardware.memory.capacity else 0.0,
         reserve=take.take("runtime_reserve", "byte") if hardware.in_server else 0.0,
@@ -65,7 +65,9 @@ def resolve(s: Settings) -> Scenario:
         extras={},
         assumptions=(),
     )
-    if not scenario.seq_len:
+    if s.supplies:
+        scenario = _supplied(scenario, take)
+    if answers and s.seq_len is None:
         scenario = replace(scenario, seq_len=inference_run.usual_context(scenario, take))
         take.choose("seq_len", scenario.seq_len, "what a running request holds on average", "token")
     if s.phase == "training":
@@ -89,6 +91,17 @@ def resolve(s: Settings) -> Scenario:
                 hint=f"it needs the {' and the '.join(_SAID[f] for f in bound.metric.needs)}",
             )
     return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
+
+
+def _supplied(s: Scenario, take: Assumptions) -> Scenario:
+    """Return a scenario with the supplies that its settings give in place of its own."""
+    from mlsysim.core.solver.sensitivity import SUPPLIES, replaced
+
+    for name, value in s.settings.supplies.items():
+        if isinstance(value, int | float):
+            shown = units.from_base(value, SUPPLIES[name].unit)
+            take.choose(name, shown, "given in place of the registry's", SUPPLIES[name].unit)
+    return replaced(s, s.settings.supplies)
 
 
 # What a plan says for a state to have a field that a metric needs.

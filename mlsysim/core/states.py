@@ -9,7 +9,7 @@ from mlsysim.physics import inference, opaque, serving, streaming, topology
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.operations import bill
 from mlsysim.physics.training import Step
-from mlsysim.physics.types import Array
+from mlsysim.physics.types import Array, number
 from mlsysim.walls import State
 
 
@@ -60,11 +60,6 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
     )
 
 
-def number(x: Array) -> Array:
-    """Return a number as a float, and an array over points as it is."""
-    return np.asarray(x, dtype=float) if np.ndim(x) else float(x)
-
-
 def replica(s: Scenario) -> tuple[Array, Array]:
     """Return the accelerators of an inference replica, and the sequences that it works on at once."""
     block = s.settings.blocks.get("serving", {})
@@ -75,7 +70,7 @@ def replica(s: Scenario) -> tuple[Array, Array]:
 def decode_of(s: Scenario, i: serving.Instance) -> inference.Pass:
     """Return a decode pass of another instance beside the replica's own: a draft model."""
     _, batch = replica(s)
-    return serving.decode(i, batch, float(s.seq_len))
+    return serving.decode(i, batch, number(s.seq_len))
 
 
 def whole_pass(s: Scenario) -> inference.Pass:
@@ -83,12 +78,12 @@ def whole_pass(s: Scenario) -> inference.Pass:
     tp, batch = replica(s)
     network = s.network if np.any(np.asarray(tp) > 1) else None
     if not s.model.is_transformer:
-        return opaque.single_pass(s.model.operations(float(s.seq_len)), s.chip, batch=batch, width=s.width)
+        return opaque.single_pass(s.model.operations(number(s.seq_len)), s.chip, batch=batch, width=s.width)
     return inference.decode_step(
         s.model.transformer,
         s.chip,
         batch=batch,
-        context=float(s.seq_len),
+        context=number(s.seq_len),
         width=s.width,
         tp=tp,
         network=network,
@@ -98,8 +93,8 @@ def whole_pass(s: Scenario) -> inference.Pass:
 def _tokens_per_sample(s: Scenario) -> float:
     """Return the tokens that a pass adds or reads for each sequence; 0 where there are none."""
     if s.model.is_transformer:
-        return 1.0 if s.model.transformer.causal else float(s.seq_len)
-    return s.model.operations(float(s.seq_len)).tokens
+        return 1.0 if s.model.transformer.causal else number(s.seq_len)
+    return s.model.operations(number(s.seq_len)).tokens
 
 
 def inference_state(s: Scenario) -> State:

@@ -60,10 +60,7 @@ def _row(title: str, name: str, unit: str, before: Evaluation, after: Evaluation
 def describe(a: dict[str, Any]) -> str:
     """Return the decisions of an alternative in a line."""
     draft = f" guesses by {a['draft']}" if a["draft"] else ""
-    return (
-        f"{a['requests']} at once, {a['replicas']} x tp {a['tp']}, {a['precision']} "
-        f"{scheduler(a)}{draft}"
-    )
+    return f"{a['requests']} at once, {a['replicas']} x tp {a['tp']}, {a['precision']} {scheduler(a)}{draft}"
 
 
 def scheduler(a: dict[str, Any]) -> str:
