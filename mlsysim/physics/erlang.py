@@ -50,21 +50,22 @@ def log_inverse_b(load: Array, servers: Array, growth: Array = 0.0) -> Array:
     reach = (40.0 + np.sqrt(1600.0 + 80.0 * np.maximum(c, a))) / steep
     slope = np.maximum(1.0 - c * pull, 1e-9)
     high = np.minimum(peak + np.minimum(reach, 40.0 / slope), np.where(grows, end, np.inf))
-    # where it grows, over v = (1 - t/a)^(1/8), in which the end is smooth
+    # where it grows, over v = (1 - t/a)^(1/p), in which an end that is near is smooth
+    power = np.where(end < 50.0, 8.0, 1.0)
     ends = (np.where(grows, 1.0 - t / end, 0.0) for t in (high, low))
-    first, last = (np.maximum(y, 0.0) ** 0.125 for y in ends)
+    first, last = (np.maximum(y, 0.0) ** (1.0 / power) for y in ends)
     first, last = np.where(grows, first, low), np.where(grows, last, high)
     half = 0.5 * (last - first)
     x, w = nodes()
     v = first[..., None] + half[..., None] * x
-    c, end, pull, grows, peak = (np.asarray(y)[..., None] for y in (c, end, pull, grows, peak))
+    c, end, pull, grows, peak, power = (np.asarray(y)[..., None] for y in (c, end, pull, grows, peak, power))
     left = np.where(grows, v, 1.0)  # from here on to the end
-    t = np.where(grows, end * (1.0 - left**8), v)
+    t = np.where(grows, end * (1.0 - left**power), v)
     log_top = c * np.log1p(peak * pull) + np.where(
         grows, end * np.log1p(-np.minimum(peak / end, 1.0 - 1e-15)), -peak
     )
-    fall = np.where(grows, 8.0 * end * np.log(np.maximum(left, 1e-300)), -t)
-    weight = np.where(grows, 8.0 * (end + c + 1.0) * left**7, 1.0)
+    fall = np.where(grows, power * end * np.log(np.maximum(left, 1e-300)), -t)
+    weight = np.where(grows, power * (end + c + 1.0) * left ** (power - 1.0), 1.0)
     total = half * (w * weight * np.exp(c * np.log1p(t * pull) + fall - log_top)).sum(axis=-1)
     return np.where(given > 0.0, log_top[..., 0] + np.log(total), np.inf)
 
