@@ -17,9 +17,9 @@ from formulations.problem import Problem
 from formulations.solve import feasible, solve
 
 
-def without(problem: Problem, tags: set[str]) -> Problem:
-    """Return the problem without the rows of some tags."""
-    return replace(problem, rows=[r for r in problem.rows if r.tag not in tags])
+def without(problem: Problem, tags: set[str], *, hard: bool = True) -> Problem:
+    """Return the problem without the rows of some tags, or with those of them that the physics asks for."""
+    return replace(problem, rows=[r for r in problem.rows if r.tag not in tags or (r.hard and not hard)])
 
 
 def soft(problem: Problem) -> set[str]:
@@ -33,13 +33,17 @@ def excess(
     """Return by how much the rows of a tag must be exceeded, at least, if only ``others`` hold too.
 
     In base units of the row that is nearest to its supply; None if a limit cut the proof short, or
-    if the tag has more than one row.
+    if the tag has more than one row. Of a tag with both, it is the plan's wishes that are exceeded.
     """
-    mine = [r for r in problem.rows if r.tag == tag]
+    rows = [r for r in problem.rows if r.tag == tag]
+    wishes = [r for r in rows if not r.hard]
+    mine = wishes or rows
+    others = others | {tag} if wishes else others
     (row, *more) = [r for r in mine if r.may_bind] or mine
     if more:
         return None
-    question = replace(problem, rows=[r for r in problem.rows if r.tag in others - {tag}], objective=row.expr)
+    kept = [r for r in problem.rows if r.tag in others and (r.tag != tag or r.hard > row.hard)]
+    question = replace(problem, rows=kept, objective=row.expr)
     found = solve(question, solver, options).outcome
     if found.status != "optimal" or found.objective is None:
         return None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
     from mlsysim.core.layout import Layout
     from mlsysim.core.plan import Plan
+    from mlsysim.core.serve import serve
     from mlsysim.core.solver.pipeline import Pipeline
     from mlsysim.core.zoo_names import HardwareZoo, InfraZoo, ModelsZoo, SystemsZoo
     from mlsysim.infra import Region
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "DesignSpace": "mlsysim.space.design",
     "SystemEvaluator": "mlsysim.core.api",
+    "serve": "mlsysim.core.serve",
     "scenario": "mlsysim.core.api",
     "evaluate_plan": "mlsysim.core.api",
     "evaluate_fleet": "mlsysim.core.api",
@@ -75,6 +77,7 @@ __all__ = [
     "evaluate_plan",
     "optimize",
     "scenario",
+    "serve",
 ]
 
 

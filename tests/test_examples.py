@@ -17,6 +17,7 @@ from mlsysim.walls import WALLS
 FOLDER = Path(__file__).parents[1] / "examples"
 # Exit code of `eval`, and the walls that the plan is there to show.
 EXPECTED: dict[str, tuple[int, set[int]]] = {
+    "chat_batching": (0, {2}),
     "chat_service": (3, {4, 7}),
     "chatbot": (0, {2}),
     "document_chat": (3, {5}),

@@ -77,10 +77,10 @@ def evaluate(
             )
         except InputError as error:
             error.where = ARGUMENTS.get(error.where, error.where)
-            if error.where == "MODEL" and _is_plan(what):
+            if error.where == "MODEL" and is_plan(what):
                 error.hint = f"a plan names its hardware itself: mlsysim eval {what}"
             raise
-    elif _is_plan(what):
+    elif is_plan(what):
         from mlsysim.core.fleet_plan import is_fleet, opened
 
         _no_options(context)
@@ -133,7 +133,7 @@ def _scenario(what: str) -> Any:
     return entry if isinstance(entry, ScenarioEntry) else None
 
 
-def _is_plan(what: str) -> bool:
+def is_plan(what: str) -> bool:
     """Whether an argument means a file."""
     if what.endswith((".yaml", ".yml", ".json")) or "/" in what or os.sep in what:
         return True

@@ -12,6 +12,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
+from mlsysim.cli import serve as serve_command
 from mlsysim.cli import sweep as sweep_command
 from mlsysim.cli import validate as validate_command
 from mlsysim.cli import zoo as zoo_command
@@ -22,6 +23,7 @@ EPILOG = """\b
 Examples:
   mlsysim eval Llama3_8B H100 --batch-size 32
   mlsysim eval plan.yaml
+  mlsysim serve Llama3_8B H100 --qps 10
   mlsysim optimize parallelism plan.yaml
   mlsysim -o json eval plan.yaml | jq .macro.metrics.tco_usd
 
@@ -65,6 +67,7 @@ def root(
 
 
 eval_command.register(app)
+serve_command.register(app)
 optimize_command.register(app)
 sweep_command.register(app)
 zoo_command.register(app)
@@ -119,7 +122,18 @@ def _asked(arguments: Sequence[str]) -> Output:
     return Output.text
 
 
-_COMMANDS = ("eval", "zoo", "schema", "validate", "optimize", "parallelism", "placement", "sweep")
+_COMMANDS = (
+    "eval",
+    "serve",
+    "batching",
+    "zoo",
+    "schema",
+    "validate",
+    "optimize",
+    "parallelism",
+    "placement",
+    "sweep",
+)
 
 
 def _help_for(arguments: Sequence[str]) -> str:

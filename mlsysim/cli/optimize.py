@@ -47,10 +47,18 @@ OPTIONS = {
     "html": "--html",
     "top": "--top",
     "verify": "--verify",
+    "qps": "--qps",
+    "tail": "--sla-ms",
+    "ttft_tail": "--ttft-ms",
+    "itl": "--itl-ms",
+    "tp": "--tp",
+    "scheduler": "--scheduler",
+    "precision": "--precision",
 }
 GROUP = """\b
 Examples:
   mlsysim optimize parallelism plan.yaml
+  mlsysim optimize batching plan.yaml --qps 40 --sla-ms 12000
   mlsysim optimize placement plan.yaml --carbon-tax 150
 """
 PARALLELISM = """\b
@@ -106,6 +114,10 @@ def register(app: typer.Typer) -> None:
         context.obj = output
 
     group.command("parallelism", epilog=PARALLELISM)(parallelism)
+    from mlsysim.cli.batching import BATCHING, batching
+
+    brief = "Find the deployment of a service for its load, and its largest safe batch."
+    group.command("batching", short_help=brief, epilog=BATCHING)(batching)
     short = "Find the region where a plan costs least, with a carbon tax."
     group.command("placement", short_help=short, epilog=PLACEMENT)(placement)
     short = "Find the accelerators that serve a mix of requests at least cost."
@@ -145,13 +157,13 @@ def parallelism(
     """Find the best layout of a training job: the shortest step, or another objective."""
     from mlsysim.core.solver import optimizers
 
-    how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
+    how = how_of(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
 
     def call() -> Any:
         extra = {"warm_start": warm_start, "compare": compare, "emit": emit}
         return optimizers.parallelism(plan, objective=objective, carbon_tax=carbon_tax, **extra, **how)
 
-    return _run(chosen(context, output), call, quiet=show_progress)
+    return run(chosen(context, output), call, quiet=show_progress)
 
 
 def placement(
@@ -183,7 +195,7 @@ def placement(
     """Find the region where a plan costs least, carbon tax included; or place a plan with several jobs."""
     from mlsysim.core.solver import optimizers
 
-    how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
+    how = how_of(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
 
     def call() -> Any:
         prices = {"carbon_tax": carbon_tax, "water_price": water_price}
@@ -193,7 +205,7 @@ def placement(
             _page(found, html)
         return found
 
-    return _run(chosen(context, output), call, quiet=show_progress)
+    return run(chosen(context, output), call, quiet=show_progress)
 
 
 def _page(result: Any, path: str) -> None:
@@ -226,16 +238,16 @@ def serving(
     from mlsysim.core.solver.serving_mix import serving as optimize
 
     def call() -> Any:
-        how = _how(solver, time_limit, 0.0, threads, seed, 1, verify, export, False)
+        how = how_of(solver, time_limit, 0.0, threads, seed, 1, verify, export, False)
         del how["gap"]
         if gap is not None:
             how["gap"] = gap
         return optimize(plan, objective=objective, carbon_tax=carbon_tax, **how)
 
-    return _run(chosen(context, output), call, quiet=False)
+    return run(chosen(context, output), call, quiet=False)
 
 
-def _how(
+def how_of(
     solver: str,
     time_limit: float,
     gap: float,
@@ -246,6 +258,7 @@ def _how(
     export: str | None,
     show_progress: bool,
 ) -> How:
+    """Return the options of every optimizer by their names in Python."""
     return {
         "solver": solver,
         "time_limit": time_limit,
@@ -279,7 +292,8 @@ def _known(regions: Sequence[str]) -> tuple[str, ...]:
         raise
 
 
-def _run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
+def run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
+    """Call an optimizer, print its result, and return its exit code."""
     try:
         with nullcontext() if quiet else progress("solving"):
             result = call()

@@ -6,13 +6,16 @@ Service, KV blocks, queues, reasoning, streamed weights: each as the field of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from mlsysim.core.errors import InputError
 from mlsysim.core.scenario import Assumptions, Scenario
+from mlsysim.core.states import decode_of, replica
 from mlsysim.models import Model
-from mlsysim.physics import inference, kvcache, queueing, reasoning, serving, streaming
+from mlsysim.physics import inference, kvcache, occupancy, queueing, reasoning, serving, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.kvcache import Lengths
 from mlsysim.physics.types import Array, number
@@ -67,24 +70,26 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
 
 def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[str, Any]:
     """Return what the walls of token-by-token service look at."""
-    from mlsysim.core.states import replica
-
     block, s = c.block("serving"), c.s
     n = _lengths(c)
-    requests = replica(s)[1]
-    tp = float(block.get("tp", 1))
+    tp, requests = replica(s)
     i = serving.Instance(m, s.chip, s.network, tp, s.width, injection)
-    service = _service(c, i, requests, n)
-    found: dict[str, Any] = {"serving": service, "batching": _batching(c, m, i, requests, n)}
-    replicas = s.accelerators / float(i.tp)
-    if replicas != int(replicas):
+    draft = _draft(c, i, block.get("draft"))
+    service = _service(c, i, requests, n, draft)
+    found: dict[str, Any] = {"serving": service, "batching": _batching(c, m, i, requests, n, draft)}
+    if draft is not None:
+        found["draft"] = decode_of(s, draft.instance)
+    replicas = occupancy.replicas(service, number(s.accelerators), tp)
+    if np.any(replicas != np.floor(replicas)):
         raise InputError(
-            f"{s.accelerators} accelerators do not divide into replicas of {i.tp:g}", where="serving.tp"
+            f"{s.accelerators} accelerators do not divide into replicas of {tp * service.instances}",
+            where="serving.tp",
         )
     if c.block("queue"):
-        found["queue"] = _queue(c, service, n, replicas * requests)
+        calm = [_service(c, i, np.maximum(share * requests, 1.0), n, draft) for share in occupancy.SHARES]
+        found["queue"] = _queue(c, service, n, replicas * service.places, occupancy.alone(service, calm))
     if r := c.block("reasoning"):
-        busy = _service(c, i, requests * r["samples"], n)
+        busy = _service(c, i, requests * r["samples"], n, draft)
         found["reasoning"] = reasoning.Chain(
             busy.ttft,
             busy.itl,
@@ -95,6 +100,12 @@ def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[st
             float(r["verify"] or 0.0),
         )
     return found
+
+
+def usual_context(s: Scenario, take: Assumptions) -> Array:
+    """Return the tokens that a running request of a plan holds on average: the context of a pass."""
+    held = np.maximum(np.round(kvcache.held_tokens(_lengths(_Context(s, None, take)))), 1.0)
+    return held if np.ndim(held) else int(held)
 
 
 def _lengths(c: _Context) -> Lengths:
@@ -115,9 +126,10 @@ def _lengths(c: _Context) -> Lengths:
     )
 
 
-def _service(c: _Context, i: serving.Instance, requests: Array, n: Lengths) -> serving.Service:
+def _service(
+    c: _Context, i: serving.Instance, requests: Array, n: Lengths, draft: serving.Draft | None
+) -> serving.Service:
     block = c.block("serving")
-    draft = _draft(c, i, block.get("draft"))
     kind = block.get("scheduler", "prefill_first")
     if kind == "chunked":
         budget = c.number(block, "token_budget", "token_budget", "token")
@@ -125,7 +137,7 @@ def _service(c: _Context, i: serving.Instance, requests: Array, n: Lengths) -> s
     if kind == "disaggregated":
         split = block["disaggregated"]
         network = c.s.network
-        link = network.up if 2.0 * float(i.tp) <= network.domain else network.out
+        link = network.up if 2.0 * np.max(i.tp) <= network.domain else network.out
         return serving.disaggregated(
             i,
             i,
@@ -145,7 +157,10 @@ def _draft(c: _Context, i: serving.Instance, given: Any) -> serving.Draft | None
         return None
     from mlsysim.models.own import resolve_model
 
-    model: Model = resolve_model(given.model)
+    try:
+        model: Model = resolve_model(given.model)
+    except InputError as error:
+        raise error.at("serving.draft.model") from error
     if not model.is_transformer:
         raise InputError(f"{model.name} is no transformer", where="serving.draft.model")
     small = serving.Instance(model.transformer, i.chip, i.network, i.tp, i.width)
@@ -155,38 +170,49 @@ def _draft(c: _Context, i: serving.Instance, given: Any) -> serving.Draft | None
 
 
 def _batching(
-    c: _Context, m: tf.Transformer, i: serving.Instance, requests: Array, n: Lengths
+    c: _Context,
+    m: tf.Transformer,
+    i: serving.Instance,
+    requests: Array,
+    n: Lengths,
+    draft: serving.Draft | None,
 ) -> kvcache.Batching | None:
     block, s = c.block("serving"), c.s
     per_token = kvcache.token_bytes(m, s.width, i.tp)
-    if not float(per_token):
+    if not np.any(per_token):
         return None
     step = inference.decode_step(m, s.chip, batch=requests, context=n.prompt, width=s.width, tp=i.tp)
     streams = "streaming" in s.settings.blocks  # then two layers' weights are there, not all
     pool = kvcache.pool_bytes(
         s.capacity,
         c.number(block, "kv_memory_share", "kv_memory_share"),
-        2.0 * tf.layer_params(m) * s.width if streams else number(step.weights),
-        number(step.activations),
-        s.reserve,
+        2.0 * tf.layer_params(m) * s.width if streams else step.weights,
+        step.activations,
+        s.reserve
+        if draft is None
+        else s.reserve + inference.held_weights(draft.instance.model, i.tp) * s.width,
     )
+    if draft is not None:  # it keeps a cache of its own
+        per_token = per_token + kvcache.token_bytes(draft.instance.model, s.width, i.tp)
     return kvcache.Batching(
         requests,
         n,
         c.number(block, "kv_block", "kv_block", "token"),
-        float(per_token),
+        number(per_token),
         number(pool),
         bool(block.get("paged", True)),
     )
 
 
-def _queue(c: _Context, service: serving.Service, n: Lengths, places: Array) -> queueing.Station:
+def _queue(
+    c: _Context, service: serving.Service, n: Lengths, places: Array, alone: Array
+) -> queueing.Station:
     q = c.block("queue")
-    time = number(serving.response_time(service, n.output))
+    time = occupancy.place_time(service)
     spread = q.get("service_cv")
-    if spread is None:
-        spread = float(n.output_cv) * (time - number(service.ttft)) / time
-    return _station(c, q, places, time, spread)
+    if spread is None:  # that of the answers, in the part of the time that they take
+        spread = n.output_cv * (serving.response_time(service, n.output) - service.ttft) / time
+    return replace(_station(c, q, places, time, spread), alone=number(alone))
 
 
 def _whole_requests(c: _Context) -> queueing.Station:
@@ -201,10 +227,10 @@ def _whole_requests(c: _Context) -> queueing.Station:
 def _station(c: _Context, q: dict[str, Any], places: Array, time: Array, spread: Array) -> queueing.Station:
     return queueing.Station(
         number(q["rate"]),
-        places,
-        time,
+        number(places),
+        number(time),
         c.number(q, "arrival_cv", "arrival_cv"),
-        spread,
+        number(spread),
         c.number(q, "percentile", "tail_percentile"),
         float(q["fanout"]),
     )
@@ -225,7 +251,7 @@ def tenancy(block: dict[str, Any], take: Assumptions, job_time: Array | None) ->
     arrival = block["arrival_cv"] if block["arrival_cv"] is not None else take.take("arrival_cv")
     job = block["job_cv"] if block["job_cv"] is not None else take.take("job_cv")
     return queueing.Station(
-        float(queueing.rate_at(block["utilization"], places, time)), places, float(time), arrival, job
+        number(queueing.rate_at(block["utilization"], places, time)), places, number(time), arrival, job
     )
 
 

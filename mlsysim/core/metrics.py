@@ -12,6 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlsysim.core.errors import unknown
+from mlsysim.core.serving_metrics import (
+    Parts,
+    capacity,
+    each_million,
+    first_token_at,
+    kv_requests,
+    kv_tokens,
+    of_service,
+    response_at,
+    running,
+    utilization,
+)
 from mlsysim.physics.operations import Bill, model_flops_utilization
 from mlsysim.physics.types import Array
 from mlsysim.walls.base import State
@@ -22,7 +34,8 @@ class Metric:
     """A metric, e.g. ``performance.latency`` in ms.
 
     ``parts`` returns numerator and denominator in base units. ``of_run`` is of the whole training
-    run, so it needs its number of tokens.
+    run, so it needs its number of tokens; ``needs`` are the fields of a state that it looks at and
+    that not every state has.
     """
 
     name: str
@@ -30,10 +43,17 @@ class Metric:
     title: str
     parts: Callable[[State], tuple[Array, Array]]
     of_run: bool = False
+    needs: tuple[str, ...] = ()
 
     def applies(self, state: State) -> bool:
         """Return whether a state has what the metric needs."""
-        return not self.of_run or state.training_tokens is not None
+        there = all(getattr(state, field) is not None for field in self.needs)
+        return there and (not self.of_run or state.training_tokens is not None)
+
+    @property
+    def optional(self) -> bool:
+        """Whether some states do not have it."""
+        return self.of_run or bool(self.needs)
 
     def value(self, state: State) -> float:
         """Return the metric of an evaluated state in base units."""
@@ -87,6 +107,74 @@ def _of_run(field: str) -> Callable[[State], tuple[Array, Array]]:
 def _share(field: str) -> Callable[[State], tuple[Array, Array]]:
     return lambda s: (getattr(s, field), s.time)
 
+
+def _percentiles(name: str, title: str, at: Callable[[float], Parts], *needs: str) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(f"performance.{name}_p{p}", "ms", f"{title} at the {p}th percentile", at(p / 100), needs=needs)
+        for p in (50, 95, 99)
+    )
+
+
+# Of requests that are answered token by token; those with a queue are under the plan's load.
+_SERVICE = ("serving",)
+_SERVING = (
+    Metric("performance.ttft", "ms", "time to first token", of_service("ttft"), needs=_SERVICE),
+    Metric("performance.itl", "ms", "time between tokens", of_service("itl"), needs=_SERVICE),
+    Metric(
+        "performance.request_capacity",
+        "request/s",
+        "requests a second with all batches full",
+        lambda s: (capacity(s), 1.0),
+        needs=_SERVICE,
+    ),
+    Metric(
+        "performance.token_capacity",
+        "token/s",
+        "tokens generated a second with all batches full",
+        lambda s: (capacity(s) * s.serving.output, 1.0),  # type: ignore[union-attr]
+        needs=_SERVICE,
+    ),
+    Metric(
+        "macro.usd_per_million_served",
+        "USD",
+        "cost of a million generated tokens at the load that the plan says, or else at capacity",
+        each_million("tco"),
+        needs=_SERVICE,
+    ),
+    Metric(
+        "macro.gco2e_per_million_served",
+        "gCO2e",
+        "operational and embodied carbon of a million generated tokens",
+        each_million("carbon"),
+        needs=_SERVICE,
+    ),
+    Metric(
+        "feasibility.kv_tokens",
+        "token",
+        "tokens that a replica's KV pool holds",
+        kv_tokens,
+        needs=("batching",),
+    ),
+    Metric(
+        "feasibility.kv_requests",
+        "request",
+        "requests that a replica's KV pool holds",
+        kv_requests,
+        needs=("batching",),
+    ),
+    Metric(
+        "performance.utilization", "1", "load over what full batches complete", utilization, needs=("queue",)
+    ),
+    Metric(
+        "performance.running",
+        "request",
+        "requests that run at once on a replica, on average",
+        running,
+        needs=("queue", "serving"),
+    ),
+    *_percentiles("response", "time from arrival to the end of the answer", response_at, "queue"),
+    *_percentiles("ttft", "time from arrival to the first token", first_token_at, "queue", "serving"),
+)
 
 METRICS: dict[str, Metric] = {
     m.name: m
@@ -178,6 +266,7 @@ METRICS: dict[str, Metric] = {
             "cost of a million tokens (samples)",
             lambda s: (s.bill.tco * s.time, s.duration * _items(s) / 1e6),
         ),
+        *_SERVING,
     )
 }
 

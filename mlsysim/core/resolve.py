@@ -42,13 +42,14 @@ def resolve(s: Settings) -> Scenario:
     if not optimizer and s.phase == "training":
         optimizer = "adam"
         take.choose("optimizer", optimizer, "the usual optimizer of language models")
+    answers = "serving" in s.blocks and s.model.is_transformer and s.model.transformer.causal
     region, site = region_of(s, take)
     scenario = Scenario(
         settings=s,
         region=region,
         precision=precision,
         batch=round(take.take("batch_size", "sample")) if s.batch is None else s.batch,
-        seq_len=round(take.take("seq_len", "token")) if s.seq_len is None else s.seq_len,
+        seq_len=(0 if answers else round(take.take("seq_len", "token"))) if s.seq_len is None else s.seq_len,
         accelerators=count,
         chip=chip_of(s, precision, take),
         network=network_of(server, count, take),
@@ -66,6 +67,9 @@ def resolve(s: Settings) -> Scenario:
     )
     if s.supplies:
         scenario = _supplied(scenario, take)
+    if answers and s.seq_len is None:
+        scenario = replace(scenario, seq_len=inference_run.usual_context(scenario, take))
+        take.choose("seq_len", scenario.seq_len, "what a running request holds on average", "token")
     if s.phase == "training":
         scenario = replace(scenario, job=_job(scenario, take))
         fields = training_run.extras(scenario, server, take)
@@ -78,6 +82,13 @@ def resolve(s: Settings) -> Scenario:
                 f"{bound.metric.name} is of training on tokens, and this plan has none",
                 where=bound.where,
                 hint="assert another metric: mlsysim schema --result",
+            )
+        absent = [field for field in bound.metric.needs if fields.get(field) is None]
+        if absent:
+            raise InputError(
+                f"{bound.metric.name} is of a service with a {absent[0]}, and this plan has none",
+                where=bound.where,
+                hint=f"it needs the {' and the '.join(_SAID[f] for f in bound.metric.needs)}",
             )
     return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
 
@@ -93,6 +104,12 @@ def _supplied(s: Scenario, take: Assumptions) -> Scenario:
     return replaced(s, s.settings.supplies)
 
 
+# What a plan says for a state to have a field that a metric needs.
+_SAID = {
+    "serving": "plan to be of inference with a language model",
+    "batching": "model to keep a KV cache",
+    "queue": "plan to have a queue with a rate",
+}
 _ONLY = {
     "training": ("data", "network", "reliability", "checkpoint", "privacy", "fairness"),
     "inference": ("serving", "queue", "reasoning", "streaming"),

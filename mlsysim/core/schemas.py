@@ -53,8 +53,8 @@ def _list(item: Json, size: int | None = None) -> Json:
 
 def _lens(prefix: str) -> Json:
     lens = {n.split(".")[1]: m for n, m in METRICS.items() if n.startswith(prefix + ".")}
-    names = [n for n, m in lens.items() if not m.of_run]
-    of_run = [n for n, m in lens.items() if m.of_run]  # where the plan is of a whole run
+    names = [n for n, m in lens.items() if not m.optional]
+    of_run = [n for n, m in lens.items() if m.optional]  # where the plan is of a whole run, or of a service
     metrics = dict.fromkeys(names, _MAYBE)
     if prefix == "performance":
         metrics["bottleneck"] = {"enum": ["compute", "memory", "communication", "bubble", "streaming"]}
@@ -161,7 +161,7 @@ def _tradeoff() -> Json:
 def _solution() -> Json:
     return _object(
         {
-            "problem": {"enum": ["parallelism", "placement"]},
+            "problem": {"enum": ["parallelism", "placement", "batching"]},
             "status": {"enum": ["optimal", "feasible", "infeasible"]},
             "objective": _object(
                 {

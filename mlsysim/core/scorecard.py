@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsysim.core import text, units
+from mlsysim.core.states import replica
 
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation, Reading
@@ -71,15 +72,13 @@ def render(e: Evaluation) -> str:
         )
         lines += text.wrap(f"{e.layout}  {s.precision}  batch {s.batch}  ({source})")
     else:
-        lines.append(
-            f"batch {s.batch}  context {s.seq_len}  {s.precision}"
-            if e.state.tokens
-            else f"batch {s.batch}  {s.precision}"
-        )
+        _, batch = replica(s)
+        context = f"  context {s.seq_len}" if e.state.tokens else ""
+        lines.append(f"batch {int(batch)}{context}  {s.precision}")
     lines.append("")
     for name, lens in lenses(e).items():
         lines += _hanging(f"{name.capitalize():<12} {lens.status.upper():<5} ", lens.summary)
-    lines += ["", *walls_table(e.walls), *_verdicts(e)]
+    lines += ["", *walls_table(e.walls), *verdicts(e)]
     return "\n".join(lines)
 
 
@@ -121,7 +120,8 @@ def walls_table(walls: tuple[Reading, ...]) -> list[str]:
     return lines
 
 
-def _verdicts(e: Evaluation) -> list[str]:
+def verdicts(e: Evaluation) -> list[str]:
+    """Return what fails, line by line, after an empty line; nothing where all holds."""
     lines = [
         f"FAIL  wall {w.wall.number} {w.wall.name}: {text.amount(w.demand, w.unit)} asked, "
         f"{text.amount(w.supply, w.unit)} there ({w.note})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlsysim.core.scenario import Scenario
-from mlsysim.physics import inference, opaque, streaming, topology
+from mlsysim.physics import inference, opaque, serving, streaming, topology
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.operations import bill
 from mlsysim.physics.training import Step
@@ -60,16 +60,23 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
     )
 
 
-def replica(s: Scenario) -> tuple[float, float]:
+def replica(s: Scenario) -> tuple[Array, Array]:
     """Return the accelerators of an inference replica, and the sequences that it works on at once."""
     block = s.settings.blocks.get("serving", {})
     requests = block.get("requests")
-    return float(block.get("tp") or 1), number(s.batch if requests is None else requests)
+    return number(block.get("tp", 1)), number(s.batch if requests is None else requests)
+
+
+def decode_of(s: Scenario, i: serving.Instance) -> inference.Pass:
+    """Return a decode pass of another instance beside the replica's own: a draft model."""
+    _, batch = replica(s)
+    return serving.decode(i, batch, number(s.seq_len))
 
 
 def whole_pass(s: Scenario) -> inference.Pass:
     """Return one inference pass of a replica, as one of its accelerators sees it."""
     tp, batch = replica(s)
+    network = s.network if np.any(np.asarray(tp) > 1) else None
     if not s.model.is_transformer:
         return opaque.single_pass(s.model.operations(number(s.seq_len)), s.chip, batch=batch, width=s.width)
     return inference.decode_step(
@@ -79,7 +86,7 @@ def whole_pass(s: Scenario) -> inference.Pass:
         context=number(s.seq_len),
         width=s.width,
         tp=tp,
-        network=s.network if tp > 1 else None,
+        network=network,
     )
 
 
@@ -94,19 +101,25 @@ def inference_state(s: Scenario) -> State:
     """Return what the walls see of one inference pass on each replica."""
     result = whole_pass(s)
     tp, batch = replica(s)
-    n = float(s.accelerators)
+    extras = dict(s.extras)
+    draft: inference.Pass | None = extras.pop("draft", None)
+    n = number(s.accelerators)
     samples = n / tp * batch
     weights, time, read = number(result.weights), number(result.time), number(result.stream)
-    stream = s.extras.get("streaming")
+    stream = extras.get("streaming")
     if stream is not None:  # weights pass through: two layers' worth are there at a time
         weights, time = number(streaming.buffer_bytes(stream)), number(streaming.step_time(stream))
-        read = number(np.minimum(read, time))
+        read = np.minimum(read, time)
+    cache, activations = number(result.cache), number(result.activations)
+    if draft is not None:  # one model works at a time
+        weights, cache = weights + number(draft.weights), cache + number(draft.cache)
+        activations = np.maximum(activations, number(draft.activations))
     in_flash = s.hardware.flash.capacity if s.hardware.is_tiny and s.hardware.flash else None
-    working = number(result.cache + result.activations) + s.reserve
+    working = cache + activations + s.reserve
     return State(
         phase="inference",
         accelerators=n,
-        alone=n <= 1,
+        alone=bool(np.all(n <= 1)),
         time=time,
         matmul=number(result.matmul),
         stream=read,
@@ -122,8 +135,8 @@ def inference_state(s: Scenario) -> State:
         weights=weights if in_flash else None,
         flash=in_flash.base if in_flash else None,
         state=weights,
-        activations=number(result.activations),
-        cache=number(result.cache),
+        activations=activations,
+        cache=cache,
         reserve=s.reserve,
         capacity=s.capacity,
         tokens=samples * _tokens_per_sample(s),
@@ -133,5 +146,5 @@ def inference_state(s: Scenario) -> State:
         bill=bill(s.fleet, s.site, s.duration, s.settings.rented),
         duration=s.duration,
         limits=s.settings.limits,
-        **s.extras,
+        **extras,
     )

@@ -33,6 +33,7 @@ def used_units() -> set[str]:
         "day",
         "byte/param",
         "1/s",
+        "token/USD",
         "sample",
         "token",
         "s/token",

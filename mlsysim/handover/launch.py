@@ -167,8 +167,8 @@ def launch_of(evaluation: Evaluation) -> Launch:
     checkpoint = s.extras.get("checkpoint")
     tokens, time = s.settings.tokens, float(evaluation.state.time)
     return Launch(
-        title=_line(s.name),
-        model_name=_line(s.model.name),
+        title=one_line(s.name),
+        model_name=one_line(s.model.name),
         model=model,
         architecture=architecture,
         precision=s.precision,
@@ -214,6 +214,6 @@ def _split(whole: int, parts: int) -> tuple[int, ...]:
     return tuple(whole // parts + (i < whole % parts) for i in range(parts))
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return text as one printable line: it lands in comments, which a line break would end."""
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))

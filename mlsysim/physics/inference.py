@@ -205,7 +205,7 @@ def forward(
         stream=roofline.stream_time(weights + moved + cached, chip),
         time=time,
         flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in every) + attention,
-        weights=_weights(m, tp) * width,
+        weights=held_weights(m, tp) * width,
         cache=load.held * kv,
         activations=load.tokens * (2.0 * m.hidden + widest / tp) * wide + load.kept * m.vocab / tp * 4.0,
         exposed=exposed,
@@ -241,6 +241,6 @@ def _routed(m: tf.Transformer, p: tf.Matmul, tokens: Array) -> tf.Matmul:
     return p._replace(rows=p.rows / used, count=p.count * used)
 
 
-def _weights(m: tf.Transformer, tp: Array) -> Array:
+def held_weights(m: tf.Transformer, tp: Array) -> Array:
     """Return the parameters that one of ``tp`` accelerators holds, replicated KV heads included."""
     return tf.total_params(m) / tp + m.layers * tf.kv_params(m) * (tf.kv_share(m, tp) - 1.0 / tp)

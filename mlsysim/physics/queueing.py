@@ -9,22 +9,25 @@ Times at or above saturation are infinite, never NaN.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from mlsysim.physics.erlang import erlang_b, erlang_c, log_erlang_c, mean_service
+from mlsysim.physics.tails import STEADY, Wait, crossing, response
 from mlsysim.physics.types import Array
+
+__all__ = ["erlang_b", "erlang_c", "log_erlang_c"]
 
 # Utilization above which a queue needs 4e10 service times to settle, ``1 / (1 - sqrt(rho))^2``
 # (Morse 1955), so that its steady state says nothing about any run.
 STABLE = 1.0 - 1e-5
-# Nodes of the quadrature: relative error of 1e-13 up to 10,000 servers, see the tests.
-NODES = 64
 # Halvings of a bracket: to 5e-20 of its first width.
 HALVINGS = 64
-# A time below which an exponential is a constant 0, so that its rate is a float.
+# Newton's steps to a rate of decay.
+NEWTON = 24
+# Stations whose percentiles are looked for at a time.
+CHUNK = 512
 TINY = 1e-300
 
 
@@ -35,10 +38,13 @@ class Station:
     Attributes:
         rate: arrivals [1/s].
         servers: requests or jobs served at once.
-        service: mean time of one on a server [s].
+        service: mean time of one on a server while all servers are busy [s].
         arrival_cv, service_cv: coefficients of variation; 1 and 1 is M/M/c.
         percentile: of the response time that is looked at.
         fanout: stations like this one that a request waits for in parallel.
+        alone: mean time of one with no server busy, between which and ``service`` it grows with the
+            busy servers, as on a processor that they share; no shorter than ``service`` where it is
+            longer [s].
     """
 
     rate: Array
@@ -48,6 +54,7 @@ class Station:
     service_cv: Array = 1.0
     percentile: Array = 0.99
     fanout: Array = 1.0
+    alone: Array = np.inf
 
 
 def rate_at(utilization: Array, servers: Array, service: Array) -> Array:
@@ -65,80 +72,49 @@ def in_system(rate: Array, time: Array) -> Array:
     return rate * time
 
 
-@cache
-def _nodes() -> tuple[Any, Any]:
-    x, w = np.polynomial.legendre.leggauss(NODES)
-    return 1.0 + x, w
+def _cosmetatos(servers: Array, rho: Array) -> Array:
+    """Return by how much the wait of M/D/c exceeds half of that of M/M/c, as a share of the half.
 
-
-def _log_inverse_b(load: Array, servers: Array) -> Array:
-    """Return ``-ln B(c, A)`` from ``1 / B = integral of e^-t (1 + t/A)^c over t > 0``.
-
-    Jagerman 1974: exact, defined for a fraction of a server, and one fixed set of
-    nodes whatever the number of servers. The integrand is log-concave with its peak at ``c - A``;
-    beyond the bounds used it is below ``e^-40`` of its peak. No load gives infinity.
+    ``(1 - rho)(c - 1)(sqrt(4 + 5c) - 2) / (16 rho c)`` (Cosmetatos 1975), at most 0.24 where hardly
+    anybody waits (Whitt 1993, equation 2.16).
     """
-    c, given = np.broadcast_arrays(np.asarray(servers, dtype=float), np.asarray(load, dtype=float))
-    a = np.where(given > 0.0, np.maximum(given, 1e-100), 1.0)  # nobody meets a smaller load
-
-    def log_integrand(t: Array, c: Array, a: Array) -> Array:
-        return c * np.log1p(t / a) - t
-
-    peak = np.maximum(c - a, 0.0)
-    low = np.maximum(peak - 9.0 * np.sqrt(c), 0.0)
-    reach = 40.0 + np.sqrt(1600.0 + 80.0 * np.maximum(c, a))
-    slope = np.where(a > c, 1.0 - c / np.maximum(a, c), 1e-9)
-    high = peak + np.minimum(reach, 40.0 / slope)
-    half = 0.5 * (high - low)
-    x, w = _nodes()
-    top = log_integrand(peak, c, a)
-    t = low[..., None] + half[..., None] * x
-    terms = w * np.exp(log_integrand(t, c[..., None], a[..., None]) - top[..., None])
-    return np.where(given > 0.0, top + np.log(half * terms.sum(axis=-1)), np.inf)
-
-
-def erlang_b(load: Array, servers: Array) -> Array:
-    """Return the share of arrivals that find all servers busy and leave (Erlang 1917)."""
-    return np.exp(-_log_inverse_b(load, servers))
-
-
-def log_erlang_c(load: Array, servers: Array) -> Array:
-    """Return the logarithm of the probability of waiting in M/M/c; 0 at saturation.
-
-    ``1 / C = rho + (1 - rho) / B``, in logarithms because ``1 / B`` exceeds any float long before
-    10,000 servers.
-    """
-    rho = np.minimum(np.asarray(load, dtype=float) / servers, 1.0)
-    with np.errstate(divide="ignore"):
-        rest = np.log1p(-rho) + _log_inverse_b(load, servers)
-        inverse = np.logaddexp(np.log(rho), rest)
-    return np.where(rho < 1.0, -inverse, 0.0)
-
-
-def erlang_c(load: Array, servers: Array) -> Array:
-    """Return the probability of waiting in M/M/c; 1 at saturation (Erlang 1917)."""
-    return np.exp(log_erlang_c(load, servers))
+    idle = np.maximum(1.0 - rho, 0.0) / np.maximum(rho, TINY)
+    return np.minimum(idle * (servers - 1.0) * (np.sqrt(4.0 + 5.0 * servers) - 2.0) / (16.0 * servers), 0.24)
 
 
 def conditional_wait(q: Station) -> Array:
     """Return the mean wait of those who wait [s].
 
-    ``s / (c (1 - rho)) (ca^2 + cs^2) / 2``; the factor of variability is that of Allen and Cunneen
-    (Allen 1990). Exact for M/M/c and M/G/1.
+    That of M/M/c and that of M/D/c, weighted by ``cs^2`` and ``1 - cs^2`` (Cosmetatos 1976), times
+    ``(ca^2 + cs^2) / (1 + cs^2)`` for arrivals that are not Poisson (Allen 1990). Exact for M/M/c and
+    M/G/1.
     """
     rho = offered_load(q.rate, q.service) / q.servers
     idle = np.where(rho < 1.0, 1.0 - rho, 1.0)
-    spread = 0.5 * (np.square(q.arrival_cv) + np.square(q.service_cv))
-    return np.where(rho < 1.0, q.service * spread / (q.servers * idle), np.inf)
+    square = np.square(q.service_cv)
+    spread = 0.5 * (np.square(q.arrival_cv) + square)
+    pooled = 1.0 + _cosmetatos(q.servers, rho) * (1.0 - square) / (1.0 + square)
+    return np.where(rho < 1.0, q.service * spread * pooled / (q.servers * idle), np.inf)
+
+
+def service_under_load(q: Station) -> Array:
+    """Return the mean service time at the load: less than ``service`` where some servers are idle [s]."""
+    return mean_service(np.minimum(q.alone, q.service), q.service, q.rate, q.servers)
+
+
+def chance_to_wait(q: Station) -> Array:
+    """Return the probability of waiting; 1 at saturation. Exact for M/M/c."""
+    alone = np.minimum(q.alone, q.service)
+    return erlang_c(q.rate * alone, q.servers, q.rate * (q.service - alone) / q.servers)
 
 
 def mean_wait(q: Station) -> Array:
-    """Return the mean wait in G/G/c after Allen and Cunneen [s].
+    """Return the mean wait in G/G/c [s]; see :func:`conditional_wait`.
 
     Of one server it is the approximation of Kingman 1961, and with Poisson arrivals the exact
     formula of Pollaczek and Khinchine.
     """
-    return erlang_c(offered_load(q.rate, q.service), q.servers) * conditional_wait(q)
+    return chance_to_wait(q) * conditional_wait(q)
 
 
 def pollaczek_khinchine(rate: Array, service: Array, service_cv: Array) -> Array:
@@ -161,13 +137,10 @@ def kingman_bound(rate: Array, service: Array, arrival_cv: Array, service_cv: Ar
 def wait_quantile(q: Station, percentile: Array) -> Array:
     """Return the wait that a share ``percentile`` of arrivals does not exceed [s].
 
-    Those who wait do so exponentially, ``P(W > t) = C e^(-t / w)``: exact for M/M/c, and the usual
-    approximation of the tail beyond it (Whitt 1993). 0 for a share that does not wait.
+    0 for a share that does not wait; see :class:`Wait`.
     """
-    depth = log_erlang_c(offered_load(q.rate, q.service), q.servers) - np.log1p(-np.asarray(percentile))
-    w = conditional_wait(q)
-    finite = np.where(np.isfinite(w), w, 0.0)
-    return np.where(np.isfinite(w), finite * np.maximum(depth, 0.0), np.inf)
+    stable, wait = _wait(q)
+    return np.where(stable, wait.quantile(1.0 - np.asarray(percentile, dtype=float)), np.inf)
 
 
 def fanout_share(slow: Array, parts: Array) -> Array:
@@ -181,59 +154,50 @@ def part_percentile(percentile: Array, parts: Array) -> Array:
     return np.power(percentile, 1.0 / np.asarray(parts, dtype=float))
 
 
-def _phases(q: Station) -> tuple[Array, tuple[tuple[Array, Array], ...]]:
-    """Return a service time of the given mean and variation: a constant and exponential branches.
+def _decay(q: Station, rho: Array) -> Array:
+    """Return at which rate the tail of the wait decays in GI/G/c, in departures of all servers.
 
-    Up to a variation of 1 a constant plus one exponential, above it two exponentials with
-    balanced means (Tijms 1986). Branches are pairs of probability and mean.
+    The root of ``A(y c / s) S(-y / s) = 1`` for the transforms of the time between arrivals and of the
+    service, both gamma-distributed: ``ln(1 + y ca^2/rho) / ca^2 + ln(1 - y cs^2) / cs^2 = 0``
+    (Neuts 1981; Tijms 1986). ``1 - rho`` for M/M/c. The left side is concave, so Newton's steps
+    from beyond the root never pass it.
     """
-    cv = np.asarray(q.service_cv, dtype=float)
-    steady = np.minimum(cv, 1.0)
-    square = np.maximum(cv, 1.0) ** 2
-    first = 0.5 * (1.0 + np.sqrt((square - 1.0) / (square + 1.0)))
-    long = np.where(cv > 1.0, q.service / (2.0 * (1.0 - first)), q.service * steady)
-    short = np.where(cv > 1.0, q.service / (2.0 * first), q.service * steady)
-    return q.service * (1.0 - steady), ((first, short), (1.0 - first, long))
+    ca, cs = (np.maximum(np.square(x), 1e-9) for x in (q.arrival_cv, q.service_cv))
+    y = np.minimum((1.0 - rho * rho) / (rho * ca), 2.0 * (1.0 / rho - 1.0) / cs)
+    y = np.minimum(y, (1.0 - 1e-12) / cs)
+    for _ in range(NEWTON):
+        over, under = 1.0 + y * ca / rho, 1.0 - y * cs
+        value = np.log(over) / ca + np.log(under) / cs
+        y = np.clip(y - value / (1.0 / (rho * over) - 1.0 / under), 0.5 * y, y)
+    return y
 
 
-def _sum_tail(t: Array, mean: Array, wait: Array, chance: Array) -> Array:
-    """Return ``P(X + W > t)``: X of an exponential, W with a probability of another, else 0.
-
-    ``e^-at + C a (e^-at - e^-bt) / (b - a)`` with ``a = 1/mean`` and ``b = 1/wait``; the quotient
-    is written with ``expm1``, which keeps its precision where both rates nearly agree.
-    """
-    varies, waits = mean > TINY, wait > TINY
-    a = 1.0 / np.where(varies, mean, 1.0)
-    b = 1.0 / np.where(waits, wait, 1.0)
-    apart = np.abs(b - a)
-    quotient = np.where(apart > 0.0, -np.expm1(-apart * t) / np.where(apart > 0.0, apart, 1.0), t)
-    waited = np.where(waits, a * np.exp(-np.minimum(a, b) * t) * quotient, 0.0)
-    constant = np.where(waits, np.exp(-b * t), 0.0)  # of a service without an exponential part
-    return np.where(varies, np.exp(-a * t) + chance * waited, chance * constant)
-
-
-def _tail(q: Station, time: Array, chance: Array, wait: Array) -> Array:
-    least, branches = _phases(q)
-    t = np.maximum(time - least, 0.0)
-    beyond = sum(share * _sum_tail(t, mean, wait, chance) for share, mean in branches)
-    return np.where(time >= least, beyond, 1.0)
-
-
-def _settled(q: Station) -> tuple[Array, Array, Array]:
-    """Return whether a station has a steady state, its chance to wait and the wait of those who do."""
-    wait = conditional_wait(q)
-    stable = np.isfinite(wait)
-    return stable, erlang_c(offered_load(q.rate, q.service), q.servers), np.where(stable, wait, 1.0)
+def _wait(q: Station) -> tuple[Array, Wait]:
+    """Return whether a station has a steady state, and its wait; of another one where it has none."""
+    mean = conditional_wait(q)
+    load = offered_load(q.rate, q.service)
+    stable = np.isfinite(mean)
+    rho = np.where(stable, np.maximum(load / q.servers, 1e-9), 0.5)
+    least = q.service * 1e-9 / q.servers  # no wait at all has no rate
+    mean = np.where(stable, np.maximum(mean, least), 1.0)
+    decay = np.minimum(q.servers * _decay(q, rho) / q.service, 1.0 / least)
+    excess = mean - 1.0 / decay
+    # either that exponential and another one after the other, or that one now and then
+    early = excess > 1e-9 * mean
+    other = np.where(early, 1.0 / np.where(early, excess, 1.0), np.inf)
+    slow, fast = np.minimum(decay, other), np.maximum(np.maximum(decay, other), decay * (1.0 + 1e-6))
+    share = np.where(early, 1.0 / (1.0 - slow / fast), np.minimum(mean * decay, 1.0))
+    return stable, Wait(chance_to_wait(q), share, slow, fast)
 
 
 def response_tail(q: Station, time: Array) -> Array:
     """Return the probability that wait and service together exceed ``time``; 1 at saturation.
 
-    The wait is 0 or exponential as in :func:`wait_quantile`, the service that of :func:`_phases`,
-    and both are independent. Exact for M/M/c.
+    The service is gamma-distributed, as the answers of :mod:`mlsysim.physics.kvcache` are, the wait
+    that of :class:`Wait`, and both are independent. Exact for M/M/c.
     """
-    stable, chance, wait = _settled(q)
-    return np.where(stable, _tail(q, time, chance, wait), 1.0)
+    stable, wait = _wait(q)
+    return np.where(stable, response(service_under_load(q), q.service_cv, time, wait), 1.0)
 
 
 def _slow_share(q: Station) -> Array:
@@ -245,21 +209,31 @@ def _slow_share(q: Station) -> Array:
 
 
 def response_quantile(q: Station) -> Array:
-    """Return the response time that the station's percentile of requests does not exceed [s].
+    """Return the response time that the station's percentile of requests does not exceed [s]."""
+    given = [getattr(q, f.name) for f in fields(Station)]
+    parts = [np.asarray(x, dtype=float) for x in np.broadcast_arrays(*given)]
+    flat = [x.reshape(-1) for x in parts]
+    # a few at a time, so that the nodes of the quadrature stay in the processor's cache
+    found = [_quantile(Station(*(x[i : i + CHUNK] for x in flat))) for i in range(0, flat[0].size, CHUNK)]
+    return np.concatenate(found).reshape(parts[0].shape) if found else np.zeros(parts[0].shape)
 
-    Found by halving a bracket: wait and service cannot both stay within what each exceeds with
-    half the probability that is left, and yet their sum exceed the sum of both.
+
+def _quantile(q: Station) -> Array:
+    """Return the quantiles of some stations.
+
+    Wait and service cannot both stay within what each exceeds with half the probability that is
+    left, and yet their sum exceed the sum of both.
     """
     slow = _slow_share(q)
-    stable, chance, wait = _settled(q)
-    least, (_, (_, mean)) = _phases(q)
-    high = least - (mean + wait) * np.log(0.5 * slow)
-    low = np.zeros_like(high)
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        beyond = _tail(q, middle, chance, wait) > slow
-        low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
-    return np.where(stable, high, np.inf)
+    stable, wait = _wait(q)
+    varies = np.asarray(q.service_cv) >= STEADY
+    depth, cv = -np.log(0.5 * slow), np.where(varies, q.service_cv, 1.0)
+    # a gamma tail is below that of its Chernoff bound (Boucheron 2013, theorem 2.3)
+    service = service_under_load(q)
+    served = service * (1.0 + cv * np.sqrt(2.0 * depth) + cv * cv * depth)
+    high = served * (1.0 + 1e-9) + wait.within(0.5 * slow)
+    found = crossing(lambda t: response(service, cv, t, wait), slow, high)
+    return np.where(stable, np.where(varies, found, service + wait.quantile(slow)), np.inf)
 
 
 def most_arrivals(q: Station, target: Array) -> Array:

@@ -77,6 +77,10 @@ class Service:
         prefill_compute, prefill_stream: time of a prefill's matrix work and of its memory traffic.
         decode_compute, decode_stream: the same of a decode pass.
         transfer: of a request's KV cache to the accelerators that decode.
+        output: tokens of an answer.
+        places: requests that the replica works on at once.
+        instances: copies of the model that make up the replica.
+        readers: prompts that it reads at once.
     """
 
     ttft: Array
@@ -88,6 +92,10 @@ class Service:
     decode_compute: Array = 0.0
     decode_stream: Array = 0.0
     transfer: Array = 0.0
+    output: Array = 1.0
+    places: Array = 1.0
+    instances: Array = 1.0
+    readers: Array = 1.0
 
 
 # -- passes -------------------------------------------------------------------------------------
@@ -188,6 +196,8 @@ def prefill_first(i: Instance, batch: Array, n: Lengths, draft: Draft | None = N
         prefill_stream=first.stream,
         decode_compute=step.matmul,
         decode_stream=step.stream,
+        output=n.output,
+        places=batch,
     )
 
 
@@ -221,6 +231,8 @@ def chunked(i: Instance, batch: Array, n: Lengths, budget: Array, draft: Draft |
         prefill_stream=whole.stream,
         decode_compute=plain.matmul,
         decode_stream=plain.stream,
+        output=n.output,
+        places=batch,
     )
 
 
@@ -286,6 +298,10 @@ def disaggregated(
         decode_compute=step.matmul,
         decode_stream=step.stream,
         transfer=moved,
+        output=n.output,
+        places=decodes * batch,
+        instances=prefills + decodes,
+        readers=prefills,
     )
 
 

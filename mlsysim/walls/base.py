@@ -60,6 +60,9 @@ class Limits:
     preemption: float | None = _limit("1", 5, "how often requests may outgrow the KV pool", share=True)
     layer_time: float | None = _limit("ms", 6, "longest time of a layer whose weights are streamed in")
     tail: float | None = _limit("ms", 7, "longest response time at the percentile")
+    ttft_tail: float | None = _limit(
+        "ms", 7, "longest time to the first token at the percentile, the wait included"
+    )
     answer: float | None = _limit("s", 12, "longest time to a reasoned answer")
     wait: float | None = _limit("h", 16, "longest mean wait for a place in a shared fleet")
 

@@ -137,7 +137,7 @@ def test_weight_streaming():
 
 def test_tail_latency_of_a_served_model():
     served = tier1.ServingModel().solve(**MODEL, batch_size=16)
-    given = {n: served[n] for n in ("service_time", "service_cv", "servers")}
+    given = {n: served[n] for n in ("service_time", "service_alone", "service_cv", "servers")}
     found = tier1.TailLatencyModel().solve(arrival_rate=5, **given)
     e = plan(workload={"batch_size": 16}, queue={"rate": 5})
     same(found["tail_latency"], reading(e, 7)[0])

@@ -18,6 +18,7 @@ from mlsysim.physics import collectives as net
 from mlsysim.physics import memory, opaque, operations, roofline
 from mlsysim.physics import training as tr
 from mlsysim.physics import transformer as tf
+from mlsysim.physics.serving import Service
 from mlsysim.physics.topology import Cut
 from mlsysim.walls import WALLS, Limits, State
 
@@ -377,7 +378,7 @@ def dimensioned() -> State:
     return replace(state, **with_units, limits=limits, bill=bill, cut=cut)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", [name for name, m in METRICS.items() if not m.needs])
 def test_metrics_have_their_unit(name):
     state = dimensioned()
     if name == "feasibility.accelerators":  # a count without a unit in all other formulas
@@ -387,6 +388,23 @@ def test_metrics_have_their_unit(name):
     # a million tokens are a number of tokens, so their price is money a token
     unit = "USD/token" if name == "macro.usd_per_million_tokens" else METRICS[name].unit
     assert has(quotient.to_base_units(), unit)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("performance.ttft", "s"),
+        ("performance.itl", "s"),
+        ("performance.token_capacity", "token/s"),
+        ("macro.usd_per_million_served", "USD/token"),
+        ("macro.gco2e_per_million_served", "kgCO2e/token"),
+    ],
+)
+def test_metrics_of_a_service_have_their_unit(name, unit):
+    service = Service(Q(1.0, "s"), Q(10.0, "ms"), Q(20.0, "ms"), Q(3.0, "1/s"), output=Q(100.0, "token"))
+    state = replace(dimensioned(), accelerators=16.0, tensor_ranks=2.0, serving=service)
+    numerator, denominator = METRICS[name].parts(state)
+    assert has((Q(1.0) * numerator / denominator).to_base_units(), unit)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 10, 14, 17, 18])

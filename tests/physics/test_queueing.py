@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mlsysim.core.units import ureg
-from mlsysim.physics import queueing
+from mlsysim.physics import erlang, queueing
 from mlsysim.physics.queueing import Station
 
 loads = st.floats(1e-3, 0.9999)
@@ -76,7 +76,7 @@ def test_erlang_is_the_sum_of_its_definition(servers, tenths):
 @pytest.mark.parametrize("rho", [0.01, 0.3, 0.9, 0.99, 0.9999, 1.0, 1.2])
 def test_ten_thousand_servers_agree_with_the_recursion(servers, rho):
     expected = log_b_by_recursion(rho * servers, servers)
-    assert -queueing._log_inverse_b(rho * servers, servers) == pytest.approx(expected, rel=1e-11, abs=1e-10)
+    assert -erlang.log_inverse_b(rho * servers, servers) == pytest.approx(expected, rel=1e-11, abs=1e-10)
 
 
 def test_many_servers_wait_as_halfin_and_whitt_say():
@@ -182,13 +182,26 @@ def test_constant_service_without_load_answers_in_its_own_time(servers, service)
     assert queueing.response_quantile(q) == pytest.approx(service, rel=1e-9)
 
 
-@pytest.mark.parametrize("cv", [0.0, 0.4, 1.0, 1.7, 4.0])
+@pytest.mark.parametrize("cv", [0.0, 1e-4, 0.01, 0.4, 0.9, 1.0, 1.7, 4.0])
 def test_the_service_time_has_its_mean_and_variation(cv):
-    least, branches = queueing._phases(Station(0.0, 1.0, 3.0, service_cv=cv))
-    mean = least + sum(p * m for p, m in branches)
-    square = sum(p * 2 * m * m for p, m in branches) + 2 * least * sum(p * m for p, m in branches) + least**2
-    assert mean == pytest.approx(3.0)
-    assert math.sqrt(max(square - mean**2, 0.0)) / mean == pytest.approx(cv, abs=1e-7)
+    """Moments of what exceeds a time: ``E[S] = int P(S > t)`` and ``E[S^2] = int 2 t P(S > t)``."""
+    steps = np.linspace(0.0, 1.0, 4001) ** 3 * 3.0 * (1.0 + 40.0 * cv + 40.0 * cv * cv)
+    beyond = queueing.response_tail(Station(0.0, 1.0, 3.0, service_cv=cv), steps)
+    mean = np.trapezoid(beyond, steps)
+    square = np.trapezoid(2.0 * steps * beyond, steps)
+    assert mean == pytest.approx(3.0, rel=1e-3)
+    assert math.sqrt(max(square - mean**2, 0.0)) / mean == pytest.approx(cv, rel=0.01, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("cv", "exceeded"),
+    # chi-squared tables: 4 degrees of freedom 13.277 and 9.488, 8 degrees 20.090, 1 degree 6.635
+    [(2**-0.5, 13.277 / 4), (0.5, 20.090 / 8), (2**0.5, 6.635)],
+)
+def test_an_empty_station_answers_as_a_gamma_distribution_says(cv, exceeded):
+    assert queueing.response_quantile(Station(0.0, 3.0, 1.0, service_cv=cv)) == pytest.approx(
+        exceeded, rel=1e-4
+    )
 
 
 def test_a_simulated_queue_has_the_same_p99():
@@ -222,6 +235,41 @@ def test_a_target_below_the_service_time_admits_nobody():
     assert queueing.most_arrivals(Station(1.0, 4.0, 1.0, service_cv=0.0), 0.5) == pytest.approx(
         0.0, abs=1e-15
     )
+
+
+# -- servers that slow each other down ----------------------------------------------------------------
+
+
+def by_sums(rate: float, alone: float, full: float, servers: int) -> tuple[float, float]:
+    """Chance to wait and mean service time from the weights of each number of requests."""
+    each = (full - alone) / servers
+    logs = np.cumsum([0.0, *(math.log(rate * (alone + each * n) / n) for n in range(1, servers + 1))])
+    weights = np.exp(logs - logs.max())
+    last = weights[-1] / (1.0 - rate * full / servers)
+    norm = weights[:-1].sum() + last
+    busy = ((np.arange(servers) * weights[:-1]).sum() + servers * last) / norm
+    return last / norm, busy / rate
+
+
+@settings(max_examples=200)
+@given(st.floats(0.01, 0.9999), st.integers(1, 600), st.floats(0.05, 1.0))
+def test_shared_servers_are_the_sums_of_their_weights(rho, servers, alone):
+    q = Station(rho * servers, float(servers), 1.0, alone=alone)
+    waiting, service = by_sums(rho * servers, alone, 1.0, servers)
+    assert queueing.chance_to_wait(q) == pytest.approx(waiting, rel=1e-5, abs=1e-12)
+    assert queueing.service_under_load(q) == pytest.approx(service, rel=1e-6)
+
+
+@given(loads, loads, counts, st.floats(0.05, 1.0))
+def test_company_never_speeds_a_request_up(one, other, servers, alone):
+    low, high = sorted((one, other))
+    calm, busy = (mmc(rho, float(servers), alone=alone) for rho in (low, high))
+    assert alone <= queueing.service_under_load(calm) <= queueing.service_under_load(busy) * (1 + 1e-9)
+    assert queueing.service_under_load(busy) <= 1.0 + 1e-9
+    assert queueing.mean_wait(calm) <= queueing.mean_wait(busy) * (1 + 1e-9)
+    assert queueing.response_quantile(calm) <= queueing.response_quantile(busy) * (1 + 1e-9)
+    rigid = mmc(high, float(servers))
+    assert queueing.response_quantile(busy) <= queueing.response_quantile(rigid) * (1 + 1e-9)
 
 
 # -- fan-out ----------------------------------------------------------------------------------------

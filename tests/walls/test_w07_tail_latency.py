@@ -56,7 +56,7 @@ def test_more_work_than_servers_cannot_be(rate):
 
 
 def test_tables_get_both_rows():
-    load, tail = WALL.rows(state(replace(ONE, rate=np.array([6.0, 12.0])), tail=2.0))
+    tail, load = WALL.rows(state(replace(ONE, rate=np.array([6.0, 12.0])), tail=2.0))
     assert (load.demand <= load.supply).tolist() == [True, False]
     assert (tail.demand <= tail.supply).tolist() == [True, False]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsysim.core import text, units
+from mlsysim.core.solver import batching_report
 
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
@@ -22,6 +23,7 @@ _ROWS = (
 )
 
 
+_KINDS = {"parallelism": "layouts", "batching": "deployments"}
 _ENGINES = {"highs": "HiGHS", "cp-sat": "CP-SAT", "exhaustive": "enumeration"}
 
 
@@ -51,6 +53,8 @@ def render(o: Optimization) -> str:
 
 def _comparison(o: Optimization) -> list[str]:
     before, after = o.compared or o.before, o.evaluation
+    if o.problem_name == "batching":
+        return text.table(["", _label(o), "optimum", ""], batching_report.rows(o), right=(1, 2, 3), gap=3)
     rows: list[list[str]] = []
     if o.problem_name == "parallelism":
         rows += _layout_rows(before, after)
@@ -60,7 +64,7 @@ def _comparison(o: Optimization) -> list[str]:
         )
     if not any(o.objective.name == name or o.objective.title == title for title, name, _ in _ROWS):
         old = o.compared_value if o.compared else o.objective.before
-        rows.append(_changed(o.objective.title, old, o.objective.value, o.objective.unit))
+        rows.append(changed(o.objective.title, old, o.objective.value, o.objective.unit))
     for title, name, unit in _ROWS:
         if o.problem_name == "placement" and not name.startswith("macro."):
             continue
@@ -71,7 +75,7 @@ def _comparison(o: Optimization) -> list[str]:
         rows.append([title, text.amount(old, unit), text.amount(new, unit), change])
     if o.tradeoff is not None and o.tradeoff.chosen.water_cost:
         old_cost = next((b.choice.water_cost for b in o.tradeoff.baselines if b.name == "now"), None)
-        rows.append(_changed("water, at its price", old_cost, o.tradeoff.chosen.water_cost, "USD"))
+        rows.append(changed("water, at its price", old_cost, o.tradeoff.chosen.water_cost, "USD"))
     return text.table(["", _label(o), "optimum", ""], rows, right=(1, 2, 3), gap=3)
 
 
@@ -84,7 +88,7 @@ def _label(o: Optimization) -> str:
     return "plan as given" if o.before and o.before.scenario.settings.fixed else "by rule"
 
 
-def _changed(title: str, old: float | None, new: float | None, unit: str) -> list[str]:
+def changed(title: str, old: float | None, new: float | None, unit: str) -> list[str]:
     """Return a row of two amounts in base units and how far they are apart."""
     change = f"{new / old - 1:+.1%}" if old and new is not None else ""
     shown = [text.amount(None if x is None else units.from_base(x, unit), unit) for x in (old, new)]
@@ -202,7 +206,7 @@ def _proof(o: Optimization) -> str:
     confirmed = " and ".join(_ENGINES.get(name, name) for name in o.verified_by)
     return (
         f"Proof: {value}, bound {bound}, gap {gap}; "
-        f"{o.space_size:,.0f} {'layouts' if o.problem_name == 'parallelism' else 'regions'}, "
+        f"{o.space_size:,.0f} {_KINDS.get(o.problem_name, 'regions')}, "
         f"of which presolve leaves {o.solved.left:,.0f} ({out.variables} variables, {out.rows} rows); "
         f"{_ENGINES.get(out.engine, out.engine)} {out.version}, {seconds:.2f} s; confirmed by {confirmed}."
     )
@@ -211,6 +215,10 @@ def _proof(o: Optimization) -> str:
 def _alternatives(o: Optimization) -> list[str]:
     rows = []
     for rank, a in enumerate(o.alternatives, start=2):
+        if o.problem_name == "batching":
+            shown = text.amount(a["objective"], a["unit"])
+            rows.append([str(rank), batching_report.describe(a), shown])
+            continue
         what = a.get("region") or (
             f"tp {a['tp']} cp {a['cp']} pp {a['pp']} dp {a['dp']}"
             + (f" ep {a['ep']}" if a["ep"] > 1 else "")
@@ -234,4 +242,5 @@ def _infeasible(o: Optimization) -> list[str]:
     return [
         *text.wrap(first),
         *(line for c in o.conflict for line in text.wrap(f"{c.name}: {needs(c)}", "  ")),
+        *(line for note in o.notes for line in text.wrap(note)),
     ]

@@ -75,6 +75,7 @@ class Search:
         decode: from cells to the evaluated answer.
         value: the objective of an evaluated answer, by the engine that did not find it.
         starts: solutions that are known.
+        given_up: tags of wishes that are known to be in the way, and are not in the problem.
     """
 
     problem: Problem
@@ -84,6 +85,7 @@ class Search:
     decode: Callable[[Any], Evaluation]
     value: Callable[[Evaluation], float]
     starts: tuple[Cells, ...] = ()
+    given_up: tuple[str, ...] = ()
 
     @property
     def solver(self) -> str:
@@ -118,9 +120,11 @@ class Search:
                 wishes &= set(tags)
             # cut short: all wishes go at once, so that what is left is a proof about the physics
             if not wishes:
-                return Found(None, solved, tuple(dropped), clash, (), self._confirmed(problem, solved))
+                # what is left is about the physics alone
+                last = tuple({c.tag: c for c in clash}.values())
+                return Found(None, solved, tuple(dropped), last, (), self._confirmed(problem, solved))
             dropped += sorted(wishes)
-            problem = without(problem, wishes)
+            problem = without(problem, wishes, hard=False)
             solved = solve(problem, self.solver, self.options, self.ask.top, self.starts)
         if solved.outcome.status == "unknown" and self.options.interrupted.is_set():
             raise SolverLimitError(
@@ -133,10 +137,11 @@ class Search:
             )
         o = solved.outcome
         assert o.objective is not None
-        given_up = set(dropped)
+        given_up = {*dropped, *self.given_up}
         best = self._verified(problem, o.objective, o.cells, o.engine, given_up)
         others = tuple(self._verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
-        return Found(best, solved, tuple(dropped), clash, others, self._confirmed(problem, solved))
+        first = tuple({c.tag: c for c in reversed(clash)}.values())[::-1]
+        return Found(best, solved, tuple(dropped), first, others, self._confirmed(problem, solved))
 
     def _confirmed(self, problem: Problem, solved: Solved) -> str | None:
         """Return the engine that came to the same answer on its own; None if none was asked or could.
@@ -174,7 +179,7 @@ class Search:
 
     def _member(self, problem: Problem, tag: str, tags: set[str]) -> Conflict:
         """Return a member of a conflict with the least that it takes."""
-        from formulations.infeasible import excess
+        from formulations.infeasible import excess, soft
         from mlsysim.walls import WALLS
 
         over = excess(problem, tag, tags, self.solver, self.options)
@@ -182,7 +187,10 @@ class Search:
         if wall is None:
             return _wish(self.scenario.settings.bounds, tag, over, self.state)
         limited = [r for r in wall.rows(self.state) if isinstance(r.supply, int | float) and r.enforced]
-        if over is None or len(limited) != 1:
+        wished = tag in soft(problem)
+        limited = [r for r in limited if r.hard != wished]
+        varies = any(r.allowed.tables for r in problem.rows if r.tag == tag and r.hard != wished)
+        if over is None or len(limited) != 1 or varies:
             return Conflict(tag, wall.number, wall.name, wall.equation)
         row = limited[0]
         supply = float(row.supply)  # type: ignore[arg-type]
@@ -225,7 +233,7 @@ def verify(
     agree("objective", objective, value, engine)
     rows = {r.name: r for r in problem.rows}
     for c in comparisons(e.state, e.scenario.settings.bounds):
-        if c.tag in dropped:
+        if c.tag in dropped and not c.hard:
             continue
         row = rows.get(c.name)
         if not float(c.demand) <= float(c.supply) * (1.0 + ROUNDING):

@@ -77,7 +77,7 @@ class ServingModel(PlanModel):
     walls = (4,)
     ways = (("model", "hardware"),)
     options = REQUESTS
-    gives = ("ttft", "itl", "stall", "request_rate", "service_time", "service_cv", "servers")
+    gives = ("ttft", "itl", "stall", "request_rate", "service_time", "service_alone", "service_cv", "servers")
     # A queue at any rate, of which only the servers are read: how many, and how long one is taken.
     blocks: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "queue": {"rate": 1.0, "arrival_cv": 1.0, "percentile": 0.5}
@@ -92,6 +92,7 @@ class ServingModel(PlanModel):
             "stall": service.stall,
             "request_rate": service.rate,
             "service_time": q.service,
+            "service_alone": min(float(q.alone), float(q.service)),
             "service_cv": q.service_cv,
             "servers": q.servers,
         }
@@ -142,7 +143,7 @@ class TailLatencyModel(ForwardModel):
 
     walls = (7,)
     ways = (("arrival_rate", "service_time", "servers"),)
-    options = ("service_cv", "arrival_cv", "percentile", "fanout")
+    options = ("service_alone", "service_cv", "arrival_cv", "percentile", "fanout")
     gives = ("tail_latency", "mean_wait", "wait_probability", "busy_servers")
 
     def read(self, given: Mapping[str, Any], numbers: Mapping[str, float], take: Assumptions) -> Any:
@@ -160,11 +161,11 @@ class TailLatencyModel(ForwardModel):
             number("service_cv", "service_cv"),
             number("percentile", "tail_percentile"),
             numbers.get("fanout", float(QueueBlock.model_validate({"rate": rate}).fanout)),
+            numbers.get("service_alone", service),
         )
-        load = queueing.offered_load(rate, service)
         return {
             "tail_latency": queueing.response_quantile(q),
             "mean_wait": queueing.mean_wait(q),
-            "wait_probability": queueing.erlang_c(load, servers),
-            "busy_servers": load,
+            "wait_probability": queueing.chance_to_wait(q),
+            "busy_servers": queueing.in_system(rate, queueing.service_under_load(q)),
         }
