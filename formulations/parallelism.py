@@ -8,7 +8,7 @@ how often checkpoints are written, where the plan leaves a choice. No equation i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -17,8 +17,9 @@ import numpy as np
 from formulations import fleet
 from formulations.algebra import Choice, Expr, as_expr
 from formulations.joint import Cells, count
+from formulations.presolve import restrict
 from formulations.problem import Problem
-from formulations.rows import add_rows
+from formulations.rows import add_rows, comparisons
 from mlsysim.core import layout as lay
 from mlsysim.core import legal
 from mlsysim.core.layout import Columns, Layout
@@ -98,6 +99,8 @@ def formulate(
     *,
     of_run: bool = False,
     worst: float | None = None,
+    kept: Columns | None = None,
+    also: Sequence[Scenario] = (),
 ) -> Recipe:
     """Return the problem of the cheapest layout, subject to the walls and to ``bounds``.
 
@@ -108,18 +111,43 @@ def formulate(
         of_run: whether that depends on failures and checkpoints.
         worst: a step of this length is known to be possible within all bounds, and only shorter ones
             matter [s].
+        kept: the only cells of the layer, the pipeline and the shard that matter, by their index.
+        also: the same plan with other supplies, in which every row must hold as well.
     """
     limits = s.settings.limits
     of_run |= limits.checkpoint is not None or limits.failures is not None
     of_run |= any(bound.metric.of_run for bound in bounds)
     found = variants(s, intervals=of_run, worst=worst)
     numbers = sorted({v.scenario.accelerators for v in found})
-    names = fleet.precisions(found)
-    several = ["accelerators"] * (len(numbers) > 1) + ["precision"] * (len(names) > 1)
-    jobs = [next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names]
-    problem = _factors(found[-1].scenario, numbers, len(names))
+    several = [
+        name
+        for name, values in (("accelerators", numbers), ("precision", fleet.precisions(found)))
+        if len(values) > 1
+    ]
+    problem = _factors(found[-1].scenario, numbers, len(fleet.precisions(found)))
+    if kept is not None:
+        problem = restrict(problem, [kept[c.name] for c in problem.choices])
     layer, pipe, shard = problem.choices
     chosen = fleet.choose(problem, found, several)
+    state = _state(problem, found, numbers, chosen, s)
+    add_rows(problem, state, bounds)
+    for i, other in enumerate(also, start=1):
+        theirs = variants(other, intervals=of_run, worst=worst)
+        there = _state(problem, theirs, numbers, chosen, other)
+        for c in comparisons(there, other.settings.bounds):
+            problem.limit(c.tag, f"{c.name}also{i}", c.demand, c.supply, hard=c.hard)
+    problem.minimize(cost(state))
+    problem.ties = _ties(layer, pipe, shard)
+    return Recipe(problem, s, tuple(found))
+
+
+def _state(
+    problem: Problem, found: Sequence[Variant], numbers: list[int], chosen: Choice | None, s: Scenario
+) -> State:
+    """Return what the walls see, as tables over the choices of a problem."""
+    layer, pipe, shard = problem.choices[:3]
+    names = fleet.precisions(found)
+    jobs = [next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names]
     job = jobs[0]
     assert job is not None
     result = step(
@@ -128,11 +156,7 @@ def formulate(
         _tabulated(pipe, _with_side(pipe.columns, numbers, s), jobs[:1], lay.pipeline_of),
         _tabulated(shard, shard.columns, jobs, lay.shard_of),
     )
-    state = fleet.state_of(found, chosen, result, layer.table(layer.columns["tp"]))
-    add_rows(problem, state, bounds)
-    problem.minimize(cost(state))
-    problem.ties = _ties(layer, pipe, shard)
-    return Recipe(problem, s, tuple(found))
+    return fleet.state_of(found, chosen, result, layer.table(layer.columns["tp"]))
 
 
 def size(s: Scenario) -> int:

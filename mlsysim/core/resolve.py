@@ -9,6 +9,7 @@ from mlsysim.core.errors import InputError
 from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, server_of, site_of
 from mlsysim.core.scenario import Assumption, Assumptions, Bound, Scenario, Settings
 from mlsysim.core.settings import settings_of
+from mlsysim.core.supplies import apply, written
 from mlsysim.hardware import BYTES
 from mlsysim.physics.memory import StateBytes
 from mlsysim.physics.training import Job, weights_of
@@ -64,6 +65,9 @@ def resolve(s: Settings) -> Scenario:
         extras={},
         assumptions=(),
     )
+    for name, change in written(s).items():
+        take.choose(name, change, "asked by what_if")
+    scenario = apply(scenario)
     if s.phase == "training":
         scenario = replace(scenario, job=_job(scenario, take))
         fields = training_run.extras(scenario, server, take)

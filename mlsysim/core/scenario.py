@@ -48,7 +48,8 @@ class Settings:
     ``attention_share`` replaces what fused attention reaches of the 16-bit peak over long sequences.
     ``fixed`` is what the plan says of decisions of the layout.
     ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
-    written.
+    written. ``scales`` and ``amounts`` are supplies that are not what they are elsewhere: by how much
+    they are multiplied, and what they are in base units (:mod:`mlsysim.core.supplies`).
     """
 
     model: Model
@@ -77,6 +78,8 @@ class Settings:
     scaling_fit: str = "besiroglu_2024"
     blocks: dict[str, dict[str, Any]] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
+    amounts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
