@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from mlsysim.core.solver.optimization import Optimization
 from mlsysim.core.solver.optimizers import parallelism, placement
+from mlsysim.core.solver.pareto import Pareto, pareto
 
-__all__ = ["Optimization", "parallelism", "placement"]
+__all__ = ["Optimization", "Pareto", "parallelism", "pareto", "placement"]

@@ -10,6 +10,7 @@ import typer
 
 from mlsysim.cli.output import OUTPUT, Output, chosen, progress, write
 from mlsysim.cli.output import emit as emit_result
+from mlsysim.cli.why import refuse, run_why, whole
 from mlsysim.core.errors import InputError
 from mlsysim.core.solver import defaults
 
@@ -41,6 +42,8 @@ OPTIONS = {
     "compare": "--compare",
     "solver": "--solver",
     "export": "--export",
+    "pareto": "--pareto",
+    "robust": "--robust",
 }
 GROUP = """\b
 Examples:
@@ -54,6 +57,7 @@ Examples:
   mlsysim optimize parallelism plan.yaml --objective cost --top 3
   mlsysim optimize parallelism plan.yaml --compare mine.yaml --verify
   mlsysim optimize parallelism plan.yaml --emit megatron > run.sh
+  mlsysim optimize parallelism plan.yaml --pareto time,feasibility.memory
   mlsysim -o json optimize parallelism plan.yaml | jq .solution.plan
 
 What the plan's parallelism block fixes stays fixed; it may list or bound what to try. Objectives: time,
@@ -114,6 +118,10 @@ def parallelism(
             help="Print the answer as launch settings instead: plan, megatron, nemo, torchtitan, deepspeed.",
         ),
     ] = None,
+    pareto: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="All plans of which none beats another in two or three respects."),
+    ] = None,
     verify: VERIFY = False,
     export: EXPORT = None,
     show_progress: PROGRESS = False,
@@ -123,6 +131,13 @@ def parallelism(
     from mlsysim.core.solver import optimizers
 
     how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
+    if pareto is not None:
+        refuse(context, "--pareto", "objective", "top", "warm_start", "compare", "emit", "verify", "export")
+        return run_why(
+            chosen(context, output),
+            lambda: whole("pareto").pareto(plan, pareto.split(","), carbon_tax=carbon_tax, **how),
+            "solving",
+        )
 
     def call() -> Any:
         extra = {"warm_start": warm_start, "compare": compare, "emit": emit}

@@ -172,6 +172,7 @@ def test_the_schema_describes_every_key():
         "ops",
         "parallelism",
         "constraints",
+        "what_if",
         *BLOCKS,
     }
     assert all(d["additionalProperties"] is False for d in definitions.values() if d["type"] == "object")

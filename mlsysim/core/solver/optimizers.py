@@ -10,14 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from mlsysim.core import units
 from mlsysim.core.api import PlanLike, placing, scenario
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
 from mlsysim.core.resolve import resolve
 from mlsysim.core.solver.asked import How, asked, module
+from mlsysim.core.solver.decided import decided as decisions
 from mlsysim.core.solver.objectives import Goal, goal
 from mlsysim.core.solver.optimization import Objective, Optimization
+from mlsysim.core.solver.question import check_goal, tax_of, training
 from mlsysim.core.solver.search import Conflict, Found, Search
 from mlsysim.core.solver.warm_start import known_layout
 from mlsysim.handover import check_target, hand_over
@@ -58,26 +59,15 @@ def parallelism(
         SolverLimitError: the solver stopped at its limit without an answer.
         MissingExtraError: the solver is not installed.
     """
-    wanted = goal(objective, _tax(carbon_tax), carbon_tax)
+    wanted = goal(objective, tax_of(carbon_tax), carbon_tax)
     if (listener := how.get("progress")) is not None:
         how["progress"] = lambda best, bound: listener(wanted.shown(best), wanted.shown(bound))
     ask = asked(how)
     if emit is not None:
         check_target(emit)
     with placing(plan):
-        s = scenario(plan)
-        if s.job is None:
-            raise InputError(
-                "optimize parallelism needs a training plan",
-                where="workload.phase",
-                hint="set workload.phase: training",
-            )
-        if wanted.of_run and "training_tokens" not in s.extras:
-            raise InputError(
-                f"the objective {objective} is of training on tokens, and this plan has none",
-                where="objective",
-                hint="use time, mfu or accelerators",
-            )
+        s = training(plan, "optimize parallelism")
+        check_goal(s, wanted)
         before = evaluate(s)
         # a plan that holds already rules out the fleets that cannot be as fast
         fast = objective == "time" and ask.top == 1 and before.exit_code == 0
@@ -103,8 +93,8 @@ def parallelism(
             starts=tuple(cells for cells in begun if cells),
         )
         found = search.run()
-    decided: Json = {} if found.evaluation is None else _decided(found.evaluation)
-    others = [_decided(e) | wanted.told(search.value(e)) for e in found.others]
+    decided: Json = {} if found.evaluation is None else decisions(found.evaluation)
+    others = [decisions(e) | wanted.told(search.value(e)) for e in found.others]
     theirs = None if compare is None else _compared(compare)
     answer = _optimization("parallelism", search, found, before, decided, wanted, others, notes, theirs)
     if emit is not None and found.evaluation is not None:
@@ -118,16 +108,6 @@ def _compared(plan: PlanLike) -> Evaluation:
         if s.job is None:
             raise InputError("only a training plan can be compared", where="compare")
         return evaluate(s)
-
-
-def _decided(e: Evaluation) -> Json:
-    """Return the decisions of an answer."""
-    assert e.layout is not None
-    s = e.scenario
-    decided = e.layout.to_dict() | {"precision": s.precision, "accelerators": s.accelerators}
-    if "checkpoint" in s.extras:
-        decided["checkpoint_interval_s"] = float(s.extras["checkpoint"].interval)
-    return decided
 
 
 def placement(
@@ -154,7 +134,7 @@ def placement(
         MissingExtraError: the solver is not installed.
     """
     ask = asked(how)
-    tax = _tax(carbon_tax)
+    tax = tax_of(carbon_tax)
     with placing(plan):
         before = evaluate(scenario(plan))
         s = before.scenario
@@ -178,17 +158,6 @@ def placement(
     if s.settings.rented and not tax:
         notes = (*notes, "rent is the same in every region: without a carbon tax the region does not matter")
     return _optimization("placement", search, found, before, decided, wanted, others, notes)
-
-
-def _tax(carbon_tax: float) -> float:
-    """Return a carbon tax given in USD/tCO2e in base units."""
-    if isinstance(carbon_tax, bool) or not isinstance(carbon_tax, int | float) or not 0 <= carbon_tax <= 1e9:
-        raise InputError(
-            f"{carbon_tax!r} is not allowed here",
-            where="carbon tax",
-            hint="give USD per tonne of CO2e, 0 or more",
-        )
-    return units.to_base(float(carbon_tax), "USD/tCO2e", "USD/kgCO2e")
 
 
 def _moved(here: Evaluation, region: Region) -> Evaluation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsysim.core import text, units
+from mlsysim.core.solver.decided import briefly
 
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
@@ -199,14 +200,7 @@ def _proof(o: Optimization) -> str:
 def _alternatives(o: Optimization) -> list[str]:
     rows = []
     for rank, a in enumerate(o.alternatives, start=2):
-        what = a.get("region") or (
-            f"tp {a['tp']} cp {a['cp']} pp {a['pp']} dp {a['dp']}"
-            + (f" ep {a['ep']}" if a["ep"] > 1 else "")
-            + f" mb {a['microbatch_size']} v {a['interleave']} {a['recompute']}"
-            + (f" {a['recompute_layers']}" if a["recompute_layers"] else "")
-            + f" zero {a['zero_stage']}"
-            + (" offload" if a["offload_optimizer"] else "")
-        )
+        what = a.get("region") or briefly(a)
         rows.append([str(rank), what, text.amount(a["objective"], a["unit"])])
     return text.table(["", "", ""], rows, right=(2,))[1:]
 

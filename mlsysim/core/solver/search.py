@@ -134,8 +134,8 @@ class Search:
         o = solved.outcome
         assert o.objective is not None
         given_up = set(dropped)
-        best = self._verified(problem, o.objective, o.cells, o.engine, given_up)
-        others = tuple(self._verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
+        best = self.verified(problem, o.objective, o.cells, o.engine, given_up)
+        others = tuple(self.verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
         return Found(best, solved, tuple(dropped), clash, others, self._confirmed(problem, solved))
 
     def _confirmed(self, problem: Problem, solved: Solved) -> str | None:
@@ -161,17 +161,17 @@ class Search:
                 hint="this is a defect of mlsysim: please report the plan",
             )
         if again.objective is not None and solved.outcome.objective is not None:
-            _agree("objective", again.objective, solved.outcome.objective, other)
+            agree("objective", again.objective, solved.outcome.objective, other)
         return other
 
-    def _verified(
+    def verified(
         self, problem: Problem, objective: float, cells: Cells, engine: str, dropped: set[str]
     ) -> Evaluation:
         """Decode, evaluate, and hold the two against each other."""
         from formulations.rows import comparisons
 
         e = self.decode(cells)
-        _agree("objective", objective, self.value(e), engine)
+        agree("objective", objective, self.value(e), engine)
         rows = {r.name: r for r in problem.rows}
         for c in comparisons(e.state, e.scenario.settings.bounds):
             if c.tag in dropped:
@@ -188,7 +188,7 @@ class Search:
             slack = row.supply - float(row.expr.at(cells)[0])
             size = max(abs(float(c.demand)), abs(float(c.supply)), 1e-30)
             if abs(slack - (float(c.supply) - float(c.demand))) > TOLERANCE * size:
-                _agree(c.name, float(c.supply) - slack, float(c.demand), engine)
+                agree(c.name, float(c.supply) - slack, float(c.demand), engine)
         return e
 
     def _member(self, problem: Problem, tag: str, tags: set[str]) -> Conflict:
@@ -240,7 +240,12 @@ def _wish(bounds: tuple[Bound, ...], tag: str, over: float | None, state: State)
     )
 
 
-def _agree(what: str, theirs: float, ours: float, engine: str) -> None:
+def agree(what: str, theirs: float, ours: float, engine: str) -> None:
+    """Refuse a solver's number that differs from that of eval by more than the tolerance.
+
+    Raises:
+        MismatchError: it does.
+    """
     if not np.isclose(theirs, ours, rtol=TOLERANCE, atol=0.0):
         raise MismatchError(
             f"{what}: {engine} says {theirs:.9g}, eval says {ours:.9g}",
