@@ -187,7 +187,7 @@ class _Search:
                 break
             found += more
             worst = max(p.values[last] for p in more)
-            limit = worst - max(APART * abs(worst), NEXT * self.scales[last])
+            limit = worst - max(APART * abs(worst), NEXT * (self.scales[last] or 1.0))
         return found
 
     def _closed(self, front: Front) -> float | None:

@@ -12,6 +12,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
+from mlsysim.cli import solve as solve_command
 from mlsysim.cli import validate as validate_command
 from mlsysim.cli import zoo as zoo_command
 from mlsysim.cli.output import OUTPUT, Output, OutputError, emit_error, write
@@ -65,6 +66,7 @@ def root(
 
 eval_command.register(app)
 optimize_command.register(app)
+solve_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
 schema_command.register(app)
@@ -117,7 +119,19 @@ def _asked(arguments: Sequence[str]) -> Output:
     return Output.text
 
 
-_COMMANDS = ("eval", "zoo", "schema", "validate", "optimize", "parallelism", "placement")
+_COMMANDS = (
+    "eval",
+    "zoo",
+    "schema",
+    "validate",
+    "optimize",
+    "parallelism",
+    "placement",
+    "solve",
+    "sensitivity",
+    "synthesis",
+    "explain",
+)
 
 
 def _help_for(arguments: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ OPTIONS = {
     "robust": "--robust",
     "target": "--target",
     "weigh": "--weigh",
+    "change": "--change",
 }
 
 

@@ -33,7 +33,7 @@ def same(a, b):
     return all(abs(x - y) <= 1e-7 * max(1.0, abs(y)) for x, y in zip(a, b, strict=True))
 
 
-@rp.examples(150)
+@rp.examples(60)
 @given(st.data())
 def test_the_frontier_is_that_of_enumeration(data):
     spec = data.draw(rp.specs(most=3, cells=5, rows=2))

@@ -47,11 +47,11 @@ class Question:
         found: Recipe = module("parallelism").formulate(s, s.settings.bounds, self.goal.cost, **how)
         return found
 
-    def solve(self, recipe: Recipe, *begun: Evaluation) -> Solved:
+    def solve(self, recipe: Recipe, *begun: Evaluation, look: bool = True) -> Solved:
         """Return the proven answer of a problem, from known layouts on."""
         starts = known(recipe, *begun)
         found: Solved = module("solve").solve(
-            recipe.problem, self.ask.solver, self.ask.options, starts=starts
+            recipe.problem, self.ask.solver, self.ask.options, starts=starts, look=look
         )
         return found
 

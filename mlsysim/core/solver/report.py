@@ -152,6 +152,8 @@ def needs(c: Conflict) -> str:
     """Return what a member of a conflict asks for, and the least that it takes."""
     if c.least is None:
         return c.limit
+    if c.supply is not None and c.least < c.supply and c.wall is None:
+        return f"{c.limit}; no more than {text.amount(c.least, c.unit)} is possible"
     return f"{c.limit}; at least {text.amount(c.least, c.unit)} needed, {text.amount(c.supply, c.unit)} there"
 
 

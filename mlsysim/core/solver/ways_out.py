@@ -1,0 +1,352 @@
+"""What would make room where nothing fits: each way out is the least of its kind, and is tried.
+
+A way is a change of the plan: more of a supply, a wider limit, a decision left open, more accelerators,
+another accelerator. How much it takes is a minimum that a solver proves; that it is enough is shown by
+planning anew with the change made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from mlsysim.core import text, units
+from mlsysim.core.errors import InputError, MismatchError
+from mlsysim.core.evaluation import Evaluation, Json, evaluate
+from mlsysim.core.resolve import resolve
+from mlsysim.core.scenario import Bound, Scenario, Settings
+from mlsysim.core.solver.asked import Asked, module
+from mlsysim.core.solver.decided import decided
+from mlsysim.core.solver.objectives import goal
+from mlsysim.core.solver.question import Question, known
+from mlsysim.core.tolerance import ROUNDING, TOLERANCE
+from mlsysim.walls import WALLS, Limits
+
+if TYPE_CHECKING:
+    from formulations.problem import Row
+
+# Fleets are looked at up to so many times the plan's.
+LARGEST_FLEET = 16
+MOST_COUNTS = 8
+# Accelerators of the registry that are tried, from the nearest on.
+MOST_PARTS = 4
+# A supply a hair above the least, so that rounding does not decide.
+HAIR = 1.0 + ROUNDING
+
+
+@dataclass(frozen=True)
+class Way:
+    """A change with which the plan holds.
+
+    Attributes:
+        kind: ``supply``, ``limit``, ``decision``, ``accelerators`` or ``hardware``.
+        title: what changes, for people.
+        patch: the same as entries of a plan; null takes an entry away.
+        needed, there, unit: the amount that it takes at least, and that of the plan, where it has one.
+        scenario: the plan with the change.
+        evaluation: the best plan with it, as ``eval`` sees it.
+    """
+
+    kind: str
+    title: str
+    patch: Json
+    scenario: Scenario
+    evaluation: Evaluation
+    needed: float | None = None
+    there: float | None = None
+    unit: str = ""
+
+    def to_dict(self) -> Json:
+        """Return the way for JSON."""
+        e = self.evaluation
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "patch": self.patch,
+            "needed": self.needed,
+            "there": self.there,
+            "unit": self.unit or None,
+            "latency_ms": e.metric("performance.latency"),
+            "tco_usd": e.metric("macro.tco_usd"),
+            "plan": decided(e),
+        }
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A change that is still to be tried."""
+
+    kind: str
+    title: str
+    patch: Json
+    settings: Settings
+    needed: float | None = None
+    there: float | None = None
+    unit: str = ""
+
+
+def ways_out(s: Scenario, tags: Sequence[str], ask: Asked) -> tuple[Way, ...]:
+    """Return changes with which a plan holds that does not, each tried.
+
+    Args:
+        s: a training scenario of which nothing holds.
+        tags: of what cannot hold together.
+        ask: how to solve.
+    """
+    finder = _Finder(s, tuple(tags), ask)
+    found: list[Way] = []
+    for draft in finder.drafts():
+        if ask.options.expired:
+            break
+        way = finder.tried(draft)
+        if way is not None:
+            found.append(way)
+    return tuple(found)
+
+
+class _Finder:
+    """Looks for ways out of one conflict."""
+
+    def __init__(self, s: Scenario, tags: tuple[str, ...], ask: Asked) -> None:
+        self.s, self.tags, self.ask = s, tags, ask
+        self.question = Question(s, goal("time"), ask)
+        self.recipe = self.question.recipe()
+        self.before = self.question.before
+        self.far = 1.0
+
+    def tried(self, draft: _Draft) -> Way | None:
+        """Return the way if the best plan with the change holds; None if none does."""
+        try:
+            changed = resolve(draft.settings)
+            q = Question(changed, self.question.goal, self.ask)
+            recipe = q.recipe()
+        except InputError:  # this change makes no plan at all: not a way out
+            return None
+        o = q.solve(recipe, self.before).outcome
+        if o.objective is None:
+            return None
+        e = evaluate(*recipe.decode(o.cells))
+        if e.exit_code != 0:
+            raise MismatchError(
+                f"{draft.title}: the solver says that the plan holds then, eval says {e.status}",
+                hint="this is a defect of mlsysim: please report the plan",
+            )
+        return Way(draft.kind, draft.title, draft.patch, changed, e, draft.needed, draft.there, draft.unit)
+
+    def drafts(self) -> Iterator[_Draft]:
+        """Yield changes from those of the conflict's own members to those of the whole fleet."""
+        for tag in self.tags:
+            yield from self._of_member(tag)
+        yield from self._decisions()
+        if self.far <= LARGEST_FLEET:  # no machine or fleet that is looked at makes up for more
+            yield from self._fleets()
+            yield from self._parts()
+
+    def _of_member(self, tag: str) -> Iterator[_Draft]:
+        """Yield what one member of the conflict asks for at least, all other rows kept."""
+        rows = [r for r in self.recipe.problem.rows if r.tag == tag and r.may_bind]
+        starts = known(self.recipe, self.before)
+        for row in rows:
+            found = module("infeasible").least(
+                self.recipe.problem,
+                row,
+                self.recipe.problem.rows,
+                self.ask.solver,
+                self.ask.options,
+                starts,
+            )
+            if found is not None and found[0] > 1.0:
+                self.far = max(self.far, found[0])
+                yield from self._wider(tag, row, found[0] * (1.0 + TOLERANCE) * HAIR)
+
+    def _wider(self, tag: str, row: Row, factor: float) -> Iterator[_Draft]:
+        """Yield the change that makes a row's supply larger by a factor."""
+        t = self.s.settings
+        if tag.startswith("assert"):
+            yield _looser(t, int(tag.removeprefix("assert")), row.name.endswith("[min]"), factor)
+            return
+        wall = next(w for w in WALLS if w.tag == tag)
+        index = int(row.name.split("[")[1].rstrip("]"))
+        if wall.number == 2 and wall.rows(self.before.state)[index].note.startswith("held"):
+            there, needed = (units.from_base(x, "GiB") for x in (self.s.capacity, self.s.capacity * factor))
+            yield _Draft(
+                "supply",
+                f"+{text.amount(needed - there, 'GiB')} per accelerator",
+                {"what_if": {"capacity": f"{needed:.15g} GiB"}},
+                replace(t, amounts=t.amounts | {"capacity": self.s.capacity * factor}),
+                needed,
+                there,
+                "GiB",
+            )
+        name = self._limit(wall.number, index)
+        if name is not None:
+            f = next(f for f in fields(Limits) if f.name == name)
+            value = getattr(t.limits, name) * factor
+            if f.metadata["share"] and value > 1.0:
+                return
+            unit = f.metadata["unit"]
+            there, needed = (units.from_base(x, unit) for x in (getattr(t.limits, name), value))
+            yield _Draft(
+                "limit",
+                f"{name} of {text.amount(needed, unit)} instead of {text.amount(there, unit)}",
+                {"constraints": {name: needed if unit == "1" else f"{needed:.15g} {unit}"}},
+                replace(t, limits=replace(t.limits, **{name: value})),
+                needed,
+                there,
+                unit,
+            )
+
+    def _limit(self, wall: int, index: int) -> str | None:
+        """Return which limit of the plan is the supply of a wall's row: the one that moves it."""
+        state = self.before.state
+        w = next(w for w in WALLS if w.number == wall)
+        now = w.rows(state)[index].supply
+        for f in fields(Limits):
+            value = getattr(state.limits, f.name)
+            if f.metadata["wall"] == wall and value is not None:
+                other = replace(state, limits=replace(state.limits, **{f.name: 2.0 * value}))
+                then = w.rows(other)[index].supply
+                if now is not None and then is not None and float(then) != float(now):
+                    return f.name
+        return None
+
+    def _decisions(self) -> Iterator[_Draft]:
+        """Yield each decision that the plan fixes, left open."""
+        t = self.s.settings
+        for name, wish in t.fixed.items():
+            if name not in ("accelerators", "precision"):
+                rest = {k: v for k, v in t.fixed.items() if k != name}
+                yield _Draft(
+                    "decision",
+                    f"{name} left open (the plan says {wish})",
+                    {"parallelism": {name: None}},
+                    replace(t, fixed=rest),
+                )
+
+    def _fleets(self) -> Iterator[_Draft]:
+        """Yield the fewest accelerators, of larger fleets, on which the plan holds."""
+        n, t = self.s.accelerators, self.s.settings
+        node = _server_size(t)
+        size = n
+        while size < LARGEST_FLEET * n and not self.ask.options.expired:
+            step = max(node, -(-size // (MOST_COUNTS * node)) * node)
+            counts = tuple(c for c in range(size + step, 2 * size + 1, step) if c % node == 0)
+            size = max(2 * size, size + node)
+            counts = counts or (size,)
+            needed = self._least_fleet(counts)
+            if needed is not None:
+                yield _Draft(
+                    "accelerators",
+                    f"{needed:,} accelerators instead of {n:,}",
+                    {
+                        "hardware": {"accelerators": needed, "nodes": None},
+                        "parallelism": {"accelerators": None},
+                    },
+                    _sized(t, needed),
+                    float(needed),
+                    float(n),
+                    "device",
+                )
+                return
+
+    def _least_fleet(self, counts: tuple[int, ...]) -> int | None:
+        """Return the fewest accelerators of a list on which something holds."""
+        for count in counts:
+            try:
+                s = resolve(_sized(self.s.settings, count))
+                recipe = Question(s, self.question.goal, self.ask).recipe()
+            except InputError:  # such a fleet has no layout at all
+                continue
+            if module("solve").feasible(recipe.problem, self.ask.solver, self.ask.options):
+                return count
+        return None
+
+    def _parts(self) -> Iterator[_Draft]:
+        """Yield the nearest accelerators of the registry with more memory or more speed."""
+        for draft in parts(self.s, self._better)[:MOST_PARTS]:
+            if self.tried(draft) is not None:
+                yield draft
+                return
+
+    def _better(self, other: Scenario) -> float | None:
+        """Return how far an accelerator is from the plan's; None where it has less of everything."""
+        ratios = [other.capacity / self.s.capacity, other.chip.peak / self.s.chip.peak]
+        wanted = ratios[0] if "w02" in self.tags else ratios[1]
+        return wanted if wanted > 1.0 else None
+
+
+def parts(s: Scenario, distance: Callable[[Scenario], float | None]) -> list[_Draft]:
+    """Return the registry's accelerators in place of a plan's, the nearest first.
+
+    Args:
+        s: the plan.
+        distance: how far another one's plan is; None where it is none to look at.
+    """
+    from mlsysim.hardware import CATALOG
+
+    found: list[tuple[float, str, _Draft]] = []
+    for entry in CATALOG:
+        if entry.name == s.hardware.name or not entry.in_server or entry.is_whole_system:
+            continue
+        changed = replace(s.settings, hardware=entry, node=None)
+        try:
+            away = distance(resolve(changed))
+        except InputError:  # it has no such precision, server or price: no part for this plan
+            continue
+        if away is not None:
+            patch: Json = {"hardware": {"name": entry.reference, "node": None}}
+            found.append((away, entry.name, _Draft("hardware", entry.name, patch, changed)))
+    return [draft for *_, draft in sorted(found, key=lambda f: f[:2])]
+
+
+def _sized(t: Settings, count: int) -> Settings:
+    """Return settings with a fleet of that size, all of it used."""
+    fixed = {name: wish for name, wish in t.fixed.items() if name != "accelerators"}
+    return replace(t, accelerators=count, nodes=None, fixed=fixed)
+
+
+def _server_size(t: Settings) -> int:
+    from mlsysim.core.machine import server_of
+
+    server = server_of(t)
+    return 1 if server is None else round(server.accelerators.base)
+
+
+def _looser(t: Settings, index: int, low: bool, factor: float) -> _Draft:
+    """Return an assertion of the plan that is wider by a factor."""
+    b = t.bounds[index]
+    wider = Bound(b.metric, b.low / factor, b.high, b.where) if low and b.low is not None else b
+    if not low and b.high is not None:
+        wider = Bound(b.metric, b.low, b.high * factor, b.where)
+    there, needed = (b.low, wider.low) if low else (b.high, wider.high)
+    assert there is not None
+    assert needed is not None
+    unit = b.metric.unit
+    shown = [units.from_base(x, unit) for x in (there, needed)]
+    word = "at least" if low else "at most"
+    bounds = tuple(wider if i == index else other for i, other in enumerate(t.bounds))
+    return _Draft(
+        "limit",
+        f"{b.metric.name} {word} {text.amount(shown[1], unit)} instead of {text.amount(shown[0], unit)}",
+        {"constraints": {"assert": {str(index): {"min" if low else "max": shown[1]}}}},
+        replace(t, bounds=bounds),
+        shown[1],
+        shown[0],
+        unit,
+    )
+
+
+def patched(plan: Json, patch: Any) -> Any:
+    """Return a plan with a way's patch applied: null takes an entry away, a number picks one of a list."""
+    if not isinstance(patch, dict):
+        return patch
+    if isinstance(plan, list):
+        return [patched(x, patch[str(i)]) if str(i) in patch else x for i, x in enumerate(plan)]
+    found = dict(plan) if isinstance(plan, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = patched(found.get(key, {}), value)
+    return found
