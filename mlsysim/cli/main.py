@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from mlsysim.cli import eval as eval_command
+from mlsysim.cli import explain as explain_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
 from mlsysim.cli import solve as solve_command
@@ -66,6 +67,7 @@ def root(
 
 eval_command.register(app)
 optimize_command.register(app)
+explain_command.register(app)
 solve_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlsysim.core import schemas_why
 from mlsysim.core.metrics import METRICS
 from mlsysim.core.validation.fields import KINDS
 
@@ -124,19 +125,10 @@ def _solution() -> Json:
             "plan": {"type": "object"},
             "binding_walls": _list(_WHOLE),
             "alternatives": _list({"type": "object"}),
-            "conflict": _list(
-                _object(
-                    {
-                        "tag": _TEXT,
-                        "wall": {"type": ["integer", "null"]},
-                        "name": _TEXT,
-                        "limit": _TEXT,
-                        "least": _MAYBE,
-                        "supply": _MAYBE,
-                        "unit": {"type": ["string", "null"]},
-                    }
-                )
-            ),
+            "conflict": schemas_why.conflict(),
+            "ways_out": schemas_why.ways_out(),
+            "because": schemas_why.because(),
+            "robust": schemas_why.robust(),
             "limits_dropped": _list(_TEXT),
             "notes": _list(_TEXT),
             "engine": _object(
@@ -204,7 +196,7 @@ def _validation() -> Json:
 
 
 def result_schema() -> Json:
-    """Return the JSON Schema of what ``eval``, ``optimize`` and ``validate`` print."""
+    """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
     assertion = _object(
         {
             "metric": {"enum": list(METRICS)},
@@ -250,5 +242,5 @@ def result_schema() -> Json:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mlsysim result",
-        "anyOf": [result, _one_wall(assumption), _validation(), error],
+        "anyOf": [result, _one_wall(assumption), _validation(), *schemas_why.documents(), error],
     }

@@ -21,6 +21,7 @@ from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.question import check_goal, tax_of, training
 from mlsysim.core.solver.search import Conflict, Found, Search
 from mlsysim.core.solver.warm_start import known_layout
+from mlsysim.core.solver.ways_out import ways_out
 from mlsysim.handover import check_target, hand_over
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.infra import Region
@@ -93,10 +94,13 @@ def parallelism(
             starts=tuple(cells for cells in begun if cells),
         )
         found = search.run()
+        tags = [c.tag for c in found.conflict]
+        ways = ways_out(s, tags, ask, found.evaluation) if tags else ()
     decided: Json = {} if found.evaluation is None else decisions(found.evaluation)
     others = [decisions(e) | wanted.told(search.value(e)) for e in found.others]
     theirs = None if compare is None else _compared(compare)
     answer = _optimization("parallelism", search, found, before, decided, wanted, others, notes, theirs)
+    answer = replace(answer, ways=ways)
     if emit is not None and found.evaluation is not None:
         answer = replace(answer, handover=hand_over(found.evaluation, emit))
     return answer

@@ -23,7 +23,7 @@ from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.objectives import goal
 from mlsysim.core.solver.priced import Price, Prices, Step
 from mlsysim.core.solver.question import Question, question, tax_of
-from mlsysim.core.solver.relaxed import answered
+from mlsysim.core.solver.relaxed import Base, answered
 from mlsysim.core.supplies import OF_RUN, SUPPLIES, find, what_if
 from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.walls import Limits
@@ -87,6 +87,13 @@ def prices(
 ) -> Prices:
     """Return the prices of a question's supplies; see :func:`sensitivity`."""
     q, base = answered(q)
+    return price_of(q, base, supplies, change, carbon_tax)
+
+
+def price_of(
+    q: Question, base: Base, supplies: Iterable[str] | None, change: float, carbon_tax: float
+) -> Prices:
+    """Return the prices of a question that is answered; see :func:`sensitivity`."""
     if base.evaluation is None:
         return Prices(q, base, change, ())
     again = _Again(q, base.evaluation, change, carbon_tax)
@@ -251,6 +258,11 @@ class _Again:
         """
         if not step.moved and step.value is not None:
             return None
+        if lever.name == "capacity" and factor < 1.0:  # the plan stays as long as it fits
+            return min(
+                units.from_base(float(self.best.state.memory), lever.unit),
+                units.from_base(lever.there, lever.unit),
+            )
         stays, gone = 1.0, factor
         while abs(gone - stays) > EDGE and not self.q.ask.options.expired:
             middle = 0.5 * (stays + gone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlsysim.core import text, units
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
     from mlsysim.core.solver.optimization import Optimization
     from mlsysim.core.solver.search import Conflict
+    from mlsysim.core.solver.ways_out import Way
 
 _ROWS = (
     ("step time", "performance.latency", "ms"),
@@ -40,6 +42,7 @@ def render(o: Optimization) -> str:
     for paragraph in (_dropped(o), _because(o), _proof(o), *o.notes):
         if paragraph:
             lines += text.wrap(paragraph)
+    lines += ways_out(o.ways)
     lines += _walls(o)
     if o.alternatives:
         lines += ["", "Next best:", *_alternatives(o)]
@@ -169,15 +172,28 @@ def _dropped(o: Optimization) -> str:
     )
 
 
+def ways_out(ways: Sequence[Way]) -> list[str]:
+    """Return ways out of a conflict, one a line: what changes, and what the plan is like then."""
+    if not ways:
+        return []
+    rows = [
+        [w.title, text.amount(w.evaluation.metric("performance.latency"), "ms") + " a step", _cost(w)]
+        for w in ways
+    ]
+    lines = text.table(["", "", ""], rows, right=(1, 2))[1:]
+    if max(map(len, lines)) > text.WIDTH - 2:
+        lines = [line for row in rows for line in text.wrap(f"{row[0]}: {row[1]}, {row[2]}", "  ")]
+    return ["Ways out, each tried:", *(line if line.startswith("  ") else f"  {line}" for line in lines)]
+
+
+def _cost(w: Way) -> str:
+    return text.amount(w.evaluation.metric("macro.tco_usd"), "USD")
+
+
 def _because(o: Optimization) -> str:
     if o.problem_name != "parallelism":
         return ""
-    binding = [w for w in o.evaluation.walls if w.status == "binding" and not w.by_construction]
-    words = [f"{w.wall.name} ({1 - (w.headroom or 0):.0%})" for w in binding]
-    time = f"the time goes to {o.evaluation.bottleneck}"
-    if not words:
-        return f"Because: {time}."
-    return f"Because: {' and '.join(words)} bind{'s' if len(words) == 1 else ''}; {time}."
+    return "Because: " + "; ".join(b.text for b in o.because) + "."
 
 
 def _proof(o: Optimization) -> str:
@@ -218,4 +234,5 @@ def _infeasible(o: Optimization) -> list[str]:
     return [
         *text.wrap(first),
         *(line for c in o.conflict for line in text.wrap(f"{c.name}: {needs(c)}", "  ")),
+        *ways_out(o.ways),
     ]

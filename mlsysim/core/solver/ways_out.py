@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlsysim.core import text, units
 from mlsysim.core.errors import InputError, MismatchError
@@ -22,9 +22,6 @@ from mlsysim.core.solver.objectives import goal
 from mlsysim.core.solver.question import Question, known
 from mlsysim.core.tolerance import ROUNDING, TOLERANCE
 from mlsysim.walls import WALLS, Limits
-
-if TYPE_CHECKING:
-    from formulations.problem import Row
 
 # Fleets are looked at up to so many times the plan's.
 LARGEST_FLEET = 16
@@ -86,13 +83,14 @@ class _Draft:
     unit: str = ""
 
 
-def ways_out(s: Scenario, tags: Sequence[str], ask: Asked) -> tuple[Way, ...]:
+def ways_out(s: Scenario, tags: Sequence[str], ask: Asked, best: Evaluation | None = None) -> tuple[Way, ...]:
     """Return changes with which a plan holds that does not, each tried.
 
     Args:
         s: a training scenario of which nothing holds.
         tags: of what cannot hold together.
         ask: how to solve.
+        best: the best plan without the limits in the way, if they alone are.
     """
     finder = _Finder(s, tuple(tags), ask)
     found: list[Way] = []
@@ -102,6 +100,10 @@ def ways_out(s: Scenario, tags: Sequence[str], ask: Asked) -> tuple[Way, ...]:
         way = finder.tried(draft)
         if way is not None:
             found.append(way)
+    if best is not None and not any(w.kind in ("limit", "supply") for w in found):
+        both = finder.together(best)
+        way = None if both is None else finder.tried(both)
+        found += [] if way is None else [way]
     return tuple(found)
 
 
@@ -158,16 +160,33 @@ class _Finder:
             )
             if found is not None and found[0] > 1.0:
                 self.far = max(self.far, found[0])
-                yield from self._wider(tag, row, found[0] * (1.0 + TOLERANCE) * HAIR)
+                factor = found[0] * (1.0 + TOLERANCE) * HAIR
+                yield from self._wider(self.s.settings, tag, row.name, factor)
 
-    def _wider(self, tag: str, row: Row, factor: float) -> Iterator[_Draft]:
-        """Yield the change that makes a row's supply larger by a factor."""
+    def together(self, best: Evaluation) -> _Draft | None:
+        """Return all limits in the way made as wide as a plan needs them that keeps the others."""
+        draft: _Draft | None = None
         t = self.s.settings
+        for c in module("rows").comparisons(best.state, t.bounds):
+            if c.tag in self.tags and float(c.demand) > float(c.supply):
+                factor = float(c.demand) / float(c.supply) * (1.0 + TOLERANCE) * HAIR
+                more = next(self._wider(t, c.tag, c.name, factor), None)
+                if more is None:
+                    return None
+                t = more.settings
+                if draft is not None:
+                    patch = _merged(draft.patch, more.patch)
+                    more = _Draft(more.kind, f"{draft.title}, and {more.title}", patch, t)
+                draft = more
+        return draft
+
+    def _wider(self, t: Settings, tag: str, name: str, factor: float) -> Iterator[_Draft]:
+        """Yield the change of settings that makes the supply of a row larger by a factor."""
         if tag.startswith("assert"):
-            yield _looser(t, int(tag.removeprefix("assert")), row.name.endswith("[min]"), factor)
+            yield _looser(t, int(tag.removeprefix("assert")), name.endswith("[min]"), factor)
             return
         wall = next(w for w in WALLS if w.tag == tag)
-        index = int(row.name.split("[")[1].rstrip("]"))
+        index = int(name.split("[")[1].rstrip("]"))
         if wall.number == 2 and wall.rows(self.before.state)[index].note.startswith("held"):
             there, needed = (units.from_base(x, "GiB") for x in (self.s.capacity, self.s.capacity * factor))
             yield _Draft(
@@ -179,19 +198,19 @@ class _Finder:
                 there,
                 "GiB",
             )
-        name = self._limit(wall.number, index)
-        if name is not None:
-            f = next(f for f in fields(Limits) if f.name == name)
-            value = getattr(t.limits, name) * factor
+        limit = self._limit(wall.number, index)
+        if limit is not None:
+            f = next(f for f in fields(Limits) if f.name == limit)
+            value = getattr(t.limits, limit) * factor
             if f.metadata["share"] and value > 1.0:
                 return
             unit = f.metadata["unit"]
-            there, needed = (units.from_base(x, unit) for x in (getattr(t.limits, name), value))
+            there, needed = (units.from_base(x, unit) for x in (getattr(t.limits, limit), value))
             yield _Draft(
                 "limit",
-                f"{name} of {text.amount(needed, unit)} instead of {text.amount(there, unit)}",
-                {"constraints": {name: needed if unit == "1" else f"{needed:.15g} {unit}"}},
-                replace(t, limits=replace(t.limits, **{name: value})),
+                f"{limit} of {text.amount(needed, unit)} instead of {text.amount(there, unit)}",
+                {"constraints": {limit: needed if unit == "1" else f"{needed:.15g} {unit}"}},
+                replace(t, limits=replace(t.limits, **{limit: value})),
                 needed,
                 there,
                 unit,
@@ -298,6 +317,15 @@ def parts(s: Scenario, distance: Callable[[Scenario], float | None]) -> list[_Dr
             patch: Json = {"hardware": {"name": entry.reference, "node": None}}
             found.append((away, entry.name, _Draft("hardware", entry.name, patch, changed)))
     return [draft for *_, draft in sorted(found, key=lambda f: f[:2])]
+
+
+def _merged(a: Json, b: Json) -> Json:
+    """Return two patches as one."""
+    both = dict(a)
+    for key, value in b.items():
+        inner = both.get(key)
+        both[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return both
 
 
 def _sized(t: Settings, count: int) -> Settings:
