@@ -9,6 +9,7 @@ import typer
 from mlsysim.cli.optimize import GAP, LIMIT, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
 from mlsysim.cli.why import run_why, whole
+from mlsysim.core.errors import InputError
 from mlsysim.core.solver import defaults
 
 GROUP = """\b
@@ -23,6 +24,13 @@ Examples:
   mlsysim solve sensitivity plan.yaml --supply capacity --supply bandwidth
 
 Each supply is made larger and smaller, and the best plan is found and proven anew.
+"""
+SYNTHESIS = """\b
+Examples:
+  mlsysim solve synthesis plan.yaml --target "performance.latency <= 10 s"
+  mlsysim solve synthesis plan.yaml --target "throughput >= 900000" --weigh peak=3 --weigh capacity=2
+
+Weights are shares of an accelerator's cost, or of its power; all alike if absent.
 """
 OBJECTIVE = Annotated[str, typer.Option(help="What to make best: time, mfu, cost, ...")]
 CHANGE = Annotated[str, typer.Option(metavar="SHARE", help="By how much each is changed: 10% or 0.1.")]
@@ -46,6 +54,8 @@ def register(app: typer.Typer) -> None:
 
     short = "What more and less of each supply is worth, planned anew."
     group.command("sensitivity", short_help=short, epilog=SENSITIVITY)(sensitivity)
+    short = "The least hardware on which a target is met."
+    group.command("synthesis", short_help=short, epilog=SYNTHESIS)(synthesis)
     app.add_typer(group, name="solve")
 
 
@@ -73,3 +83,40 @@ def sensitivity(
         )
 
     return run_why(chosen(context, output), call, "solving")
+
+
+def synthesis(
+    context: typer.Context,
+    plan: PLAN,
+    target: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="METRIC <= AMOUNT or >=; the plan's if absent.")
+    ] = None,
+    weigh: Annotated[
+        list[str] | None, typer.Option(metavar="SUPPLY=N", help="What a supply weighs; repeat for several.")
+    ] = None,
+    solver: SOLVER = "auto",
+    time_limit: LIMIT = defaults.TIME_LIMIT,
+    gap: GAP = defaults.GAP,
+    threads: THREADS = defaults.THREADS,
+    seed: SEED = defaults.SEED,
+    output: OUTPUT = None,
+) -> int:
+    """Show the least hardware on which a target is met, and the nearest of the registry (wall 22)."""
+    how = {"solver": solver, "time_limit": time_limit, "gap": gap, "threads": threads, "seed": seed}
+    return run_why(
+        chosen(context, output),
+        lambda: whole("designing").synthesis(plan, target=target, weigh=_weights(weigh or []), **how),
+        "solving",
+    )
+
+
+def _weights(given: list[str]) -> dict[str, float]:
+    """Return what ``--weigh`` says."""
+    found = {}
+    for word in given:
+        name, _, number = word.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError as error:
+            raise InputError(f"{word!r} is no weight", where="weigh", hint="give e.g. peak=2") from error
+    return found

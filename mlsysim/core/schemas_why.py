@@ -208,11 +208,10 @@ def _synthesis() -> Json:
             "value": _MAYBE,
             "met": _FLAG,
             "possible": _FLAG,
-            "weigh": _TEXT,
+            "weights": {"type": "object", "additionalProperties": _NUMBER},
             "supplies": several(supply),
             "plan": _PLAN,
             "patch": _PLAN,
             "parts": several(part),
-            "accelerators": {"type": ["integer", "null"]},
         }
     )

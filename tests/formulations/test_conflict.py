@@ -22,7 +22,7 @@ def tight(draw):
     points = list(rp.legal(spec))
     assume(points)
     rows = []
-    for i in range(draw(st.integers(2, 5))):
+    for _ in range(draw(st.integers(2, 5))):
         tree = draw(rp.trees(spec.sizes, rp.HALVES, depth=draw(st.integers(0, 1))))
         values = sorted(rp.value(tree, p) for p in points)
         at = draw(st.integers(-1, max(0, len(values) // 3)))

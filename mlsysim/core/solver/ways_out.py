@@ -295,18 +295,19 @@ class _Finder:
         return wanted if wanted > 1.0 else None
 
 
-def parts(s: Scenario, distance: Callable[[Scenario], float | None]) -> list[_Draft]:
+def parts(s: Scenario, distance: Callable[[Scenario], float | None], *, own: bool = False) -> list[_Draft]:
     """Return the registry's accelerators in place of a plan's, the nearest first.
 
     Args:
         s: the plan.
         distance: how far another one's plan is; None where it is none to look at.
+        own: whether the plan's own accelerator is among them.
     """
     from mlsysim.hardware import CATALOG
 
     found: list[tuple[float, str, _Draft]] = []
     for entry in CATALOG:
-        if entry.name == s.hardware.name or not entry.in_server or entry.is_whole_system:
+        if (entry.name == s.hardware.name and not own) or not entry.in_server or entry.is_whole_system:
             continue
         changed = replace(s.settings, hardware=entry, node=None)
         try:
