@@ -180,7 +180,7 @@ class Design:
         if self.evaluation is not None:
             lines += ["", *text.table(["supply", "there", "least", ""], self._rows(), right=(1, 2, 3)), ""]
             lines += text.wrap(f"with {self.evaluation.layout}")
-            lines += text.wrap("A little less of any of them misses the target, whatever the layout.")
+            lines += text.wrap("A little less of any of them misses the target. Other limits are left aside.")
         if self.parts:
             header = ["nearest in the registry", "at best", "", "less there of"]
             lines += ["", *text.table(header, self._parts(), right=(1,))]

@@ -27,6 +27,7 @@ from mlsysim.core.solver.synthesis import PLENTY, RATES, TOLERANCE
 from mlsysim.core.solver.target import Target, target
 from mlsysim.core.solver.ways_out import parts as registry_parts
 from mlsysim.core.supplies import SUPPLIES, what_if
+from mlsysim.walls import Limits
 
 # Rounds of the closed form, and of planning anew.
 ROUNDS = 30
@@ -88,8 +89,9 @@ def weights(given: dict[str, float] | None) -> Factors:
 
 def design(s: Scenario, aim: Target, weigh: Factors, ask: Asked) -> Design:
     """Return the least hardware for a scenario; see :func:`synthesis`."""
-    bounds = tuple(b for b in s.settings.bounds if b.metric.name != aim.metric.name)
-    return _Designer(resolve(replace(s.settings, bounds=bounds)), aim, weigh, ask).run()
+    # other limits are of the plan, not of the hardware: what is asked is what the physics takes
+    bare = resolve(replace(s.settings, bounds=(), limits=Limits()))
+    return _Designer(bare, aim, weigh, ask).run()
 
 
 @dataclass(frozen=True)
