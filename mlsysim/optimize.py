@@ -9,5 +9,6 @@ from __future__ import annotations
 from mlsysim.core.solver.optimization import Optimization
 from mlsysim.core.solver.optimizers import parallelism, placement
 from mlsysim.core.solver.pareto import Pareto, pareto
+from mlsysim.core.solver.robust import robust
 
-__all__ = ["Optimization", "Pareto", "parallelism", "pareto", "placement"]
+__all__ = ["Optimization", "Pareto", "parallelism", "pareto", "placement", "robust"]

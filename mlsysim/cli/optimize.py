@@ -58,6 +58,7 @@ Examples:
   mlsysim optimize parallelism plan.yaml --compare mine.yaml --verify
   mlsysim optimize parallelism plan.yaml --emit megatron > run.sh
   mlsysim optimize parallelism plan.yaml --pareto time,feasibility.memory
+  mlsysim optimize parallelism plan.yaml --robust 20%
   mlsysim -o json optimize parallelism plan.yaml | jq .solution.plan
 
 What the plan's parallelism block fixes stays fixed; it may list or bound what to try. Objectives: time,
@@ -122,6 +123,9 @@ def parallelism(
         str | None,
         typer.Option(metavar="A,B", help="All plans of which none beats another in two or three respects."),
     ] = None,
+    robust: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="The plan whose worst case is best: 20% or 0.2.")
+    ] = None,
     verify: VERIFY = False,
     export: EXPORT = None,
     show_progress: PROGRESS = False,
@@ -139,7 +143,13 @@ def parallelism(
             "solving",
         )
 
+    if robust is not None:
+        refuse(context, "--robust", "pareto", "top", "warm_start", "compare", "emit")
+        share = whole("shares").share(robust, "--robust")
+
     def call() -> Any:
+        if robust is not None:
+            return whole("robust").robust(plan, share, objective=objective, carbon_tax=carbon_tax, **how)
         extra = {"warm_start": warm_start, "compare": compare, "emit": emit}
         return optimizers.parallelism(plan, objective=objective, carbon_tax=carbon_tax, **extra, **how)
 

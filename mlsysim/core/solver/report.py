@@ -39,7 +39,7 @@ def render(o: Optimization) -> str:
     lines = [head + verdict.rjust(max(len(verdict) + 2, text.WIDTH - len(head))), ""]
     lines += _comparison(o)
     lines.append("")
-    for paragraph in (_dropped(o), _because(o), _proof(o), *o.notes):
+    for paragraph in (_dropped(o), _because(o), o.robust.sentence if o.robust else "", _proof(o), *o.notes):
         if paragraph:
             lines += text.wrap(paragraph)
     lines += ways_out(o.ways)

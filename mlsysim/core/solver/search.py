@@ -212,7 +212,7 @@ class Search:
             return _wish(self.scenario.settings.bounds, tag, row, quotient)
         if row is None or quotient is None:
             return Conflict(tag, wall.number, wall.name, wall.equation)
-        shown = wall.rows(self.state)[int(row.name.split("[")[1].rstrip("]"))]
+        shown = wall.rows(self.state)[index_of(row.name)]
         if not isinstance(shown.supply, int | float):
             return Conflict(tag, wall.number, wall.name, shown.note)
         supply = units.from_base(float(shown.supply), shown.unit)
@@ -238,13 +238,18 @@ def _wish(bounds: tuple[Bound, ...], tag: str, row: Row | None, quotient: float 
     limit = ", ".join(sides)
     if row is None or quotient is None:
         return Conflict(tag, None, m.name, limit)
-    low = row.name.endswith("[min]")
+    low = "[min]" in row.name
     asked = bound.low if low else bound.high
     assert asked is not None
     reached = asked / (quotient * _SLACK) if low else asked * quotient * _SLACK
     return Conflict(
         tag, None, m.name, limit, units.from_base(reached, m.unit), units.from_base(asked, m.unit), m.unit
     )
+
+
+def index_of(name: str) -> int:
+    """Return which row of its wall a row is, by its name: ``w02[1]``."""
+    return int(name.split("[")[1].split("]")[0])
 
 
 def agree(what: str, theirs: float, ours: float, engine: str) -> None:

@@ -20,6 +20,7 @@ from mlsysim.core.solver.asked import Asked, module
 from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.objectives import goal
 from mlsysim.core.solver.question import Question, known
+from mlsysim.core.solver.search import index_of
 from mlsysim.core.tolerance import ROUNDING, TOLERANCE
 from mlsysim.walls import WALLS, Limits
 
@@ -183,10 +184,10 @@ class _Finder:
     def _wider(self, t: Settings, tag: str, name: str, factor: float) -> Iterator[_Draft]:
         """Yield the change of settings that makes the supply of a row larger by a factor."""
         if tag.startswith("assert"):
-            yield _looser(t, int(tag.removeprefix("assert")), name.endswith("[min]"), factor)
+            yield _looser(t, int(tag.removeprefix("assert")), "[min]" in name, factor)
             return
         wall = next(w for w in WALLS if w.tag == tag)
-        index = int(name.split("[")[1].rstrip("]"))
+        index = index_of(name)
         if wall.number == 2 and wall.rows(self.before.state)[index].note.startswith("held"):
             there, needed = (units.from_base(x, "GiB") for x in (self.s.capacity, self.s.capacity * factor))
             yield _Draft(
