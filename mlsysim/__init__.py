@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "1.0.0.dev0"
 
 if TYPE_CHECKING:
-    from mlsysim import optimize
+    from mlsysim import optimize, solve
     from mlsysim.core.api import SystemEvaluator, evaluate_plan, scenario
     from mlsysim.core.errors import MlsysimError
     from mlsysim.core.evaluation import Evaluation
@@ -48,7 +48,9 @@ _ZOO = {
     "Systems": "mlsysim.systems",
 }
 
-_PACKAGES = frozenset({"core", "hardware", "infra", "models", "optimize", "physics", "systems", "walls"})
+_PACKAGES = frozenset(
+    {"core", "hardware", "infra", "models", "optimize", "physics", "solve", "systems", "walls"}
+)
 
 __all__ = [
     "Evaluation",
@@ -68,6 +70,7 @@ __all__ = [
     "evaluate_plan",
     "optimize",
     "scenario",
+    "solve",
 ]
 
 

@@ -50,7 +50,7 @@ def test_ways_out_make_the_plan_hold(plan, what, share):
         plan["constraints"] = {"budget": cost * share}
     else:
         least = min(e.metric("performance.communication_share") for e in physically)
-        assume(1e-4 < least * share)
+        assume(least * share > 1e-4)
         plan["constraints"] = {"communication": least * share}
     result = again(plan)
     assert result.conflict
