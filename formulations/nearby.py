@@ -7,13 +7,20 @@ left out, once, for all such changes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from formulations.algebra import Amount, Expr, Indices, Table, as_expr, multiply
 from formulations.bounds import FEW_PAIRS, MAX_PAIRS, Bounds, limits_of
 from formulations.engines.base import Options
-from formulations.presolve import possible, restrict
+from formulations.joint import Cells, Known, best, count, holds, lexicographic
+from formulations.presolve import outside, possible, restrict
 from formulations.problem import Problem, Row
+from formulations.solve import TIE
+
+# Solutions that are enumerated where a known one is nearly as good as the best.
+HANDFUL = 1 << 15
 
 
 def nearby(
@@ -40,6 +47,33 @@ def nearby(
         cells = [at[k] for at, k in zip(cells, keep, strict=True)]
         current = restrict(current, [np.flatnonzero(k) for k in keep])
     return {c.name: at for c, at in zip(problem.choices, cells, strict=True)}
+
+
+def at_hand(problem: Problem, starts: Sequence[Cells], options: Options | None = None) -> Known | None:
+    """Return the optimum of a problem that a known solution all but answers; None if it is more work.
+
+    Cells that cannot be as good as the best of ``starts`` go, and what is left is enumerated: a proof
+    like any other. None where none of them holds, or too much is left.
+    """
+    options = options or Options()
+    given = [s for s in starts if holds(problem, s)[0]]
+    if not given or problem.amounts:
+        return None
+    value = min(float(problem.objective.at(s)[0]) for s in given)
+    current, cells = problem, [np.arange(c.size) for c in problem.choices]
+    for pairs in (FEW_PAIRS, MAX_PAIRS, MAX_PAIRS):
+        keep = possible(Bounds(current, pairs), limits_of(current, value), options)
+        if options.expired or not all(k.any() for k in keep):
+            return None
+        cells = [at[k] for at, k in zip(cells, keep, strict=True)]
+        current = restrict(current, [np.flatnonzero(k) for k in keep])
+        if count(current) <= HANDFUL:
+            found = best(current)
+            assert found.objective is not None
+            worst = found.objective + TIE * abs(found.objective)
+            settled = lexicographic(current, worst, HANDFUL)
+            return None if settled is None else outside(settled, current, cells, problem)
+    return None
 
 
 def _wider(row: Row, factor: float) -> Row:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mlsysim.core import units
 from mlsysim.core.api import PlanLike, placing
@@ -22,11 +22,15 @@ from mlsysim.core.solver.asked import How, module
 from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.objectives import goal
 from mlsysim.core.solver.priced import Price, Prices, Step
-from mlsysim.core.solver.question import Question, question, tax_of
+from mlsysim.core.solver.question import Question, known, question, tax_of
 from mlsysim.core.solver.relaxed import Base, answered
 from mlsysim.core.supplies import OF_RUN, SUPPLIES, find, what_if
 from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.walls import Limits
+
+if TYPE_CHECKING:
+    from formulations.joint import Known
+    from formulations.parallelism import Recipe
 
 CHANGE = 0.1
 # Relative change for the price of a unit, plan held: small against the distance to most kinks.
@@ -188,17 +192,28 @@ class _Again:
         recipe = q.recipe(kept=self.kept)
         if module("nearby").same(recipe.problem, self.base):
             return self._there(q)
-        o = q.solve(recipe, *self.known, look=False).outcome
+        found = self._quickly(q, recipe)
         edge = self.value * self.factor / (1.0 + self.change)
-        if o.objective is None or o.objective > edge:  # what was left out may be better
+        if found is None or found[0] > edge:  # what was left out may be better
             recipe = q.recipe()
-            o = q.solve(recipe, *self.known).outcome
-        if o.objective is None:
-            return None
-        e = evaluate(*recipe.decode(o.cells))
+            o = q.solve(recipe, *self.known, q.before).outcome
+            if o.objective is None:
+                return None
+            found = o.objective, o.cells
+        e = evaluate(*recipe.decode(found[1]))
         if all(_decisions(e) != _decisions(k) for k in self.known):
             self.known.append(e)
         return e
+
+    def _quickly(self, q: Question, recipe: Recipe) -> Known | None:
+        """Return the best of what may matter after the change; None if there is nothing."""
+        if self.q.ask.solver == "auto":
+            starts = known(recipe, *self.known, q.before)  # with less of it the rule may find room
+            found: Known | None = module("nearby").at_hand(recipe.problem, starts, self.q.ask.options)
+            if found is not None:
+                return found
+        o = q.solve(recipe, *self.known, q.before, look=False).outcome
+        return None if o.objective is None else (o.objective, o.cells)
 
     def _there(self, q: Question) -> Evaluation:
         """Return the plan that is there, evaluated with what a question has changed."""
