@@ -54,7 +54,8 @@ def main(names: list[str]) -> None:
         for instance in chosen(list(names or MIDDLE)):
             plan = Path(folder) / "plan.json"
             plan.write_text(json.dumps(instance.plan), encoding="utf-8")
-            expected = (instance.expected or {}).get("objective") or 1e4
+            known = (instance.expected or {}).get("objective") or {}
+            expected = known.get("value") or 1e4
             words = {"PLAN": str(plan), "TARGET": f"{0.8 * expected:.6g}"}
 
             def filled(arguments: list[str], words: dict[str, str] = words) -> list[str]:

@@ -22,7 +22,6 @@ COMMANDS = [
     (("explain", "SMALL", "--objective", "mfu"), 0, "explanation"),
     (("solve", "sensitivity", "SMALL", "--change", "5%"), 0, "sensitivity"),
     (("solve", "sensitivity", TINY), 2, "sensitivity"),
-    (("solve", "sensitivity", CLUSTER, "--supply", "capacity"), 3, "sensitivity"),
     (("solve", "synthesis", "SMALL", "--target", "throughput >= 2e5", "--weigh", "peak=2"), 0, "synthesis"),
     (("solve", "synthesis", "SMALL", "--target", "latency <= 1 ns"), 2, "synthesis"),
     (("optimize", "parallelism", "SMALL", "--pareto", "time,memory"), 0, "frontier"),
@@ -42,6 +41,8 @@ def test_every_form(arguments, code, key, small):
     text = call(*arguments)
     assert text.code == code
     assert too_wide(text.out) == []
+    if code == 3 or key == "solution":
+        return
     markdown = call("-o", "markdown", *arguments)
     assert markdown.code == code
     assert bad_tables(markdown.out) == []

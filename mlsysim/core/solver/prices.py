@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mlsysim.core import units
 from mlsysim.core.api import PlanLike, placing
-from mlsysim.core.errors import InputError
+from mlsysim.core.errors import InputError, SolverLimitError
 from mlsysim.core.evaluation import Evaluation, evaluate
 from mlsysim.core.resolve import resolve
 from mlsysim.core.scenario import Bound, Scenario
@@ -26,11 +26,14 @@ from mlsysim.core.solver.question import Question, known, question, tax_of
 from mlsysim.core.solver.relaxed import Base, answered
 from mlsysim.core.supplies import OF_RUN, SUPPLIES, find, what_if
 from mlsysim.core.tolerance import TOLERANCE
+from mlsysim.core.wanted import Wanted
 from mlsysim.walls import Limits
 
 if TYPE_CHECKING:
+    from formulations.engines.base import Outcome
     from formulations.joint import Known
     from formulations.parallelism import Recipe
+    from formulations.solve import Solved
 
 CHANGE = 0.1
 # Relative change for the price of a unit, plan held: small against the distance to most kinks.
@@ -118,6 +121,10 @@ class _Again:
         self.factor = (1.0 + change) / (1.0 - change)
         recipe = q.recipe()
         found = module("nearby").nearby(recipe.problem, self.value, self.factor, q.ask.options)
+        if "fleet" in found and (fewer := _fewer(q.scenario, recipe, found["fleet"])) is not None:
+            self.q = q = replace(q, scenario=fewer)
+            recipe = q.recipe()
+            found = module("nearby").nearby(recipe.problem, self.value, self.factor, q.ask.options)
         self.kept = {name: at for name, at in found.items() if name != "fleet"}
         self.base = q.recipe(kept=self.kept).problem
 
@@ -196,7 +203,7 @@ class _Again:
         edge = self.value * self.factor / (1.0 + self.change)
         if found is None or found[0] > edge:  # what was left out may be better
             recipe = q.recipe()
-            o = q.solve(recipe, *self.known, q.before).outcome
+            o = _proven(q.solve(recipe, *self.known, q.before))
             if o.objective is None:
                 return None
             found = o.objective, o.cells
@@ -212,7 +219,7 @@ class _Again:
             found: Known | None = module("nearby").at_hand(recipe.problem, starts, self.q.ask.options)
             if found is not None:
                 return found
-        o = q.solve(recipe, *self.known, q.before, look=False).outcome
+        o = _proven(q.solve(recipe, *self.known, q.before, look=False))
         return None if o.objective is None else (o.objective, o.cells)
 
     def _there(self, q: Question) -> Evaluation:
@@ -306,6 +313,29 @@ class _Again:
 
 # Relative width to which the edge of a range is found.
 EDGE = 1e-3
+
+
+def _fewer(s: Scenario, recipe: Recipe, cells: Any) -> Scenario | None:
+    """Return a plan with only the fleets that may matter to choose from; None if those are all."""
+    columns = recipe.problem.choices[-1].columns
+    if "accelerators" not in columns:
+        return None
+    numbers = tuple(int(n) for n in dict.fromkeys(columns["accelerators"][cells].tolist()))
+    if len(numbers) == len(set(columns["accelerators"].tolist())):
+        return None
+    fixed = s.settings.fixed | {"accelerators": Wanted(numbers)}
+    return resolve(replace(s.settings, fixed=fixed))
+
+
+def _proven(solved: Solved) -> Outcome:
+    """Return an outcome that is a proof.
+
+    Raises:
+        SolverLimitError: it was cut short.
+    """
+    if solved.outcome.status not in ("optimal", "infeasible"):
+        raise SolverLimitError("the time ran out between two plans", hint="raise the time limit")
+    return solved.outcome
 
 
 def _decisions(e: Evaluation) -> Any:

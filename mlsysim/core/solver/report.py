@@ -193,7 +193,8 @@ def _cost(w: Way) -> str:
 def _because(o: Optimization) -> str:
     if o.problem_name != "parallelism":
         return ""
-    return "Because: " + "; ".join(b.text for b in o.because) + "."
+    # what would change the answer takes more solving: it has a command of its own
+    return "Because: " + "; ".join(b.text for b in o.because) + ". What would change it: mlsysim explain."
 
 
 def _proof(o: Optimization) -> str:
