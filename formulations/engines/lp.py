@@ -35,9 +35,7 @@ class Growing:
         """The version of HiGHS."""
         return str(self._h.version())
 
-    def add_rows(
-        self, low: Floats, high: Floats, starts: Indices, columns: Indices, values: Floats
-    ) -> None:
+    def add_rows(self, low: Floats, high: Floats, starts: Indices, columns: Indices, values: Floats) -> None:
         """Add rows, given as a compressed matrix over the columns that are there."""
         self._h.addRows(
             len(low),
@@ -50,9 +48,7 @@ class Growing:
         )
         self.rows += len(low)
 
-    def add_columns(
-        self, cost: Floats, high: Floats, starts: Indices, rows: Indices, values: Floats
-    ) -> None:
+    def add_columns(self, cost: Floats, high: Floats, starts: Indices, rows: Indices, values: Floats) -> None:
         """Add columns from 0 up, given as a compressed matrix over the rows that are there."""
         self._h.addCols(
             len(cost),

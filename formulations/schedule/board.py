@@ -9,7 +9,7 @@ from formulations.schedule import cheapest
 from formulations.schedule.cheapest import NOTHING, Best, windows
 from formulations.schedule.fields import Fields, Multipliers
 from formulations.schedule.pricing import Candidate, Pricer
-from mlsysim.core.schedule.types import Fleet, Floats, Run, Schedule
+from mlsysim.core.schedule.types import Fleet, Floats, Mask, Run, Schedule
 
 ROUNDING = 1e-9
 INF = float("inf")
@@ -72,18 +72,19 @@ class Board:
         )
         for r in np.flatnonzero(np.isfinite(p.carbon_cap)).tolist():
             s = float(p.carbon_cap[r])
-            total += max(0.0, float(self.emitted[r]) / s - 1.0 - ROUNDING) if s > 0 else float(self.emitted[r])
+            total += (
+                max(0.0, float(self.emitted[r]) / s - 1.0 - ROUNDING) if s > 0 else float(self.emitted[r])
+            )
         return total
 
     def fits(self, candidate: Candidate) -> bool:
         """Return whether there is room for a schedule of a job that is not placed."""
         t = candidate.takes
-        need = t.held
         if self.fleet.jobs[candidate.job].kind == "split":  # several options may share a cell of power
             cells, index = np.unique(t.cells, return_inverse=True)
-            need = np.bincount(index, weights=t.held)
-            return bool((self.free[cells] + self.slack[cells] >= need).all())
-        return bool((self.free[t.cells] + self.slack[t.cells] >= need).all())
+            together = np.bincount(index, weights=t.held)
+            return bool((self.free[cells] + self.slack[cells] >= together).all())
+        return bool((self.free[t.cells] + self.slack[t.cells] >= t.held).all())
 
     def complete(self) -> bool:
         """Return whether every job is placed."""
@@ -95,14 +96,30 @@ class Board:
 
     def find(self, j: int) -> Candidate | None:
         """Return the cheapest schedule of a job that has room, by the board's prices."""
-        cost, runs = self._find(j)
+        _, runs = self._find(j)
         if not runs:
             return None
         candidate = self.pricer.candidate(j, runs)
+        if self.fleet.jobs[j].kind == "split" and not self.fits(candidate):
+            return self._one_option(j)  # options that share a cell took the same room twice
         cap = self.fleet.jobs[j].carbon_cap
         if candidate.takes.totals[1] > cap * (1 + ROUNDING):
             return None
         return candidate
+
+    def _one_option(self, j: int) -> Candidate | None:
+        """Return the cheapest shares of a job within a single option."""
+        job, span = self.fleet.jobs[j], self.pricer.spans[j]
+        rooms, best = self._room(j), None
+        for k in range(len(job.options)):
+            only = [room if i == k else np.zeros_like(room) for i, room in enumerate(rooms)]
+            _, runs = cheapest.split(span, job, self._grids[j], self._once[j], only)
+            candidate = self.pricer.candidate(j, runs) if runs else None
+            if candidate is None or candidate.takes.totals[1] > job.carbon_cap * (1 + ROUNDING):
+                continue
+            if best is None or candidate.takes.objective < best.takes.objective:
+                best = candidate
+        return best
 
     def wish(self, j: int, rng: Generator) -> Candidate | None:
         """Return a good schedule of a job as if it were alone, in regions that are drawn."""
@@ -149,9 +166,7 @@ class Board:
             return self._window(j)
         if job.kind == "split":
             return cheapest.split(span, job, self._grids[j], self._once[j], self._room(j))
-        grids = [
-            np.where(self._shut(j, k), INF, g) for k, g in enumerate(self._grids[j])
-        ]
+        grids = [np.where(self._shut(j, k), INF, g) for k, g in enumerate(self._grids[j])]
         if job.kind == "pause":
             return cheapest.pause(span, job, grids, self._once[j])
         return self.pricer.walk(j, self.fields, grids)
@@ -162,11 +177,12 @@ class Board:
         open_costs = []
         for k, (option, costs) in enumerate(zip(job.options, self._grids[j], strict=True)):
             d = option.slots
+            free = costs
             if costs.size:
                 counts = np.zeros((span.regions.size, span.end - span.first + 1), dtype=np.int32)
                 np.cumsum(self._shut(j, k), axis=1, out=counts[:, 1:])
-                costs = np.where(counts[:, d:] == counts[:, :-d], costs, INF)
-            open_costs.append(costs)
+                free = np.where(counts[:, d:] == counts[:, :-d], costs, INF)
+            open_costs.append(free)
         return self._cheapest_window(j, open_costs)
 
     def _cheapest_window(self, j: int, by_option: list[Floats]) -> Best:
@@ -185,7 +201,7 @@ class Board:
         slots = np.arange(first, first + self.fleet.jobs[j].options[k].slots)
         return found, (Run(int(span.regions[r]), k, slots, np.ones(slots.size)),)
 
-    def _shut(self, j: int, k: int) -> Floats:
+    def _shut(self, j: int, k: int) -> Mask:
         """Return the cells of a job's block that have no room for an option."""
         option, span = self.fleet.jobs[j].options[k], self.pricer.spans[j]
         shape = (self.cells.types + 1, self.cells.regions, self.cells.slots)
@@ -193,7 +209,7 @@ class Board:
         held, power = free[option.hardware], free[-1]
         if span.regions.size != self.cells.regions:
             held, power = held[span.regions], power[span.regions]
-        shut: Floats = held < option.count
+        shut: Mask = held < option.count
         shut |= power < (option.power * self.fleet.places.pue[span.regions])[:, None]
         return shut
 

@@ -45,7 +45,10 @@ class Span:
         first = int(ready.min())
         late = np.arange(first, end)[None, :] < ready[:, None]
         return Span(
-            regions, first, end, tuple(_closed(job, o, late, places, regions, first, end) for o in job.options)
+            regions,
+            first,
+            end,
+            tuple(_closed(job, o, late, places, regions, first, end) for o in job.options),
         )
 
     def block(self, grid: Floats) -> Floats:
@@ -138,17 +141,12 @@ def split(
 ) -> Best:
     """Return the cheapest shares of a job over regions, slots and options.
 
-    Args:
-        span, job, grids, once: as for the others.
-        room: the largest share that each cell of each option has room for. With it the answer is
-            good, and not proven cheapest.
+    With ``room``, the largest share that each cell of each option has room for, the answer is good, and
+    not proven cheapest.
     """
     works = np.array([o.work for o in job.options])
     grid = np.stack(
-        [
-            g + (fixed[span.regions] / work)[:, None]
-            for g, fixed, work in zip(grids, once, works, strict=True)
-        ]
+        [g + (fixed[span.regions] / work)[:, None] for g, fixed, work in zip(grids, once, works, strict=True)]
     )
     if room is not None:
         return _within(span, grid, works, room)
@@ -206,7 +204,9 @@ def _unevenly(span: Span, grid: Floats, works: Floats) -> Best:
         return NOTHING
     used = [(k, t, x) for (k, t), x in share.items() if x > 0.0]
     cells = np.array([k * regions + int(where[k, t]) for k, t, _ in used])
-    return total, _runs(span, regions, cells, np.array([t for _, t, _ in used]), np.array([x for *_, x in used]))
+    return total, _runs(
+        span, regions, cells, np.array([t for _, t, _ in used]), np.array([x for *_, x in used])
+    )
 
 
 def _within(span: Span, grid: Floats, works: Floats, room: list[Floats]) -> Best:
@@ -245,17 +245,12 @@ def _runs(span: Span, regions: int, cell: Indices, slot: Indices, share: Floats)
     return tuple(found)
 
 
-def move(
-    span: Span, job: Job, grids: list[Floats], once: list[Floats], hop: Floats, fetch: Floats
-) -> Best:
+def move(span: Span, job: Job, grids: list[Floats], once: list[Floats], hop: Floats, fetch: Floats) -> Best:
     """Return the cheapest walk of a job over regions and slots.
 
-    Args:
-        span, job, grids: as for the others.
-        once: what a whole run costs in each region apart from bringing its data there; a slot there
-            costs its part.
-        hop: price of moving between regions, R x R.
-        fetch: price of bringing the data to each region at first, R.
+    ``once`` is what a whole run costs in each region apart from bringing its data there, and a slot there
+    costs its part; ``hop`` is the price of moving between regions, ``fetch`` that of bringing the data to
+    each at first.
     """
     best = NOTHING
     hops = hop[np.ix_(span.regions, span.regions)].copy()

@@ -100,7 +100,9 @@ def _least(fleet: Fleet, tag: str, options: Options) -> tuple[float | None, floa
 
     def wider(factor: float) -> Fleet:
         if tag == "job carbon":
-            return replace(fleet, jobs=tuple(replace(j, carbon_cap=j.carbon_cap * factor) for j in fleet.jobs))
+            return replace(
+                fleet, jobs=tuple(replace(j, carbon_cap=j.carbon_cap * factor) for j in fleet.jobs)
+            )
         name = {"accelerators": "accelerators", "power": "power", "region carbon": "carbon_cap"}[tag]
         return replace(fleet, places=replace(p, **{name: getattr(p, name) * factor}))
 
@@ -171,7 +173,10 @@ _GROUPS: dict[str, tuple[Callable[[Fleet], bool], Callable[[Fleet], Fleet]]] = {
     "water": _capped("water"),
     "power": _capacity("power"),
     "accelerators": _capacity("accelerators"),
-    "windows": (lambda f: any(j.deadline < f.places.slots or (j.ready > 0).any() for j in f.jobs), _without_windows),
+    "windows": (
+        lambda f: any(j.deadline < f.places.slots or (j.ready > 0).any() for j in f.jobs),
+        _without_windows,
+    ),
     "carbon": _capped("carbon"),
     "cost": _capped("cost"),
 }

@@ -61,8 +61,8 @@ class Multipliers:
             (self.job_carbon, np.array([j.carbon_cap for j in fleet.jobs])),
         )
         total = 0.0
-        for price, supply in pairs:
-            price, supply = np.asarray(price), np.asarray(supply)
+        for prices, supplies in pairs:
+            price, supply = np.asarray(prices), np.asarray(supplies)
             used = price > 0.0
             total += float((price[used] * supply[used]).sum())
         return total

@@ -47,7 +47,8 @@ class Search:
     def merit(self) -> float:
         """Return the objective with what is left out and overrun."""
         left = sum(p for c, p in zip(self.board.placed, self.penalty.tolist(), strict=True) if c is None)
-        return self.board.objective + left + 10.0 * float(self.penalty.max()) * self.board.over
+        overrun = 10.0 * float(self.penalty.max()) * self.board.over
+        return float(self.board.objective + left + overrun)
 
     def run(self, steps: int, stop: Callable[[], bool], warmth: float = 0.0) -> float:
         """Take so many steps; return the merit.

@@ -28,7 +28,7 @@ from mlsysim.core.schedule.types import Fleet, Schedule
 from mlsysim.core.schedule.usage import broken, usage
 
 # Variables up to which the exact program is asked: always at first, and for what is left later.
-SMALL, MANY = 6_000, 60_000
+SMALL, MANY = 6_000, 30_000
 ASCENT = 120
 BATCH = 1_000
 GUIDES = (0.7, 0.4, 1.0)
@@ -192,13 +192,10 @@ class _Planning:
             known = self.value if self.value < INF else None
             self.relaxation.add(c for c in board.placed if c is not None)
             begin = time.monotonic()
-            spent = self.seconds.get("relaxation", 0.0)
-            share = max(1.0, self.seconds["improvement"] - spent, 0.1 * self.options.remaining)
-            self.relaxation.run(
-                self.options.gap / 4, known, stop=lambda: time.monotonic() - begin > share
-            )
+            share = max(0.5, 0.3 * self.seconds["improvement"])
+            self.relaxation.run(self.options.gap / 4, known, stop=lambda: time.monotonic() - begin > share)
         self.turn += 1
-        if self.turn % 3 == 1 and self._open():
+        if self.turn % 4 == 0 and self._open():
             return self._exactly()
         return None
 
@@ -206,8 +203,8 @@ class _Planning:
         """Put shares and pauses where they are cheapest, given the rest."""
         if self.best is None or not any(j.kind == "split" for j in self.fleet.jobs):
             return
-        whole = Whole(self.pricer, Multipliers.none(self.fleet), INF, self.best)
-        if whole.count > MANY:
+        whole = Whole(self.pricer, Multipliers.none(self.fleet), INF, self.best, MANY)
+        if not whole.complete:
             return
         answer = whole.solve(replace(self.options, gap=0.0))
         if answer.runs is not None:
@@ -225,8 +222,8 @@ class _Planning:
             gap = self.value - self.relaxation.bound if self.value < INF else INF
             if gap == INF and self._size() > MANY:
                 return None
-            whole = Whole(self.pricer, self.relaxation.at, gap)
-            if whole.count > MANY:
+            whole = Whole(self.pricer, self.relaxation.at, gap, most=MANY)
+            if not whole.complete:
                 return None
             answer: Answer = whole.solve(self.options)
             self.columns, self.rows = max(self.columns, answer.variables), max(self.rows, answer.rows)

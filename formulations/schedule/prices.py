@@ -64,14 +64,16 @@ def prices(fleet: Fleet, schedule: Schedule, options: Options | None = None) -> 
     if found.duals is None or found.objective is None:
         return ()
     groups: dict[tuple[str, str], list[int]] = {}
-    for i, tag in enumerate(whole.tags):
-        if tag[0] and found.duals[i] < -1e-9:
-            groups.setdefault(_name(fleet, pricer, tag), []).append(i)
+    for i, limit in enumerate(whole.tags):
+        if limit[0] and found.duals[i] < -1e-9:
+            groups.setdefault(_name(fleet, pricer, limit), []).append(i)
     priced = []
     for (tag, where), rows in groups.items():
         size = np.array([whole.sizes[i] for i in rows])
         worth = float(-(found.duals[rows] / size).sum()) * scale
-        slots = tuple(sorted(whole.tags[i][1] % pricer.cells.slots for i in rows if whole.tags[i][0] == "cell"))
+        slots = tuple(
+            sorted(whole.tags[i][1] % pricer.cells.slots for i in rows if whole.tags[i][0] == "cell")
+        )
         priced.append((worth, tag, where, rows, size, slots))
     priced.sort(key=lambda x: -abs(x[0]) * float(x[4].max()))
     return tuple(
@@ -88,7 +90,13 @@ def prices(fleet: Fleet, schedule: Schedule, options: Options | None = None) -> 
 
 
 def _again(
-    program: Program, rows: list[int], size: Floats, scale: float, before: float, step: float, options: Options
+    program: Program,
+    rows: list[int],
+    size: Floats,
+    scale: float,
+    before: float,
+    step: float,
+    options: Options,
 ) -> float | None:
     """Return the worth of a unit by solving again with ``step`` of the least supply more."""
     by = step * float(size.min())

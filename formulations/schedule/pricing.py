@@ -54,7 +54,8 @@ class Cells:
 
     def of(self, layer: int, region: int, slots: Indices) -> Indices:
         """Return the numbers of cells; layer ``types`` is power."""
-        return (layer * self.regions + region) * self.slots + slots
+        cells: Indices = (layer * self.regions + region) * self.slots + slots
+        return cells
 
     def multipliers(self, fleet: Fleet, price: Floats, **others: Floats | float) -> Multipliers:
         """Return multipliers whose cells have the given prices."""

@@ -19,7 +19,7 @@ from formulations.schedule.ascent import ascend
 from formulations.schedule.cheapest import Best
 from formulations.schedule.fields import Multipliers
 from formulations.schedule.pricing import Candidate, Pricer
-from mlsysim.core.schedule.types import Floats, Indices
+from mlsysim.core.schedule.types import Floats, Indices, Run
 
 INF = float("inf")
 # A column comes in if it would lower the objective by more than this share of a job's mean.
@@ -79,9 +79,15 @@ class Relaxation:
         """Add schedules that are new; return how many."""
         fresh = []
         for c in candidates:
-            key = c.job, b"".join(
-                bytes([run.option % 256]) + run.region.to_bytes(4, "little") + run.slots.tobytes() + run.share.tobytes()
-                for run in c.runs
+            key = (
+                c.job,
+                b"".join(
+                    bytes([run.option % 256])
+                    + run.region.to_bytes(4, "little")
+                    + run.slots.tobytes()
+                    + run.share.tobytes()
+                    for run in c.runs
+                ),
             )
             if key not in self._known:
                 self._known.add(key)
@@ -269,8 +275,9 @@ class Relaxation:
 
     def _held(self) -> Floats:
         cells, columns, amounts = self._all_entries()
-        used = self.x[columns]
-        return np.bincount(cells, weights=amounts * used, minlength=self.pricer.cells.supply.size)
+        weights = amounts * self.x[columns]
+        held: Floats = np.bincount(cells, weights, self.pricer.cells.supply.size).astype(np.float64)
+        return held
 
     def _broken(self) -> Indices:
         supply = self.pricer.cells.supply
@@ -293,7 +300,7 @@ class Relaxation:
         # one entry for each row and column
         key = row * (len(self.pool) + 1) + columns[mine]
         distinct, index = np.unique(key, return_inverse=True)
-        summed = np.bincount(index, weights=values, minlength=distinct.size)
+        summed: Floats = np.bincount(index, values, distinct.size).astype(np.float64)
         at_row, at_column = distinct // (len(self.pool) + 1), distinct % (len(self.pool) + 1)
         starts = np.searchsorted(at_row, np.arange(broken.size))
         supply = self.pricer.cells.supply[broken] / self._cell_size[broken]
@@ -312,7 +319,9 @@ class Relaxation:
         regions = np.zeros(len(self.fleet.places.names))
         by_job = np.zeros(jobs)
         for ((kind, i), _), dual, size in zip(self._caps, duals[jobs:first], self._cap_size, strict=True):
-            {"total": totals, "region": regions, "job": by_job}[kind][i] = max(0.0, -dual) * self._scale / size
+            {"total": totals, "region": regions, "job": by_job}[kind][i] = (
+                max(0.0, -dual) * self._scale / size
+            )
         return self.pricer.cells.multipliers(
             self.fleet,
             price,
@@ -324,8 +333,19 @@ class Relaxation:
         )
 
 
+def _bytes(run: Run) -> bytes:
+    return b"%d %d " % (run.option, run.region) + run.slots.tobytes() + run.share.tobytes()
+
+
 def _mix(a: Multipliers, b: Multipliers, weight: float) -> Multipliers:
     """Return ``weight`` of the one and the rest of the other."""
+    rest = 1.0 - weight
     return Multipliers(
-        *(weight * np.asarray(getattr(a, n)) + (1.0 - weight) * np.asarray(getattr(b, n)) for n in a.__dataclass_fields__)
+        weight * a.power + rest * b.power,
+        weight * a.accelerators + rest * b.accelerators,
+        weight * a.cost + rest * b.cost,
+        weight * a.carbon + rest * b.carbon,
+        weight * a.water + rest * b.water,
+        weight * a.region_carbon + rest * b.region_carbon,
+        weight * a.job_carbon + rest * b.job_carbon,
     )

@@ -21,6 +21,9 @@ from mlsysim.core.schedule.types import Floats, Indices, Option, Run, Schedule
 
 SLACK = 1e-7
 
+# layer, option, region and slot
+_Node = tuple[str, int, int, int]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -39,7 +42,12 @@ class Whole:
     """Builds and solves the program."""
 
     def __init__(
-        self, pricer: Pricer, multipliers: Multipliers, gap: float, fixed: Schedule | None = None
+        self,
+        pricer: Pricer,
+        multipliers: Multipliers,
+        gap: float,
+        fixed: Schedule | None = None,
+        most: float = INF,
     ) -> None:
         """Collect the variables.
 
@@ -49,6 +57,7 @@ class Whole:
             gap: of a known schedule's objective from that bound; infinite without one.
             fixed: a schedule whose choices stand: what is left is a linear program over shares, and over
                 the slots of jobs that pause, in the region where they are.
+            most: variables; with more, collecting ends and :attr:`complete` is false.
         """
         self.fixed = fixed
         # of each row, the limit that it is and by what it was divided
@@ -60,8 +69,7 @@ class Whole:
         self.gap = gap
         self.cost: list[Floats] = []
         self.whole: list[bool] = []
-        self.high: list[Floats] = []
-        self.meaning: list[tuple[int, str, Indices]] = []  # job, kind of block, n x 4 of (k, r, t, x)
+        self.meaning: list[tuple[int, str, Indices]] = []  # job, kind, n x 3 of (option, region, slot)
         self.rows: list[tuple[Indices, Floats, float, float]] = []
         self.use: list[tuple[Indices, Indices, Floats]] = []  # cells, columns, amounts
         self.taken: list[tuple[Indices, Floats, Indices, Floats, Floats]] = []
@@ -69,18 +77,22 @@ class Whole:
         for j, job in enumerate(self.fleet.jobs):
             if fixed is not None and job.kind in ("rigid", "move"):
                 continue
-            {"rigid": self._rigid, "pause": self._pause, "split": self._split, "move": self._move}[
-                job.kind
-            ](j)
+            if self.count > most:
+                break
+            {"rigid": self._rigid, "pause": self._pause, "split": self._split, "move": self._move}[job.kind](
+                j
+            )
+        self.complete = self.count <= most
 
     # --- variables -------------------------------------------------------------------------------
 
-    def _block(self, j: int, name: str, at: Indices, cost: Floats, *, whole: bool, high: float = 1.0) -> Indices:
-        """Add variables that stand for (option, region, slot, other) and return their columns."""
+    def _block(
+        self, j: int, name: str, at: Indices, cost: Floats, *, whole: bool, high: float = 1.0
+    ) -> Indices:
+        """Add variables that stand for (option, region, slot) and return their columns."""
         columns = np.arange(self.count, self.count + len(at))
         self.count += len(at)
         self.cost.append(cost)
-        self.high.append(np.full(len(at), high))
         self.whole += [whole] * len(at)
         self.meaning.append((j, name, at))
         return columns
@@ -126,15 +138,17 @@ class Whole:
             d = o.slots
             block = span.block(self.priced.slot(j, job, o))
             costs = windows(span, k, block, d) + self.priced.once(j, job, o)[span.regions][:, None]
-            r, s = np.nonzero(costs <= least + self.gap + SLACK * abs(least))
+            r, s = np.nonzero(np.isfinite(costs) & (costs <= least + self.gap + SLACK * abs(least)))
             regions = span.regions[r]
             parts = []
             for table in (*self._tables(o, o.busy), self.true.slot(j, job, o)):
-                sums = np.concatenate([np.zeros((len(span.regions), 1)), span.block(table).cumsum(axis=1)], axis=1)
+                sums = np.concatenate(
+                    [np.zeros((len(span.regions), 1)), span.block(table).cumsum(axis=1)], axis=1
+                )
                 parts.append((sums[:, d:] - sums[:, :-d])[r, s])
             paid = (o.cost + job.fetch)[regions]
             value = parts[3] + self.true.once(j, job, o)[regions]
-            at = np.column_stack([np.full(r.size, k), regions, s + span.first, np.zeros(r.size)]).astype(np.int64)
+            at = _at(k, regions, s + span.first)
             columns = self._block(j, "start", at, value, whole=True)
             chosen.append(columns)
             self._emits(j, columns, parts[0] + paid, parts[1] + o.carbon, parts[2], regions)
@@ -163,22 +177,21 @@ class Whole:
                 if not np.isfinite(base):
                     continue
                 forced = base + np.maximum(0.0, grid[i] - ordered[d - 1])
-                t = np.flatnonzero(forced <= least + self.gap + SLACK * abs(least))
+                t = np.flatnonzero(np.isfinite(forced) & (forced <= least + self.gap + SLACK * abs(least)))
                 if t.size < d:
                     continue
                 if self.fixed is not None and (k, region) != _chosen(self.fixed, j):
                     continue
-                here = np.array([[k, region, 0, 0]], dtype=np.int64)
+                here = _at(k, np.array([region]), np.zeros(1, dtype=np.int64))
                 u = self._block(j, "there", here, np.array([float(own[region])]), whole=True)
                 chosen.append(u)
-                self._emits(
-                    j, u, paid[[region]], np.array([o.carbon]), np.zeros(1), np.array([region])
-                )
+                self._emits(j, u, paid[[region]], np.array([o.carbon]), np.zeros(1), np.array([region]))
                 slots = t + span.first
-                at = np.column_stack([np.full((t.size, 2), (k, region)), slots, np.zeros(t.size)]).astype(np.int64)
-                y = self._block(j, "slot", at, tables[3][region, slots], whole=self.fixed is None)
                 regions = np.full(t.size, region)
-                self._emits(j, y, *(x[region, slots] for x in tables[:3]), regions)
+                at = _at(k, regions, slots)
+                y = self._block(j, "slot", at, tables[3][region, slots], whole=self.fixed is None)
+                each = [x[region, slots] for x in tables[:3]]
+                self._emits(j, y, each[0], each[1], each[2], regions)
                 self._holds(j, k, y, regions, slots)
                 self._row(np.append(y, u), np.append(np.ones(t.size), -float(d)), 0.0, 0.0)
                 for one in y.tolist():
@@ -198,7 +211,7 @@ class Whole:
             tables = (*self._tables(o, 1.0), self.true.slot(j, job, o))
             paid = ((o.cost + job.fetch) / o.work)[regions]
             value = tables[3][regions, slots] + self.true.once(j, job, o)[regions] / o.work
-            at = np.column_stack([np.full(r.size, k), regions, slots, np.zeros(r.size)]).astype(np.int64)
+            at = _at(k, regions, slots)
             w = self._block(j, "share", at, value, whole=False)
             each = [x[regions, slots] for x in tables[:3]]
             self._emits(j, w, each[0] + paid, each[1] + o.carbon / o.work, each[2], regions)
@@ -214,75 +227,61 @@ class Whole:
                 self._row(here, np.ones(here.size), -INF, 1.0)
 
     def _move(self, j: int) -> None:
-        """Add a path: ``stay`` where the last slot ran there, ``came`` where the data are, not yet run."""
+        """Add a path through two layers of nodes, as :func:`cheapest.move` walks them."""
         job, span = self.fleet.jobs[j], self.pricer.spans[j]
-        assert job.moving is not None
-        into: dict[tuple[str, int, int, int], list[tuple[int, float]]] = {}
-        runs: list[tuple[Indices, Floats]] = []
-        starts: list[Indices] = []
-        money = self.true.money
+        into: dict[_Node, list[tuple[int, float]]] = {}
+        begun, done = [], []
+        for k, o in enumerate(job.options):
+            if span.regions.size and o.slots <= span.end - span.first:
+                begun += self._walk(j, k, into)
+                used = [c for c, name in self._arcs if name == "run"]
+                done += [(c, 1.0 / o.slots) for c in used]
+        for (_, _, _, t), ends in into.items():
+            if t < span.end:  # it may end anywhere
+                self._row(np.array([c for c, _ in ends]), np.array([x for _, x in ends]), 0.0, 0.0)
+        self._row(np.array(begun, dtype=np.int64), np.ones(len(begun)), 1.0, 1.0)
+        self._row(np.array([c for c, _ in done], dtype=np.int64), np.array([x for _, x in done]), 1.0, 1.0)
 
-        def arc(k: int, name: str, r: int, t: int, x: int, cost: float, ends: list[tuple[tuple, float]]) -> int:
-            column = int(self._block(j, name, np.array([[k, r, t, x]]), np.array([cost]), whole=True)[0])
+    def _walk(self, j: int, k: int, into: dict[_Node, list[tuple[int, float]]]) -> list[int]:
+        """Add the arcs of an option; return those that begin."""
+        job, span, o = self.fleet.jobs[j], self.pricer.spans[j], self.fleet.jobs[j].options[k]
+        assert job.moving is not None
+        closed, money, zero = span.closed[k], self.true.money, np.zeros(1)
+        price = self.true.slot(j, job, o) + (self.true.once(j, job, o, fetched=False) / o.slots)[:, None]
+        each = self._tables(o, o.busy)
+        self._arcs: list[tuple[int, str]] = []
+
+        def arc(name: str, r: int, t: int, cost: float, *ends: tuple[_Node, float]) -> Indices:
+            place = _at(k, np.array([r]), np.array([t]))
+            column = self._block(j, name, place, np.array([cost]), whole=True)
+            self._arcs.append((int(column[0]), name))
             for node, sign in ends:
-                into.setdefault(node, []).append((column, sign))
+                into.setdefault(node, []).append((int(column[0]), sign))
             return column
 
-        zero = np.zeros(1)
-        for k, o in enumerate(job.options):
-            if not span.regions.size or o.slots > span.end - span.first:
-                continue
-            closed = span.closed[k]
-            table = self.true.slot(j, job, o)
-            once = self.true.once(j, job, o, fetched=False) / o.slots
-            each = self._tables(o, o.busy)
-            used = []
-            for i, r in enumerate(span.regions.tolist()):
-                fetch = float(job.fetch[r])
-                begun = arc(k, "fetch", r, span.first, 0, money * fetch, [((f"came{k}", r, span.first, 0), 1.0)])
-                starts.append(np.array([begun]))
-                self._emits(j, np.array([begun]), np.array([fetch]), zero, zero, np.array([r]))
-                for t in range(span.first, span.end):
-                    for layer in ("came", "stay"):
-                        arc(
-                            k, f"idle {layer}", r, t, 0, 0.0,
-                            [((f"{layer}{k}", r, t, 0), -1.0), ((f"{layer}{k}", r, t + 1, 0), 1.0)],
-                        )
-                        if closed is not None and closed[i, t - span.first]:
-                            continue
-                        run = arc(
-                            k, "run", r, t, 0, float(table[r, t] + once[r]),
-                            [((f"{layer}{k}", r, t, 0), -1.0), ((f"stay{k}", r, t + 1, 0), 1.0)],
-                        )
-                        used.append(run)
-                        column, region = np.array([run]), np.array([r])
-                        self._emits(
-                            j, column,
-                            each[0][r, [t]] + o.cost[r] / o.slots,
-                            each[1][r, [t]] + o.carbon / o.slots,
-                            each[2][r, [t]], region,
-                        )
-                        self._holds(j, k, column, region, np.array([t]))
-                    arrives = t + job.moving_slots
-                    for other in span.regions.tolist():
-                        if other != r and arrives < span.end:
-                            hop = float(job.moving[r, other])
-                            gone = arc(
-                                k, "hop", r, t, other, money * hop,
-                                [((f"stay{k}", r, t, 0), -1.0), ((f"came{k}", other, arrives, 0), 1.0)],
-                            )
-                            self._emits(j, np.array([gone]), np.array([hop]), zero, zero, np.array([other]))
-            runs.append((np.array(used, dtype=np.int64), np.full(len(used), 1.0 / o.slots)))
-        last = span.end
-        for node, ends in into.items():
-            columns = np.array([c for c, _ in ends])
-            signs = np.array([s for _, s in ends])
-            if node[2] == last:
-                continue  # the path may end in any of these
-            self._row(columns, signs, 0.0, 0.0)
-        self._one(starts)
-        columns = np.concatenate([np.zeros(0, dtype=np.int64), *(c for c, _ in runs)])
-        self._row(columns, np.concatenate([np.zeros(0), *(x for _, x in runs)]), 1.0, 1.0)
+        def paid(column: Indices, r: int, amount: float) -> None:
+            self._emits(j, column, np.array([amount]), zero, zero, np.array([r]))
+
+        for i, r in enumerate(span.regions.tolist()):
+            first = float(job.fetch[r])
+            paid(arc("fetch", r, span.first, money * first, (("came", k, r, span.first), 1.0)), r, first)
+            for t in range(span.first, span.end):
+                for layer in ("came", "stay"):
+                    here = ((layer, k, r, t), -1.0)
+                    arc("idle", r, t, 0.0, here, ((layer, k, r, t + 1), 1.0))
+                    if closed is None or not closed[i, t - span.first]:
+                        run = arc("run", r, t, float(price[r, t]), here, (("stay", k, r, t + 1), 1.0))
+                        part = [np.array([float(x[r, t])]) for x in each]
+                        cost, carbon = part[0] + o.cost[r] / o.slots, part[1] + o.carbon / o.slots
+                        self._emits(j, run, cost, carbon, part[2], np.array([r]))
+                        self._holds(j, k, run, np.array([r]), np.array([t]))
+                there = t + job.moving_slots
+                for other in span.regions.tolist() if there < span.end else ():
+                    if other != r:
+                        hop = float(job.moving[r, other])
+                        left, came = (("stay", k, r, t), -1.0), (("came", k, other, there), 1.0)
+                        paid(arc("hop", r, t, money * hop, left, came), other, hop)
+        return [c for c, name in self._arcs if name == "fetch"]
 
     # --- rows and answer -------------------------------------------------------------------------
 
@@ -360,7 +359,7 @@ class Whole:
         scale = float(np.abs(cost).max(initial=0.0)) / 100.0 or 1.0
         program = Program(
             cost / scale,
-            np.concatenate([np.zeros(0), *self.high]),
+            np.ones(self.count),
             np.array(self.whole, dtype=bool),
             self.rows,
         )
@@ -382,7 +381,7 @@ class Whole:
             value = x[first : first + len(at)]
             first += len(at)
             for i in np.flatnonzero(value > (1e-9 if name == "share" else 0.5)).tolist():
-                k, r, t, _ = at[i].tolist()
+                k, r, t = at[i].tolist()
                 if name == "start":
                     cells[j] += [(k, r, s, 1.0) for s in range(t, t + self.fleet.jobs[j].options[k].slots)]
                 elif name in ("slot", "run"):
@@ -402,13 +401,18 @@ class Whole:
                 found.append(Run(r, k, np.array([t for t, _ in part]), share))
             return tuple(found)
         mine.sort(key=lambda cell: cell[2])
-        found = []
+        stays: list[tuple[int, int, list[int]]] = []
         for k, r, t, _ in mine:
-            if found and found[-1][1] == r:
-                found[-1][2].append(t)
+            if stays and stays[-1][1] == r:
+                stays[-1][2].append(t)
             else:
-                found.append((k, r, [t]))
-        return tuple(Run(r, k, np.array(ts), np.ones(len(ts))) for k, r, ts in found)
+                stays.append((k, r, [t]))
+        return tuple(Run(r, k, np.array(ts), np.ones(len(ts))) for k, r, ts in stays)
+
+
+def _at(option: int, regions: Indices, slots: Indices) -> Indices:
+    """Return (option, region, slot) of variables, n x 3."""
+    return np.column_stack([np.full(regions.size, option), regions, slots]).astype(np.int64)
 
 
 def _chosen(schedule: Schedule, j: int) -> tuple[int, int]:

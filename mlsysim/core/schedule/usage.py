@@ -7,6 +7,7 @@ formulations.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -146,9 +147,11 @@ def _misplaced(job: Job, runs: tuple[Run, ...]) -> list[Broken]:
     done = sum(part(job, run) for run in runs)
     if abs(done - 1.0) > TOLERANCE:
         found.append(Broken("work", job.name, done, 1.0))
-    for run in runs:
-        if run.slots.min() < job.ready[run.region] or run.slots.max() >= job.deadline:
-            found.append(Broken("window", job.name, float(run.slots.min()), float(job.ready[run.region])))
+    found += [
+        Broken("window", job.name, float(run.slots.min()), float(job.ready[run.region]))
+        for run in runs
+        if run.slots.min() < job.ready[run.region] or run.slots.max() >= job.deadline
+    ]
     at = np.concatenate([run.slots for run in runs])
     share = np.concatenate([run.share for run in runs])
     together = np.bincount(at, weights=share)
@@ -167,7 +170,7 @@ def _misplaced(job: Job, runs: tuple[Run, ...]) -> list[Broken]:
         found.append(Broken("kind", job.name, float(together.max()), 1.0))
     if job.kind == "move":
         ordered = sorted(runs, key=lambda r: int(r.slots[0]))
-        for a, b in zip(ordered, ordered[1:], strict=False):
+        for a, b in pairwise(ordered):
             pause = int(b.slots.min()) - int(a.slots.max()) - 1
             if pause < (job.moving_slots if a.region != b.region else 0):
                 found.append(Broken("kind", job.name, float(pause), float(job.moving_slots)))

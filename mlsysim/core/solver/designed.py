@@ -51,6 +51,7 @@ class Design:
         specs: the least of each supply that is used; empty where no rate is enough.
         evaluation: the plan on it, as ``eval`` sees it.
         parts: the nearest of the registry.
+        fits: whether anything fits into the memory that is there; ``now`` has as much as it takes.
     """
 
     scenario: Scenario
@@ -60,6 +61,7 @@ class Design:
     specs: dict[str, Spec]
     evaluation: Evaluation | None
     parts: tuple[Part, ...]
+    fits: bool = True
 
     @property
     def possible(self) -> bool:
@@ -69,7 +71,7 @@ class Design:
     @property
     def met(self) -> bool:
         """Whether the plan's own hardware does."""
-        return self.now is not None and self.target.miss(self.now) <= 1.0 + 1e-6
+        return self.fits and self.now is not None and self.target.miss(self.now) <= 1.0 + 1e-6
 
     @property
     def exit_code(self) -> int:
@@ -144,6 +146,9 @@ class Design:
         s = self.scenario
         verdict = "met" if self.met else "missed"
         found = [f"{asked}: {verdict} by {s.accelerators} x {s.hardware.name} at its best ({there})."]
+        if not self.fits:
+            more = f"with as much memory as it takes, a plan reaches {there}"
+            found = [f"{asked}: nothing fits on {s.accelerators} x {s.hardware.name}; {more}."]
         if not self.possible:
             found.append("No rates are enough: latencies and launches alone take longer, with this layout.")
         return found

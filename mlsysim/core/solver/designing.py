@@ -107,7 +107,8 @@ class _Designer:
     """Looks for the least hardware of one plan."""
 
     def __init__(self, s: Scenario, aim: Target, weigh: Factors, ask: Asked) -> None:
-        self.s, self.aim, self.weigh, self.ask = s, aim, weigh, ask
+        self.asked = self.s = s
+        self.aim, self.weigh, self.ask = aim, weigh, ask
         m = aim.metric
         goal = Goal("target", m.name, m.title, m.unit, m.parts, greatest=aim.low, of_run=m.of_run)
         self.question = Question(s, goal, ask)
@@ -229,12 +230,16 @@ class _Designer:
         """Return the answer, with the nearest parts of the registry."""
         e = draft.evaluation
         rates = dict(draft.factors)
-        factors = rates | {"capacity": self.held(e) / self.s.capacity}
+        held = self.held(e)
+        needed = rates | {"capacity": held / self.asked.capacity}
         specs = {
-            n: Spec(SUPPLIES[n], SUPPLIES[n].of(self.s) or 0.0, f, self.weigh[n]) for n, f in factors.items()
+            n: Spec(SUPPLIES[n], SUPPLIES[n].of(self.asked) or 0.0, f, self.weigh[n])
+            for n, f in needed.items()
         }
-        final = evaluate(what_if(e.scenario, factors), e.layout)
-        return Design(self.s, self.aim, self.weigh, now, specs, final, self.parts(specs, e))
+        final = evaluate(what_if(e.scenario, rates | {"capacity": held / self.s.capacity}), e.layout)
+        return Design(
+            self.asked, self.aim, self.weigh, now, specs, final, self.parts(specs, e), self.s is self.asked
+        )
 
     def parts(self, specs: dict[str, Spec], e: Evaluation) -> tuple[Part, ...]:
         """Return the accelerators of the registry that come nearest, each planned for and tried."""
@@ -249,7 +254,7 @@ class _Designer:
             return apart
 
         found: list[Part] = []
-        for draft in registry_parts(self.s, distance, own=True)[:MOST_PARTS]:
+        for draft in registry_parts(self.asked, distance, own=True)[:MOST_PARTS]:
             s = resolve(draft.settings)
             q = replace(self.question, scenario=s)
             recipe = q.recipe()

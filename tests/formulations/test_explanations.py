@@ -239,6 +239,20 @@ def scaled(block, change):
     return found
 
 
+def test_a_specification_has_the_memory_that_is_missing():
+    plan = plan_of("Llama3_405B", "H100", 8, 64)
+    found = synthesis(plan, target="latency <= 60 s")
+    assert not found.met
+    assert found.specs["capacity"].needed > 80 * 2**30
+    then = again({**plan, **found.patch})
+    assert then.exit_code == 0
+    assert found.target.miss(then.evaluation) <= 1.0 + 1e-9
+    for part in found.parts:  # a part is what it is, with the memory that it has
+        result = again(patched(plan, part.patch))
+        reached = result.exit_code == 0 and found.target.miss(result.evaluation) <= 1.0 + NEAR
+        assert reached == part.meets
+
+
 def test_a_target_below_all_latencies_is_impossible():
     assert synthesis(plan_of("Llama3_8B", "H100", 16, 64), target="latency <= 1 ns").exit_code == 2
 
