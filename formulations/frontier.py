@@ -19,10 +19,10 @@ from itertools import product
 import numpy as np
 
 from formulations.algebra import Choice, Expr, Indices
-from formulations.bounds import FEW_PAIRS, MAX_PAIRS, SLACK, Bounds, limits_of
+from formulations.bounds import FEW_PAIRS, MAX_PAIRS, Bounds, limits_of
 from formulations.engines.base import Options
 from formulations.joint import ROW_TOLERANCE, Cells, count, join
-from formulations.nondominated import APART, Front
+from formulations.nondominated import APART, Front, beaten, layers
 from formulations.presolve import inside, outside, possible, restrict
 from formulations.problem import Problem, Row
 from formulations.solve import solve
@@ -232,7 +232,7 @@ class _Search:
         bounds = Bounds(self.small, FEW_PAIRS)
         subset = {}
         for choice in self.small.choices:
-            subset[choice] = _layers(self._low(bounds, choice), take)
+            subset[choice] = layers(self._low(bounds, choice), take)
         for batch in join(self.small, subset, chunk=1 << 16):
             if self.options.expired:
                 return
@@ -264,7 +264,7 @@ class _Search:
             else:  # the points first: they often leave nothing
                 keep = [bounds.possible(c) for c in self.small.choices]
                 for mask, choice in zip(keep, self.small.choices, strict=True):
-                    mask[mask] = ~_beaten(self._low(bounds, choice)[mask], front.values)
+                    mask[mask] = ~beaten(self._low(bounds, choice)[mask], front.values)
             if not self._keep(keep):
                 return False
             rows = not rows
@@ -295,7 +295,7 @@ class _Search:
                     continue
                 costs = self.small.ties[: self.respects]
                 low = np.stack([bounds.pair(e, choices[i], choices[j], at) for e in costs], axis=1)
-                fine = ~_beaten(low, front.values)
+                fine = ~beaten(low, front.values)
                 for k, index in ((i, at.left), (j, at.right)):
                     some = np.zeros(choices[k].size, dtype=bool)
                     some[index[fine]] = True
@@ -324,32 +324,6 @@ def _parts(problem: Problem, split: Sequence[str]) -> Iterator[tuple[Problem, li
             at.append(np.flatnonzero(mask))
         if all(len(i) for i in at):
             yield restrict(problem, at), at
-
-
-def _layers(low: np.ndarray, take: int) -> np.ndarray:
-    """Return so many rows that few others beat in each two respects: the outermost layers."""
-    if len(low) <= take:
-        return np.arange(len(low))
-    found: list[int] = []
-    for i in range(low.shape[1]):
-        for j in range(i):
-            rest, mine = np.lexsort((low[:, j], low[:, i])), 0
-            while len(rest) and mine < take:
-                least = np.minimum.accumulate(low[rest, j])
-                outer = np.concatenate([[True], low[rest[1:], j] < least[:-1]])
-                found += rest[outer].tolist()
-                mine += int(outer.sum())
-                rest = rest[~outer]
-    return np.unique(found)
-
-
-def _beaten(low: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return which bounds some known point is below in every respect, and clearly in one."""
-    found = np.zeros(len(low), dtype=bool)
-    for point in known:
-        slack = SLACK * np.abs(point)
-        found |= (point <= low).all(axis=1) & (point < low - slack).any(axis=1)
-    return found
 
 
 def outside_all(batch: Cells, small: Problem, cells: list[Indices], problem: Problem) -> Cells:

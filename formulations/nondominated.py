@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from formulations.algebra import Floats
+from formulations.bounds import SLACK
 from formulations.joint import Cells
 
 # Values that are closer than this are one, relatively: a multiple of what rows hold to.
@@ -98,3 +99,29 @@ def _one(cells: Cells | Sequence[Cells], i: int) -> Cells:
     if isinstance(cells, dict):
         return {c: v[i : i + 1] for c, v in cells.items()}
     return cells[i]
+
+
+def beaten(low: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return which bounds some known point is below in every respect, and clearly in one."""
+    found = np.zeros(len(low), dtype=bool)
+    for point in known:
+        slack = SLACK * np.abs(point)
+        found |= (point <= low).all(axis=1) & (point < low - slack).any(axis=1)
+    return found
+
+
+def layers(low: np.ndarray, take: int) -> np.ndarray:
+    """Return so many rows that few others beat in each two respects: the outermost layers."""
+    if len(low) <= take:
+        return np.arange(len(low))
+    found: list[int] = []
+    for i in range(low.shape[1]):
+        for j in range(i):
+            rest, mine = np.lexsort((low[:, j], low[:, i])), 0
+            while len(rest) and mine < take:
+                least = np.minimum.accumulate(low[rest, j])
+                outer = np.concatenate([[True], low[rest[1:], j] < least[:-1]])
+                found += rest[outer].tolist()
+                mine += int(outer.sum())
+                rest = rest[~outer]
+    return np.unique(found)

@@ -45,5 +45,5 @@ def explain(
     return run_why(
         chosen(context, output),
         lambda: whole("explain").explain(plan, objective=objective, carbon_tax=carbon_tax, **how),
-        "explaining",
+        "solving",
     )

@@ -16,10 +16,10 @@ from mlsysim.core.api import scenario
 from mlsysim.core.evaluation import evaluate
 from mlsysim.core.resolve import resolve
 from mlsysim.core.solver.designing import synthesis
+from mlsysim.core.solver.drafts import patched
 from mlsysim.core.solver.explain import explain
 from mlsysim.core.solver.prices import sensitivity
 from mlsysim.core.solver.robust import corners
-from mlsysim.core.solver.ways_out import patched
 from mlsysim.core.supplies import find, what_if
 
 NEAR = 1e-6

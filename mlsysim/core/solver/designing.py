@@ -21,11 +21,11 @@ from mlsysim.core.resolve import resolve
 from mlsysim.core.scenario import Scenario
 from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.designed import Design, Part, Spec
+from mlsysim.core.solver.drafts import parts as registry_parts
 from mlsysim.core.solver.objectives import Goal
 from mlsysim.core.solver.question import Question, known, training
 from mlsysim.core.solver.synthesis import PLENTY, RATES, TOLERANCE
 from mlsysim.core.solver.target import Target, target
-from mlsysim.core.solver.ways_out import parts as registry_parts
 from mlsysim.core.supplies import SUPPLIES, what_if
 from mlsysim.walls import Limits
 

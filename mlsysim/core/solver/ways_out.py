@@ -7,17 +7,17 @@ planning anew with the change made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 from mlsysim.core import text, units
 from mlsysim.core.errors import InputError, MismatchError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
 from mlsysim.core.resolve import resolve
-from mlsysim.core.scenario import Bound, Scenario, Settings
+from mlsysim.core.scenario import Scenario, Settings
 from mlsysim.core.solver.asked import Asked, module
 from mlsysim.core.solver.decided import decided
+from mlsysim.core.solver.drafts import Draft, looser, merged, parts, server_size, sized
 from mlsysim.core.solver.objectives import goal
 from mlsysim.core.solver.question import Question, known
 from mlsysim.core.solver.search import index_of
@@ -71,19 +71,6 @@ class Way:
         }
 
 
-@dataclass(frozen=True)
-class _Draft:
-    """A change that is still to be tried."""
-
-    kind: str
-    title: str
-    patch: Json
-    settings: Settings
-    needed: float | None = None
-    there: float | None = None
-    unit: str = ""
-
-
 def ways_out(s: Scenario, tags: Sequence[str], ask: Asked, best: Evaluation | None = None) -> tuple[Way, ...]:
     """Return changes with which a plan holds that does not, each tried.
 
@@ -118,7 +105,7 @@ class _Finder:
         self.before = self.question.before
         self.far = 1.0
 
-    def tried(self, draft: _Draft) -> Way | None:
+    def tried(self, draft: Draft) -> Way | None:
         """Return the way if the best plan with the change holds; None if none does."""
         try:
             changed = resolve(draft.settings)
@@ -137,7 +124,7 @@ class _Finder:
             )
         return Way(draft.kind, draft.title, draft.patch, changed, e, draft.needed, draft.there, draft.unit)
 
-    def drafts(self) -> Iterator[_Draft]:
+    def drafts(self) -> Iterator[Draft]:
         """Yield changes from those of the conflict's own members to those of the whole fleet."""
         for tag in self.tags:
             yield from self._of_member(tag)
@@ -146,7 +133,7 @@ class _Finder:
             yield from self._fleets()
             yield from self._parts()
 
-    def _of_member(self, tag: str) -> Iterator[_Draft]:
+    def _of_member(self, tag: str) -> Iterator[Draft]:
         """Yield what one member of the conflict asks for at least, all other rows kept."""
         rows = [r for r in self.recipe.problem.rows if r.tag == tag and r.may_bind]
         starts = known(self.recipe, self.before)
@@ -164,9 +151,9 @@ class _Finder:
                 factor = found[0] * (1.0 + TOLERANCE) * HAIR
                 yield from self._wider(self.s.settings, tag, row.name, factor)
 
-    def together(self, best: Evaluation) -> _Draft | None:
+    def together(self, best: Evaluation) -> Draft | None:
         """Return all limits in the way made as wide as a plan needs them that keeps the others."""
-        draft: _Draft | None = None
+        draft: Draft | None = None
         t = self.s.settings
         for c in module("rows").comparisons(best.state, t.bounds):
             if c.tag in self.tags and float(c.demand) > float(c.supply):
@@ -176,21 +163,21 @@ class _Finder:
                     return None
                 t = more.settings
                 if draft is not None:
-                    patch = _merged(draft.patch, more.patch)
-                    more = _Draft(more.kind, f"{draft.title}, and {more.title}", patch, t)
+                    patch = merged(draft.patch, more.patch)
+                    more = Draft(more.kind, f"{draft.title}, and {more.title}", patch, t)
                 draft = more
         return draft
 
-    def _wider(self, t: Settings, tag: str, name: str, factor: float) -> Iterator[_Draft]:
+    def _wider(self, t: Settings, tag: str, name: str, factor: float) -> Iterator[Draft]:
         """Yield the change of settings that makes the supply of a row larger by a factor."""
         if tag.startswith("assert"):
-            yield _looser(t, int(tag.removeprefix("assert")), "[min]" in name, factor)
+            yield looser(t, int(tag.removeprefix("assert")), "[min]" in name, factor)
             return
         wall = next(w for w in WALLS if w.tag == tag)
         index = index_of(name)
         if wall.number == 2 and wall.rows(self.before.state)[index].note.startswith("held"):
             there, needed = (units.from_base(x, "GiB") for x in (self.s.capacity, self.s.capacity * factor))
-            yield _Draft(
+            yield Draft(
                 "supply",
                 f"+{text.amount(needed - there, 'GiB')} per accelerator",
                 {"what_if": {"capacity": f"{needed:.15g} GiB"}},
@@ -207,7 +194,7 @@ class _Finder:
                 return
             unit = f.metadata["unit"]
             there, needed = (units.from_base(x, unit) for x in (getattr(t.limits, limit), value))
-            yield _Draft(
+            yield Draft(
                 "limit",
                 f"{limit} of {text.amount(needed, unit)} instead of {text.amount(there, unit)}",
                 {"constraints": {limit: needed if unit == "1" else f"{needed:.15g} {unit}"}},
@@ -231,23 +218,23 @@ class _Finder:
                     return f.name
         return None
 
-    def _decisions(self) -> Iterator[_Draft]:
+    def _decisions(self) -> Iterator[Draft]:
         """Yield each decision that the plan fixes, left open."""
         t = self.s.settings
         for name, wish in t.fixed.items():
             if name not in ("accelerators", "precision"):
                 rest = {k: v for k, v in t.fixed.items() if k != name}
-                yield _Draft(
+                yield Draft(
                     "decision",
                     f"{name} left open (the plan says {wish})",
                     {"parallelism": {name: None}},
                     replace(t, fixed=rest),
                 )
 
-    def _fleets(self) -> Iterator[_Draft]:
+    def _fleets(self) -> Iterator[Draft]:
         """Yield the fewest accelerators, of larger fleets, on which the plan holds."""
         n, t = self.s.accelerators, self.s.settings
-        node = _server_size(t)
+        node = server_size(t)
         size = n
         while size < LARGEST_FLEET * n and not self.ask.options.expired:
             step = max(node, -(-size // (MOST_COUNTS * node)) * node)
@@ -256,14 +243,14 @@ class _Finder:
             counts = counts or (size,)
             needed = self._least_fleet(counts)
             if needed is not None:
-                yield _Draft(
+                yield Draft(
                     "accelerators",
                     f"{needed:,} accelerators instead of {n:,}",
                     {
                         "hardware": {"accelerators": needed, "nodes": None},
                         "parallelism": {"accelerators": None},
                     },
-                    _sized(t, needed),
+                    sized(t, needed),
                     float(needed),
                     float(n),
                     "device",
@@ -274,7 +261,7 @@ class _Finder:
         """Return the fewest accelerators of a list on which something holds."""
         for count in counts:
             try:
-                s = resolve(_sized(self.s.settings, count))
+                s = resolve(sized(self.s.settings, count))
                 recipe = Question(s, self.question.goal, self.ask).recipe()
             except InputError:  # such a fleet has no layout at all
                 continue
@@ -282,7 +269,7 @@ class _Finder:
                 return count
         return None
 
-    def _parts(self) -> Iterator[_Draft]:
+    def _parts(self) -> Iterator[Draft]:
         """Yield the nearest accelerators of the registry with more memory or more speed."""
         for draft in parts(self.s, self._better)[:MOST_PARTS]:
             if self.tried(draft) is not None:
@@ -294,89 +281,3 @@ class _Finder:
         ratios = [other.capacity / self.s.capacity, other.chip.peak / self.s.chip.peak]
         wanted = ratios[0] if "w02" in self.tags else ratios[1]
         return wanted if wanted > 1.0 else None
-
-
-def parts(s: Scenario, distance: Callable[[Scenario], float | None], *, own: bool = False) -> list[_Draft]:
-    """Return the registry's accelerators in place of a plan's, the nearest first.
-
-    Args:
-        s: the plan.
-        distance: how far another one's plan is; None where it is none to look at.
-        own: whether the plan's own accelerator is among them.
-    """
-    from mlsysim.hardware import CATALOG
-
-    found: list[tuple[float, str, _Draft]] = []
-    for entry in CATALOG:
-        if (entry.name == s.hardware.name and not own) or not entry.in_server or entry.is_whole_system:
-            continue
-        changed = replace(s.settings, hardware=entry, node=None)
-        try:
-            away = distance(resolve(changed))
-        except InputError:  # it has no such precision, server or price: no part for this plan
-            continue
-        if away is not None:
-            patch: Json = {"hardware": {"name": entry.reference, "node": None}}
-            found.append((away, entry.name, _Draft("hardware", entry.name, patch, changed)))
-    return [draft for *_, draft in sorted(found, key=lambda f: f[:2])]
-
-
-def _merged(a: Json, b: Json) -> Json:
-    """Return two patches as one."""
-    both = dict(a)
-    for key, value in b.items():
-        inner = both.get(key)
-        both[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return both
-
-
-def _sized(t: Settings, count: int) -> Settings:
-    """Return settings with a fleet of that size, all of it used."""
-    fixed = {name: wish for name, wish in t.fixed.items() if name != "accelerators"}
-    return replace(t, accelerators=count, nodes=None, fixed=fixed)
-
-
-def _server_size(t: Settings) -> int:
-    from mlsysim.core.machine import server_of
-
-    server = server_of(t)
-    return 1 if server is None else round(server.accelerators.base)
-
-
-def _looser(t: Settings, index: int, low: bool, factor: float) -> _Draft:
-    """Return an assertion of the plan that is wider by a factor."""
-    b = t.bounds[index]
-    wider = Bound(b.metric, b.low / factor, b.high, b.where) if low and b.low is not None else b
-    if not low and b.high is not None:
-        wider = Bound(b.metric, b.low, b.high * factor, b.where)
-    there, needed = (b.low, wider.low) if low else (b.high, wider.high)
-    assert there is not None
-    assert needed is not None
-    unit = b.metric.unit
-    shown = [units.from_base(x, unit) for x in (there, needed)]
-    word = "at least" if low else "at most"
-    bounds = tuple(wider if i == index else other for i, other in enumerate(t.bounds))
-    return _Draft(
-        "limit",
-        f"{b.metric.name} {word} {text.amount(shown[1], unit)} instead of {text.amount(shown[0], unit)}",
-        {"constraints": {"assert": {str(index): {"min" if low else "max": shown[1]}}}},
-        replace(t, bounds=bounds),
-        shown[1],
-        shown[0],
-        unit,
-    )
-
-
-def patched(plan: Json, patch: Any) -> Any:
-    """Return a plan with a way's patch applied: null takes an entry away, a number picks one of a list."""
-    if not isinstance(patch, dict):
-        return patch
-    if isinstance(plan, list):
-        return [patched(x, patch[str(i)]) if str(i) in patch else x for i, x in enumerate(plan)]
-    found = dict(plan) if isinstance(plan, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            found.pop(key, None)
-        else:
-            found[key] = patched(found.get(key, {}), value)
-    return found
