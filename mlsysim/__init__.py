@@ -11,7 +11,7 @@ __version__ = "1.0.0.dev0"
 
 if TYPE_CHECKING:
     from mlsysim import optimize, solve
-    from mlsysim.core.api import SystemEvaluator, evaluate_plan, scenario
+    from mlsysim.core.api import SystemEvaluator, evaluate_fleet, evaluate_plan, scenario
     from mlsysim.core.errors import MlsysimError
     from mlsysim.core.evaluation import Evaluation
     from mlsysim.core.layout import Layout
@@ -31,6 +31,7 @@ _HOMES = {
     "SystemEvaluator": "mlsysim.core.api",
     "scenario": "mlsysim.core.api",
     "evaluate_plan": "mlsysim.core.api",
+    "evaluate_fleet": "mlsysim.core.api",
     "MlsysimError": "mlsysim.core.errors",
     "Evaluation": "mlsysim.core.evaluation",
     "Layout": "mlsysim.core.layout",
@@ -67,6 +68,7 @@ __all__ = [
     "Region",
     "SystemEvaluator",
     "Systems",
+    "evaluate_fleet",
     "evaluate_plan",
     "optimize",
     "scenario",

@@ -36,6 +36,8 @@ EXPECTED: dict[str, tuple[int, set[int]]] = {
     "too_small": (2, {2}),
     "wafer_streaming": (0, {6}),
 }
+# Plans with several jobs; tests/core/test_fleet_placement.py and tests/cli/test_fleets.py run them.
+FLEETS = ("fleet", "fleet_small")
 TRAINING = [name for name in EXPECTED if load(FOLDER / f"{name}.yaml")[0].workload.phase == "training"]
 
 
@@ -50,7 +52,7 @@ def seen(name: str) -> set[int]:
 
 
 def test_every_example_is_in_the_table():
-    assert sorted(p.stem for p in FOLDER.glob("*.yaml")) == sorted(EXPECTED)
+    assert sorted(p.stem for p in FOLDER.glob("*.yaml")) == sorted([*EXPECTED, *FLEETS])
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -130,7 +130,7 @@ class Relaxation:
                 if found is None:
                     break
                 new = self._worthwhile(found, duals)
-                if not new and not self._broken():
+                if not new and not self._broken().size:
                     break
             weight = min(0.9, weight + 0.1) if self.bound > before else max(0.0, weight - 0.1)
         return self.relaxed()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlsysim.cli.output import OUTPUT, chosen, emit
+from mlsysim.cli.output import OUTPUT, Output, chosen, emit
 from mlsysim.core.errors import InputError
 
 EPILOG = """\b
@@ -16,6 +16,7 @@ Examples:
   mlsysim eval plan.yaml
   mlsysim eval plan.yaml -o markdown
   mlsysim eval plan.yaml --wall communication
+  mlsysim eval fleet.yaml
   mlsysim eval Llama3_8B H100
   mlsysim eval Llama3_70B B200 --batch-size 32 --precision fp8 --seq-len 8192
 
@@ -80,8 +81,13 @@ def evaluate(
                 error.hint = f"a plan names its hardware itself: mlsysim eval {what}"
             raise
     elif _is_plan(what):
+        from mlsysim.core.fleet_plan import is_fleet, opened
+
         _no_options(context)
-        result = evaluate_plan(what)
+        plan: Any = opened(what)
+        if is_fleet(plan):
+            return _jobs(form, plan, wall)
+        result = evaluate_plan(plan)
     elif (scenario := _scenario(what)) is not None:
         _no_options(context)
         result = scenario.evaluate()
@@ -99,6 +105,19 @@ def evaluate(
         near = view(result, wall)
         emit(form, near.to_dict, near.text, near.markdown)
     return result.exit_code
+
+
+def _jobs(form: Output, plan: object, wall: str | None) -> int:
+    """Print the evaluation of a plan with several jobs."""
+    from mlsysim.core.api import evaluate_fleet
+
+    if wall is not None:
+        raise InputError(
+            "--wall is of plans with one job", where="eval", hint="leave it out, or evaluate a job alone"
+        )
+    found = evaluate_fleet(plan)
+    emit(form, found.to_dict, found.scorecard, found.markdown)
+    return found.exit_code
 
 
 def _scenario(what: str) -> Any:

@@ -36,14 +36,19 @@ OPTIONS = {
     "threads": "--threads",
     "seed": "--seed",
     "carbon tax": "--carbon-tax",
+    "water price": "--water-price",
+    "pareto": "--pareto",
+    "points": "--points",
     "region": "--region",
     "objective": "--objective",
     "emit": "--emit",
     "compare": "--compare",
     "solver": "--solver",
     "export": "--export",
-    "pareto": "--pareto",
     "robust": "--robust",
+    "html": "--html",
+    "top": "--top",
+    "verify": "--verify",
 }
 GROUP = """\b
 Examples:
@@ -68,9 +73,15 @@ in the way, that is proven, the best plan without them is shown, and the exit co
 PLACEMENT = """\b
 Examples:
   mlsysim optimize placement plan.yaml --carbon-tax 150
+  mlsysim optimize placement plan.yaml --carbon-tax 0:300
+  mlsysim optimize placement plan.yaml --pareto cost,carbon --points 10
   mlsysim optimize placement plan.yaml --region Quebec --region Norway --top 2
+  mlsysim optimize placement fleet.yaml --carbon-tax 150 --gap 0.005
 
-Regions: mlsysim zoo infra.
+A range of the tax gives every tax at which the best region changes, exactly; one tax says how far it
+can move. A frontier lists the regions that none beats in all of its metrics: cost, carbon, water.
+Regions: mlsysim zoo infra. A plan with several jobs (jobs: instead of workload:) is placed over its own
+regions and hours: see docs/fleets.md.
 """
 
 
@@ -159,7 +170,12 @@ def parallelism(
 def placement(
     context: typer.Context,
     plan: PLAN,
-    carbon_tax: TAX = 0.0,
+    carbon_tax: Annotated[
+        str, typer.Option(metavar="TAX", help="USD per tonne of CO2e, or a range: 0:300.")
+    ] = "0",
+    water_price: Annotated[float, typer.Option(help="USD per 1,000 litres (a cubic metre).")] = 0.0,
+    pareto: Annotated[str, typer.Option(metavar="METRICS", help="The frontier of cost,carbon[,water].")] = "",
+    points: Annotated[int, typer.Option(help="How many plans of the frontier at most.")] = defaults.POINTS,
     region: Annotated[
         list[str] | None, typer.Option(help="A candidate; repeat for several. All if absent.")
     ] = None,
@@ -171,18 +187,36 @@ def placement(
     top: TOP = 1,
     verify: VERIFY = False,
     export: EXPORT = None,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Of several jobs: write a page with Gantt and map.")
+    ] = None,
     show_progress: PROGRESS = False,
     output: OUTPUT = None,
 ) -> int:
-    """Find the region where a plan costs least, carbon tax included."""
+    """Find the region where a plan costs least, carbon tax included; or place a plan with several jobs."""
     from mlsysim.core.solver import optimizers
 
     how = _how(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
 
     def call() -> Any:
-        return optimizers.placement(plan, carbon_tax=carbon_tax, regions=_known(region or ()), **how)
+        prices = {"carbon_tax": carbon_tax, "water_price": water_price}
+        asked = {"pareto": pareto, "points": points, "regions": _known(region or ())}
+        found = optimizers.placement(plan, **prices, **asked, **how)  # type: ignore[arg-type]
+        if html is not None:
+            _page(found, html)
+        return found
 
     return _run(chosen(context, output), call, quiet=show_progress)
+
+
+def _page(result: Any, path: str) -> None:
+    """Write a placed plan as a page of its own."""
+    from mlsysim.core.schedule.placement import Placement
+
+    if not isinstance(result, Placement):
+        raise InputError("a page is of plans with several jobs", where="html", hint="leave it out")
+    if result.answer is not None:
+        result.write_html(path)
 
 
 def _how(
@@ -247,5 +281,6 @@ def _run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
 
 def _markdown(result: Any) -> str:
     from mlsysim.core.markdown import optimization
+    from mlsysim.core.schedule.placement import Placement
 
-    return optimization(result)
+    return result.markdown() if isinstance(result, Placement) else optimization(result)

@@ -11,6 +11,7 @@ from mlsysim.cli.output import OUTPUT, write_json
 EPILOG = """\b
 Examples:
   mlsysim schema > plan.schema.json
+  mlsysim schema --fleet > fleet.schema.json
   mlsysim schema --result > result.schema.json
 
 An editor checks a plan whose first line is  # yaml-language-server: $schema=plan.schema.json
@@ -24,10 +25,11 @@ def register(app: typer.Typer) -> None:
 
 def schema(
     result: Annotated[bool, typer.Option("--result", help="The results' schema, not the plan's.")] = False,
+    fleet: Annotated[bool, typer.Option("--fleet", help="The schema of a plan with several jobs.")] = False,
     output: OUTPUT = None,
 ) -> int:
     """Print the JSON Schema of the plan file, or of the results; always as JSON."""
-    from mlsysim.core.schemas import plan_schema, result_schema
+    from mlsysim.core.schemas import fleet_plan_schema, plan_schema, result_schema
 
-    write_json(result_schema() if result else plan_schema())
+    write_json(result_schema() if result else fleet_plan_schema() if fleet else plan_schema())
     return 0

@@ -24,11 +24,12 @@ from mlsysim.models.own import resolve_model
 
 if TYPE_CHECKING:
     from mlsysim.core.plan import Plan
+    from mlsysim.core.schedule.placement import Placement
     from mlsysim.core.yamlfile import Document
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Entry)
-PlanLike: TypeAlias = "str | Path | dict[str, Any] | Plan"
+PlanLike: TypeAlias = "str | Path | dict[str, Any] | Document | Plan"
 
 # The plan file that was read last, for the places of errors found after reading it.
 _document: ContextVar[Document | None] = ContextVar("document", default=None)
@@ -40,9 +41,12 @@ def placing(plan: PlanLike) -> Iterator[None]:
     try:
         yield
     except InputError as error:
+        from mlsysim.core.yamlfile import Document
+
         document = _document.get()
         keys = tuple(int(k) if k.isdecimal() else k for k in error.where.split("."))
-        if document and document.name and document.name == str(plan) and keys[0] in _plan_keys():
+        name = plan.name if isinstance(plan, Document) else str(plan)
+        if document and document.name and document.name == name and keys[0] in _plan_keys():
             error.where = document.where(keys)
         raise
 
@@ -74,11 +78,31 @@ def scenario(plan: PlanLike) -> Scenario:
 def evaluate_plan(plan: PlanLike) -> Evaluation:
     """Return the evaluation of a plan: a path, a mapping, or a :class:`mlsysim.Plan`.
 
+    A plan with several jobs is evaluated by :func:`evaluate_fleet`.
+
     Raises:
         InputError: with the place in the plan, the problem and the remedy.
     """
     with placing(plan):
         return evaluate(scenario(plan))
+
+
+def evaluate_fleet(plan: object) -> Placement:
+    """Return the evaluation of a plan with several jobs: each where it is now, as soon as it fits.
+
+    A job that the plan places nowhere runs in the cheapest region that has room.
+
+    Args:
+        plan: a path, a mapping, or a :class:`mlsysim.core.fleet_plan.FleetPlan`.
+
+    Raises:
+        InputError: with the place in the plan, the problem and the remedy.
+    """
+    from mlsysim.core.fleet_plan import load
+    from mlsysim.core.schedule.placement import evaluated
+    from mlsysim.core.schedule.resolve import resolve_fleet
+
+    return evaluated(resolve_fleet(*load(plan)))
 
 
 class SystemEvaluator:

@@ -25,7 +25,16 @@ from mlsysim.physics.transformer import RECOMPUTE
 Columns = dict[str, np.ndarray]
 
 # The decisions that each part of the physics looks at.
-LAYER = ("tp", "cp", "ep", "microbatch_size", "recompute", "sequence_parallel", "overlap_tensor")
+LAYER = (
+    "tp",
+    "cp",
+    "ep",
+    "microbatch_size",
+    "recompute",
+    "sequence_parallel",
+    "overlap_tensor",
+    "overlap_experts",
+)
 PIPELINE = (
     "pp",
     "interleave",
@@ -52,7 +61,8 @@ class Layout:
         recompute_layers: layers of each stage that are recomputed in full; with ``full``, 0 is all.
         sequence_parallel: whether what is not tensor-parallel is divided by ``tp`` too.
         zero_stage: of ZeRO.
-        overlap_gradients, overlap_tensor, overlap_pipeline: whether that traffic hides behind compute.
+        overlap_gradients, overlap_tensor, overlap_experts, overlap_pipeline: whether that traffic hides
+            behind compute.
         offload_optimizer: whether the optimizer is on the host.
     """
 
@@ -71,6 +81,7 @@ class Layout:
     zero_stage: int = 0
     overlap_gradients: bool = True
     overlap_tensor: bool = False
+    overlap_experts: bool = False
     overlap_pipeline: bool = False
     offload_optimizer: bool = False
 
@@ -126,6 +137,7 @@ def layer_of(job: Job, c: Columns) -> LayerPart:
         selective=c["recompute"] == SELECTIVE,
         sequence_parallel=c["sequence_parallel"],
         overlap=c["overlap_tensor"],
+        overlap_experts=c["overlap_experts"],
     )
 
 

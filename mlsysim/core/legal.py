@@ -56,7 +56,7 @@ def divisors(n: int) -> list[int]:
 def space(s: Scenario, *, tuned: bool = True, counts: Sequence[int] = ()) -> Space:
     """Return the legal values of a job's decisions that the plan allows.
 
-    Hiding traffic is never slower (:func:`mlsysim.physics.layer.traffic_left`), so where the plan
+    Hiding traffic is never slower (:func:`mlsysim.physics.traffic.traffic_left`), so where the plan
     leaves it open it is not a choice: it is on.
 
     Args:
@@ -204,6 +204,7 @@ def _any_layers(legal: _Legal) -> Columns:
         recompute=kept,
         sequence_parallel=[False, True],
         overlap_tensor=legal.flag("overlap_tensor", legal.tuned),
+        overlap_experts=legal.flag("overlap_experts", legal.tuned),
     )
     alone = layer["tp"] == 1
     layer = keep(layer, ~alone | ~layer["sequence_parallel"])
@@ -213,6 +214,7 @@ def _any_layers(legal: _Legal) -> Columns:
     # left open, tensor-parallel traffic hides as frameworks do it: with sequence parallelism only
     may_hide = (layer["tp"] > 1) if "overlap_tensor" in legal.fixed else layer["sequence_parallel"]
     layer["overlap_tensor"] = layer["overlap_tensor"] & may_hide
+    layer["overlap_experts"] = layer["overlap_experts"] & (layer["ep"] > 1)
     return _distinct(layer)
 
 

@@ -8,7 +8,7 @@ from mlsysim.core import own
 from mlsysim.core.errors import InputError
 from mlsysim.core.provenance import Value
 from mlsysim.core.scenario import Assumptions, Settings
-from mlsysim.hardware import BYTES, Achieved
+from mlsysim.hardware import BYTES, Achieved, Hardware
 from mlsysim.hardware import CATALOG as HARDWARE
 from mlsysim.infra import CATALOG as INFRA
 from mlsysim.infra import Region
@@ -93,7 +93,15 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         narrow=BYTES[precision] if narrow and training else 0.0,
         cache_share=achieved("decode_attention", "bandwidth_share") if reached.decode_attention else 0.0,
         kernel_share=achieved("training_stream", "training_stream_share") if training else 1.0,
+        host=_host(training, mixture and narrow and not s.captured, take) if fused else 0.0,
     )
+
+
+def _host(training: bool, experts: bool, take: Assumptions) -> float:
+    """Return the time in which the host issues an operator of experts, or a kernel of a prefill [s]."""
+    if training:
+        return take.take("host_operator", "s") if experts else 0.0
+    return take.take("host_kernel", "s")
 
 
 def network_of(server: Node | None, count: int, take: Assumptions) -> Network:
@@ -140,7 +148,21 @@ def _tier(f: Fabric, links: float, take: Assumptions) -> Tier:
         take.note(f"{f.name} achieved share", share)
     if latency:
         take.note(f"{f.name} latency", latency)
-    return Tier(f.bandwidth.base * achieved * (links if f.per == "link" else 1.0), hop)
+    bandwidth = f.bandwidth.base * achieved * (links if f.per == "link" else 1.0)
+    bulk = f.bulk_latency.base if f.bulk_latency else 0.0
+    if latency is None:
+        bulk = take.take("network_bulk_latency_scale_out", "s")
+    elif f.bulk_latency:
+        take.note(f"{f.name} bulk latency", f.bulk_latency)
+    if not bulk:
+        return Tier(bandwidth, hop)
+    return Tier(
+        bandwidth,
+        hop,
+        bulk_latency=bulk,
+        eager_share=take.take(f"eager_share_{f.tier}"),
+        start=take.take("collective_start", "s"),
+    )
 
 
 def region_of(s: Settings, take: Assumptions) -> tuple[Region, Site]:
@@ -176,7 +198,15 @@ def site_of(region: Region, pue: float | None = None, take: Assumptions | None =
 
 def fleet_of(s: Settings, server: Node | None, count: int, take: Assumptions) -> Fleet:
     """Return what one accelerator takes, with its share of the server around it."""
-    hardware = s.hardware
+    return machines(s.hardware, server, float(count), s.rented, take)
+
+
+def machines(hardware: Hardware, server: Node | None, count: float, rented: bool, take: Assumptions) -> Fleet:
+    """Return what accelerators of a type take, with their share of the servers around them.
+
+    Raises:
+        InputError: they are to be rented, and no rent is known.
+    """
     in_server = hardware.in_server and not hardware.is_whole_system
     per_node = server.accelerators.base if server else 1.0
 
@@ -217,14 +247,14 @@ def fleet_of(s: Settings, server: Node | None, count: int, take: Assumptions) ->
         embodied = made.base + (take.take("server_embodied", "kgCO2e") if in_server else 0.0)
 
     rent = hardware.price.rent if hardware.price else None
-    if rent is None and s.rented:
+    if rent is None and rented:
         raise InputError(
             f"no rent is known for {hardware.name}", where="ops.ownership", hint="use ownership: own"
         )
-    if rent is not None and s.rented:
+    if rent is not None and rented:
         take.note("rent", rent)
     return Fleet(
-        units=float(count),
+        units=count,
         power=power,
         price=price,
         rent=rent.base if rent else 0.0,

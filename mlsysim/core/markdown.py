@@ -81,6 +81,11 @@ def optimization(o: Optimization) -> str:
             + ("unknown" if o.objective.gap is None else f"{o.objective.gap:.2%}")
             + f" ({o.solved.outcome.engine} {o.solved.outcome.version}, confirmed by eval)"
         )
+        if o.tradeoff is not None:
+            from mlsysim.core.solver import tradeoff_text
+
+            parts += [table(header, rows) for header, rows, _ in tradeoff_text.tables(o.tradeoff)]
+            parts += tradeoff_text.sentences(o.tradeoff)
         plan = yaml.safe_dump(o.plan, sort_keys=False).rstrip()
         parts.append(f"```yaml\n{plan}\n```")
     return "\n\n".join([*parts, evaluation(o.evaluation, level=3)])

@@ -6,7 +6,7 @@ Parsing is pure. Names are text here; :mod:`mlsysim.core.resolve` looks them up.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -38,6 +38,8 @@ from mlsysim.core.plan_blocks import (
 from mlsysim.core.plan_decisions import Parallelism
 from mlsysim.core.plan_types import Block, Name, Quantity, one_line
 from mlsysim.core.yamlfile import Document
+
+P = TypeVar("P", bound=BaseModel)
 
 
 class Workload(Block):
@@ -167,8 +169,8 @@ class Plan(Block):
         return self.model_dump(by_alias=True, exclude_unset=True)
 
 
-def load(source: str | Path | dict[str, Any] | Plan) -> tuple[Plan, Document]:
-    """Return a plan from a path, a mapping or a plan, and where its keys stand.
+def load(source: str | Path | dict[str, Any] | Document | Plan) -> tuple[Plan, Document]:
+    """Return a plan from a path, a mapping, a document or a plan, and where its keys stand.
 
     Raises:
         InputError: with the place, the problem and the remedy.
@@ -176,14 +178,21 @@ def load(source: str | Path | dict[str, Any] | Plan) -> tuple[Plan, Document]:
     if isinstance(source, Plan):
         return source, Document(source.to_dict(), "")
     if isinstance(source, dict):
-        return _validate(Document(source, "")), Document(source, "")
+        return validated(Document(source, ""), Plan), Document(source, "")
+    if isinstance(source, Document):
+        return validated(source, Plan), source
     if not isinstance(source, str | Path):
         raise InputError(f"a plan is a path, a mapping or a Plan, not {type(source).__name__}")
     document = yamlfile.load(yamlfile.read_text(Path(source)), str(source))
-    return _validate(document), document
+    return validated(document, Plan), document
 
 
-def _validate(document: Document) -> Plan:
+def validated(document: Document, kind: type[P]) -> P:
+    """Return a document as a plan of a kind.
+
+    Raises:
+        InputError: with the place, the problem and the remedy.
+    """
     data = document.data
     if data is None:
         raise InputError(
@@ -197,10 +206,16 @@ def _validate(document: Document) -> Plan:
             where=document.where(()) or "plan",
             hint='start with: version: "1.0"',
         )
+    if kind is Plan and "jobs" in data:
+        raise InputError(
+            "a plan with several jobs has no place here",
+            where=document.where(("jobs",)),
+            hint="such a plan is for: mlsysim optimize placement, mlsysim eval",
+        )
     try:
-        return Plan.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise _explain(error, document) from error
+        raise _explain(error, document, kind) from error
 
 
 _KINDS: dict[type, str] = {list: "a list", str: "a text", int: "a number", float: "a number"}
@@ -217,7 +232,7 @@ _EXPECTED = {
 _WORDS = "YAML reads unquoted yes, no, on and off as true or false: put the word in quotes"
 
 
-def _explain(error: ValidationError, document: Document) -> InputError:
+def _explain(error: ValidationError, document: Document, plan: type[BaseModel]) -> InputError:
     """Turn Pydantic's first complaint into a sentence for people."""
     complaints = error.errors(include_url=False)
     # an unknown key says more than what is missing because of it
@@ -232,13 +247,13 @@ def _explain(error: ValidationError, document: Document) -> InputError:
     kind = first["type"]
     given = first.get("input")
     if kind == "extra_forbidden":
-        known = _keys_at(keys[:-1])
+        known = _keys_at(keys[:-1], plan)
         close = nearest(str(keys[-1]), known)
         hint = f"Nearest: {', '.join(close)}." if close else f"Known here: {', '.join(known)}."
         return InputError(f"unknown key {keys[-1]!r}", where=where, hint=hint)
     if kind == "invalid_key":
         keys = first["loc"][:-1]
-        hint = _WORDS if isinstance(given, bool) else f"Known here: {', '.join(_keys_at(keys))}."
+        hint = _WORDS if isinstance(given, bool) else f"Known here: {', '.join(_keys_at(keys, plan))}."
         return InputError(
             f"the key {_shown(given)} is not text", where=document.where(keys) or "plan", hint=hint
         )
@@ -313,13 +328,10 @@ def _block_in(annotation: Any) -> Any:
     return next((found for part in get_args(annotation) if (found := _block_in(part))), None)
 
 
-def _keys_at(keys: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that a plan may have at a place."""
-    block: Any = Plan
+def _keys_at(keys: tuple[str | int, ...], plan: type[BaseModel]) -> list[str]:
+    """Return the keys that a plan of a kind may have at a place."""
+    block: Any = plan
     for key in keys:
-        if isinstance(key, int):
-            block = Assertion
-            continue
         for name, f in block.model_fields.items():
             if key in (name, f.alias):
                 block = _block_in(f.annotation) or block

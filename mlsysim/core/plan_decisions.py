@@ -64,5 +64,8 @@ class Parallelism(Block):
     zero_stage: Stage | Several[Stage] | None = None
     overlap_gradients: Flag | None = Field(None, description="gradient traffic hides behind compute")
     overlap_tensor: Flag | None = Field(None, description="tensor-parallel traffic hides behind compute")
+    overlap_experts: Flag | None = Field(
+        None, description="exchanges between experts hide behind compute of another microbatch"
+    )
     overlap_pipeline: Flag | None = Field(None, description="sends between stages hide behind compute")
     offload_optimizer: Flag | None = Field(None, description="the optimizer and its state are on the host")

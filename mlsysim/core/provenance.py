@@ -10,6 +10,7 @@ from mlsysim.core.errors import RegistryError, UnitError
 
 KINDS = ("datasheet", "paper", "measured", "derived", "estimate")
 LARGEST = 1e30
+ANGLE = "deg"  # the only quantity that may be negative: west and south
 _KEYS = frozenset({"value", "unit", "source", "kind", "as_of", "inputs", "why", "note", "method"})
 
 
@@ -75,7 +76,8 @@ class Value:
             raise RegistryError("inputs must be a list", where=where)
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise RegistryError(f"value {number!r} is not a number", where=where)
-        if not 0 <= number < LARGEST:  # also refuses NaN
+        least = -LARGEST if like == ANGLE else 0.0
+        if not least <= number < LARGEST:  # also refuses NaN
             raise RegistryError(f"value {str(number)[:40]} is out of any physical range", where=where)
         if record["kind"] not in KINDS:
             raise RegistryError(f"kind {record['kind']!r} is not one of {', '.join(KINDS)}", where=where)

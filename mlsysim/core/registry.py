@@ -167,6 +167,15 @@ def _aliases() -> dict[str, dict[str, str]]:
     return _data("aliases.yaml")
 
 
+def table(file: str) -> dict[str, Any]:
+    """Return the content of a file of tables, ``cities.yaml`` or ``egress.yaml``.
+
+    Raises:
+        RegistryError: it cannot be read.
+    """
+    return _data(file)
+
+
 def sources() -> dict[str, dict[str, Any]]:
     """Return the citation records by id."""
     return _data("sources.yaml")

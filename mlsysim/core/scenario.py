@@ -46,6 +46,7 @@ class Settings:
     """What the user set, entries looked up and units stripped; None where the plan is silent.
 
     ``attention_share`` replaces what fused attention reaches of the 16-bit peak over long sequences.
+    ``captured`` says that a training step is launched as one graph, so that the host holds nothing up.
     ``fixed`` is what the plan says of decisions of the layout.
     ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
     written. ``scales`` and ``amounts`` are supplies that are not what they are elsewhere: by how much
@@ -63,6 +64,7 @@ class Settings:
     attention_share: float | None = None
     optimizer: str | None = None
     fused_attention: bool = True
+    captured: bool = False
     dropout: bool = False
     node: Node | None = None
     nodes: int | None = None

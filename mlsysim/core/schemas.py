@@ -27,6 +27,16 @@ def plan_schema() -> Json:
     }
 
 
+def fleet_plan_schema() -> Json:
+    """Return the JSON Schema of a plan file with several jobs."""
+    from mlsysim.core.fleet_plan import FleetPlan
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **FleetPlan.model_json_schema(by_alias=True),
+    }
+
+
 def _object(required: Json, optional: Json | None = None) -> Json:
     return {
         "type": "object",
@@ -107,6 +117,47 @@ def _one_wall(assumption: Json) -> Json:
     )
 
 
+def _tradeoff() -> Json:
+    """Return what an answer is weighed against: baselines, other taxes, the frontier."""
+    amounts = {"cost": _NUMBER, "carbon": _NUMBER, "water": _NUMBER}
+    choice = {"region": _TEXT, **amounts, "water_cost": _NUMBER, "clean": _MAYBE}
+    changes = {f"{name}_change": _NUMBER for name in amounts}
+    nothing: Json = {"type": "null"}
+    by_tax = {"unit": _TEXT, "proven": _FLAG}
+    one = _object(
+        {
+            **by_tax,
+            "at": _NUMBER,
+            "from": _NUMBER,
+            "to": _MAYBE,
+            "below": {"anyOf": [nothing, _object(choice)]},
+            "above": {"anyOf": [nothing, _object(choice)]},
+        }
+    )
+    several = _object(
+        {
+            **by_tax,
+            "gap": _MAYBE,
+            "solves": _WHOLE,
+            "plans": _list(_object({"from": _NUMBER, "to": _NUMBER, **choice})),
+        }
+    )
+    pareto = _object(
+        {
+            "metrics": _list({"enum": list(amounts)}),
+            "units": _list(_TEXT),
+            "complete": _FLAG,
+            "solves": _WHOLE,
+            "points": _list(_object({**choice, "gap": _MAYBE})),
+        }
+    )
+    return {
+        "baselines": _list(_object({"name": {"enum": ["now", "cheapest"]}, **choice, **changes})),
+        "tax": {"anyOf": [nothing, one, several]},
+        "pareto": {"anyOf": [nothing, pareto]},
+    }
+
+
 def _solution() -> Json:
     return _object(
         {
@@ -165,6 +216,7 @@ def _solution() -> Json:
                     ),
                 ]
             },
+            **_tradeoff(),
         }
     )
 
@@ -197,6 +249,8 @@ def _validation() -> Json:
 
 def result_schema() -> Json:
     """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
+    from mlsysim.core.fleet_schemas import fleet_result
+
     assertion = _object(
         {
             "metric": {"enum": list(METRICS)},
@@ -242,5 +296,12 @@ def result_schema() -> Json:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mlsysim result",
-        "anyOf": [result, _one_wall(assumption), _validation(), *schemas_why.documents(), error],
+        "anyOf": [
+            result,
+            _one_wall(assumption),
+            _validation(),
+            fleet_result(assumption),
+            *schemas_why.documents(),
+            error,
+        ],
     }

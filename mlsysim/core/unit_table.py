@@ -26,6 +26,8 @@ def used_units() -> set[str]:
         "tCO2e",
         "USD/tCO2e",
         "USD/kgCO2e",
+        "USD/L",
+        "USD/kL",
         "ms",
         "device",
         "day",

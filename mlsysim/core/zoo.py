@@ -221,7 +221,11 @@ def _entry(kind: str, e: Entry) -> View:
         lines = text.wrap(f"{e.name}: {e.title}  ({kind}/{e.group})")
         plain = ", ".join(f"{k} {x}" for k, x in _plain_fields(e).items())
         lines += [*text.wrap(plain), ""] if plain else [""]
-        lines += text.table(["field", "value", "unit", "kind", "source"], rows, right=(1,))
+        sheets = [
+            text.table(["field", "value", "unit", "kind", "source"], rows, right=(1,), gap=gap)
+            for gap in (2, 1)
+        ]
+        lines += next((s for s in sheets if max(map(len, s)) <= text.WIDTH), sheets[0])
         notes = [f"{n}: {v.why or v.note}" for n, v in values.items() if v.why or v.note]
         if notes:
             lines += ["", "Notes", *(line for n in notes for line in text.wrap(n, "  "))]

@@ -96,6 +96,18 @@ def overlap(at: Launch, notes: list[str]) -> Settings:
     settings: Settings = {"tp_comm_overlap": at.overlap_tensor and at.sequence_parallel}
     if at.overlap_tensor and at.tp > 1 and not at.sequence_parallel:
         notes.append("overlap of tensor-parallel traffic needs sequence parallelism: left out")
+    if at.overlap_experts and at.ep > 1:
+        lacks = [
+            what
+            for what, there in (
+                ("an interleaved pipeline", at.pp == 1 or at.interleave > 1),
+                ("layers that are not recomputed in full", at.recompute != "full"),
+            )
+            if not there
+        ]
+        settings["overlap_moe_expert_parallel_comm"] = not lacks
+        if lacks:
+            notes.append(f"overlap of experts' exchanges needs {' and '.join(lacks)}: left out")
     settings["overlap_p2p_comm"] = at.interleave > 1 and (at.overlap_pipeline or at.pp == 2)
     if at.pp > 1 and at.overlap_pipeline and at.interleave == 1:
         notes.append("traffic between stages overlaps in the interleaved schedule only")

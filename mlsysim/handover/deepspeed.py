@@ -125,6 +125,8 @@ def _pipeline(at: Launch, notes: list[str]) -> None:
 
 def _beyond(at: Launch, notes: list[str]) -> None:
     """Say what the configuration has no place for."""
+    if at.overlap_experts and at.ep > 1:
+        notes.append("overlap of experts' exchanges is not a setting")
     if at.recompute == "selective":
         notes.append("recomputation is the model's code: checkpoint the attention scores of each layer")
     if at.recompute == "full":

@@ -77,6 +77,7 @@ class Launch:
     offload_optimizer: bool
     overlap_gradients: bool
     overlap_tensor: bool
+    overlap_experts: bool
     overlap_pipeline: bool
 
     @property
@@ -197,6 +198,7 @@ def launch_of(evaluation: Evaluation) -> Launch:
         offload_optimizer=getattr(layout, "offload_optimizer", False),
         overlap_gradients=getattr(layout, "overlap_gradients", True),
         overlap_tensor=getattr(layout, "overlap_tensor", False),
+        overlap_experts=getattr(layout, "overlap_experts", False),
         overlap_pipeline=getattr(layout, "overlap_pipeline", False),
     )
 

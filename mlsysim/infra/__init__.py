@@ -11,7 +11,11 @@ from mlsysim.core.registry import Catalog
 
 @dataclass(frozen=True, repr=False)
 class Region(Entry):
-    """A place to run: carbon intensity, electricity price, and the site's PUE and WUE."""
+    """A place to run: carbon intensity, electricity price, the site's PUE and WUE, and where it is.
+
+    ``latitude`` and ``longitude`` are those of the town that the operator names; those of a grid are of
+    its most populous city, as each value says.
+    """
 
     provider: str = text(required=True)
     country: str = text()
@@ -21,6 +25,8 @@ class Region(Entry):
     pue: Value | None = number("1")
     wue: Value | None = number("L/J")
     carbon_free: Value | None = number("1")
+    latitude: Value | None = number("deg")
+    longitude: Value | None = number("deg")
 
     def electricity_price(self) -> Value | None:
         """Return the price of electricity here, or that of the grid that the region stands in."""

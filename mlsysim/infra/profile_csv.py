@@ -54,7 +54,7 @@ def read(
     name = str(path)
     table = _lines(_text(path), name)
     header_line, header = next(table, (1, []))
-    position, in_header = _columns(header, f"{name}:{header_line}")
+    position, in_header = _columns(header, COLUMNS, f"{name}:{header_line}")
     scale = {
         column: _scale(column, in_header[column], option, like, f"{name}:{header_line}")
         for column, option, like in (
@@ -79,7 +79,48 @@ def read(
         rows.price.append(_number(cells[position["price"]], f"{where}: price"))
     if not rows.lines:
         raise InputError("there are no rows", where=name, hint=f"columns: {', '.join(COLUMNS)}")
-    return _hourly(rows, name, scale)
+    order, each = _steps(rows.seconds, rows.lines, name)
+    carbons, prices = (
+        np.array(values)[order].reshape(-1, each).mean(axis=1) * scale[column]
+        for column, values in (("carbon_intensity", rows.carbon), ("price", rows.price))
+    )
+    return datetime.fromtimestamp(min(rows.seconds), UTC), carbons, prices
+
+
+def read_demand(path: Path, zone: ZoneInfo | None) -> tuple[datetime, NDArray[np.float64]]:
+    """Return the start in UTC and the hourly demand of a file with columns timestamp and demand.
+
+    Rows of less than an hour are averaged to hours.
+
+    Args:
+        path: the file.
+        zone: the clock of timestamps without an offset.
+
+    Raises:
+        InputError: with the line and the column.
+    """
+    name, columns = str(path), ("timestamp", "demand")
+    table = _lines(_text(path), name)
+    header_line, header = next(table, (1, []))
+    position, _ = _columns(header, columns, f"{name}:{header_line}")
+    times = _Clock(zone)
+    lines: list[int] = []
+    seconds: list[int] = []
+    demand: list[float] = []
+    for line, cells in table:
+        where = f"{name}:{line}"
+        if len(cells) != len(header):
+            raise InputError(f"{len(cells)} values for {len(header)} columns", where=where)
+        lines.append(line)
+        seconds.append(times.read(cells[position["timestamp"]], f"{where}: timestamp"))
+        demand.append(_number(cells[position["demand"]], f"{where}: demand"))
+        if demand[-1] < 0:
+            raise InputError(f"a demand of {demand[-1]:g} is negative", where=f"{where}: demand")
+    if not lines:
+        raise InputError("there are no rows", where=name, hint=f"columns: {', '.join(columns)}")
+    order, each = _steps(seconds, lines, name)
+    hours = np.array(demand)[order].reshape(-1, each).mean(axis=1)
+    return datetime.fromtimestamp(min(seconds), UTC), hours
 
 
 def write(
@@ -122,28 +163,30 @@ def _lines(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
         raise InputError(f"not valid CSV: {error}", where=f"{name}:{reader.line_num}") from error
 
 
-def _columns(header: list[str], where: str) -> tuple[dict[str, int], dict[str, str]]:
+def _columns(
+    header: list[str], columns: tuple[str, ...], where: str
+) -> tuple[dict[str, int], dict[str, str]]:
     """Return the position of each column, and the unit that the header says it is in."""
     position: dict[str, int] = {}
     unit: dict[str, str] = {}
     for index, cell in enumerate(header):
         match = _HEADER.fullmatch(cell)
         column = (match[1] if match else cell).strip().lower()
-        if column not in COLUMNS:
-            close = nearest(column, COLUMNS)
+        if column not in columns:
+            close = nearest(column, columns)
             raise InputError(
                 f"unknown column {cell[:60]!r}",
                 where=where,
-                hint=f"Nearest: {close[0]}." if close else f"columns, with commas: {', '.join(COLUMNS)}",
+                hint=f"Nearest: {close[0]}." if close else f"columns, with commas: {', '.join(columns)}",
             )
         if column in position:
             raise InputError(f"the column {column} stands twice", where=where)
         position[column] = index
         unit[column] = (match[2] or "").strip() if match else ""
-    absent = [column for column in COLUMNS if column not in position]
+    absent = [column for column in columns if column not in position]
     if absent:
         raise InputError(
-            f"the column {absent[0]} is missing", where=where, hint=f"columns: {', '.join(COLUMNS)}"
+            f"the column {absent[0]} is missing", where=where, hint=f"columns: {', '.join(columns)}"
         )
     return position, unit
 
@@ -228,13 +271,17 @@ class _Clock:
         return in_utc
 
 
-def _hourly(
-    rows: _Rows, name: str, scale: dict[str, float]
-) -> tuple[datetime, NDArray[np.float64], NDArray[np.float64]]:
-    """Sort the rows, refuse what is not one row a step, and average them to hours."""
-    seconds = np.array(rows.seconds, dtype=np.int64)
+def _steps(times: list[int], at: list[int], name: str) -> tuple[NDArray[np.int64], int]:
+    """Return the order of rows in time, and how many there are an hour; refuse gaps and repetitions.
+
+    Args:
+        times: of the rows, in seconds of UTC.
+        at: their lines.
+        name: of the file.
+    """
+    seconds = np.array(times, dtype=np.int64)
     order = np.argsort(seconds, kind="stable")
-    seconds, lines = seconds[order], np.array(rows.lines)[order]
+    seconds, lines = seconds[order], np.array(at)[order]
     steps = np.diff(seconds)
     for i in np.flatnonzero(steps == 0)[:1]:
         raise InputError(
@@ -261,9 +308,7 @@ def _hourly(
             where=f"{name}:{lines[-1]}",
             hint="hours are counted from the first row",
         )
-    carbon = np.array(rows.carbon)[order].reshape(-1, each).mean(axis=1) * scale["carbon_intensity"]
-    price = np.array(rows.price)[order].reshape(-1, each).mean(axis=1) * scale["price"]
-    return datetime.fromtimestamp(int(seconds[0]), UTC), carbon, price
+    return order, each
 
 
 def _iso(seconds: np.int64) -> str:

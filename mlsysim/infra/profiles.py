@@ -107,7 +107,7 @@ def from_csv(path: str | Path, *, timezone: str = "", carbon_unit: str = "", pri
     Raises:
         InputError: naming the file, the line, and what is wrong there.
     """
-    zone = _zone(timezone) if timezone else None
+    zone = named_zone(timezone) if timezone else None
     start, carbon, price = read(Path(path), zone, carbon_unit, price_unit)
     return Profile(carbon, price, start, "csv", str(path))
 
@@ -255,7 +255,7 @@ def _offsets(zone: str, seconds: Seconds) -> Seconds:
 
     Asked of the time zone once a day; hour by hour only on the days on which it changes.
     """
-    clock = _zone(zone)
+    clock = named_zone(zone)
 
     def ahead(instant: int) -> int:
         offset = datetime.fromtimestamp(instant, clock).utcoffset() or timedelta()
@@ -271,7 +271,8 @@ def _offsets(zone: str, seconds: Seconds) -> Seconds:
 
 
 @cache
-def _zone(name: str) -> ZoneInfo:
+def named_zone(name: str) -> ZoneInfo:
+    """Return a time zone by its IANA name; one that is not known is an InputError."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -11,12 +11,18 @@ algorithms that libraries choose from, and a function that takes the best of the
   (Sanders 2009);
 - two levels, inside the scale-up domain and across domains (Cho 2019, BlueConnect).
 
+Libraries send in one of two ways, whichever is faster: eagerly, where each word carries a flag and so
+takes a part of the bandwidth, or in bulk, where each hop waits for memory to be ordered (NCCL,
+``tuning.cc``: the protocols LL and Simple).
+
 Links are full duplex, ranks do not contend, reducing costs no time. Sizes in byte, times in s.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -34,10 +40,17 @@ class Tier:
     Attributes:
         bandwidth: achieved, per accelerator and direction [byte/s].
         latency: of one hop [s].
+        bulk_latency: of one hop at full bandwidth [s]; 0 where that is ``latency``.
+        eager_share: of the bandwidth, what messages reach whose hops take ``latency``; read where bulk
+            has a latency of its own.
+        start: of a collective, before its first hop [s].
     """
 
     bandwidth: float
     latency: float
+    bulk_latency: float = 0.0
+    eager_share: float = 1.0
+    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,22 @@ class Load:
     tier: str
     size: Array
     bandwidth: float
+
+
+def protocols(tier: Tier) -> tuple[Tier, ...]:
+    """Return the ways to send over a tier, each as a tier of one latency and one bandwidth."""
+    if not tier.bulk_latency:
+        return (Tier(tier.bandwidth, tier.latency),)
+    return (
+        Tier(tier.bandwidth * tier.eager_share, tier.latency),
+        Tier(tier.bandwidth, tier.bulk_latency),
+    )
+
+
+def _best(of: Callable[..., Array], size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the time of a collective by the better protocol, its start included [s]."""
+    time = reduce(np.minimum, (of(size, ranks, way) for way in protocols(tier)))
+    return time + np.where(np.asarray(ranks) > 1, tier.start, 0.0) if tier.start else time
 
 
 def rounds(ranks: Array) -> Array:
@@ -101,6 +130,10 @@ def gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
 
     By recursive doubling up to :data:`SHORT` bytes, round the ring beyond.
     """
+    return _best(_gather_time, size, ranks, tier)
+
+
+def _gather_time(size: Array, ranks: Array, tier: Tier) -> Array:
     ring = ring_gather_time(size, ranks, tier)
     doubling = np.minimum(ring, recursive_gather_time(size, ranks, tier))
     return np.where(np.asarray(size) <= SHORT, doubling, ring)
@@ -137,6 +170,10 @@ def tree_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
 
 def all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the best time of an all-reduce of ``size`` bytes within one tier [s]."""
+    return _best(_all_reduce_time, size, ranks, tier)
+
+
+def _all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
     return np.minimum(
         np.minimum(ring_all_reduce_time(size, ranks, tier), tree_all_reduce_time(size, ranks, tier)),
         recursive_all_reduce_time(size, ranks, tier),
@@ -161,6 +198,10 @@ def recursive_all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
 
 def all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the best time in which each rank sends ``size`` bytes, spread evenly over all [s]."""
+    return _best(_all_to_all_time, size, ranks, tier)
+
+
+def _all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
     return np.minimum(
         pairwise_all_to_all_time(size, ranks, tier), recursive_all_to_all_time(size, ranks, tier)
     )
@@ -168,7 +209,8 @@ def all_to_all_time(size: Array, ranks: Array, tier: Tier) -> Array:
 
 def send_time(size: Array, tier: Tier) -> Array:
     """Return the time to send ``size`` bytes to one neighbour [s]."""
-    return size / tier.bandwidth + tier.latency
+    ways = (size / way.bandwidth + way.latency for way in protocols(tier))
+    return reduce(np.minimum, ways)
 
 
 def segment(domain: float) -> float:
@@ -249,9 +291,9 @@ def hierarchical_all_to_all_time(size: Array, ranks: Array, stride: Array, netwo
     local = local_ranks(ranks, stride, network)
     across = ranks / local
     part = size / ranks
-    inside = (local - 1.0) * (part / network.up.bandwidth + network.up.latency)
-    outside = (ranks - local) * (part / network.out.bandwidth + network.out.latency)
-    straight = np.maximum(inside, outside)
+    inside = (local - 1.0) * send_time(part, network.up)
+    outside = (ranks - local) * send_time(part, network.out)
+    straight = np.maximum(inside, outside) + np.where(np.asarray(ranks) > 1, network.out.start, 0.0)
     two_level = all_to_all_time(size, local, network.up) + all_to_all_time(size, across, network.out)
     whole = by_extent(ranks * stride, network, all_to_all_time(size, ranks, network.up), straight)
     return np.minimum(whole, two_level)

@@ -11,6 +11,11 @@ from mlsysim.physics import kvcache, roofline
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.types import Array
 
+# Bytes of an element between products, of one that is exchanged and of the output projection: 16 bits
+# where weights and cache are stored in fewer (NVIDIA Model Optimizer, recipes of post-training
+# quantization).
+ACTIVATION = 2.0
+
 
 @dataclass(frozen=True)
 class Load:
@@ -23,6 +28,8 @@ class Load:
         held: cached tokens in memory after the pass.
         outputs: tokens that go through the output projection.
         kept: tokens whose logits are kept.
+        captured: whether the kernels are launched as one graph, as those of decode passes are: then the
+            host does not hold them up.
     """
 
     tokens: Array
@@ -31,6 +38,7 @@ class Load:
     held: Array
     outputs: Array
     kept: Array
+    captured: bool = False
 
     def __add__(self, other: Load) -> Load:
         return Load(
@@ -40,6 +48,7 @@ class Load:
             held=self.held + other.held,
             outputs=self.outputs + other.outputs,
             kept=self.kept + other.kept,
+            captured=self.captured and other.captured,
         )
 
 
@@ -89,6 +98,7 @@ def decode_load(m: tf.Transformer, batch: Array, context: Array, queries: Array 
         held=cached * batch * context,
         outputs=tokens,
         kept=batch * queries,
+        captured=True,
     )
 
 
@@ -134,13 +144,17 @@ def forward(
 ) -> Pass:
     """Return one forward pass over ``tp`` accelerators that share each layer's matrices.
 
-    Weights are read once for the batch (Pope 2023, section 2).
+    Weights are read once for the batch (Pope 2023, section 2). Norms, residuals, positions and
+    activations move what :func:`mlsysim.physics.transformer.elementwise_bytes` counts, and each kernel
+    takes its time to start, which is most of a small pass; a pass whose kernels the host launches one by
+    one takes at least the time of that. Where products run in fewer bits than 16,
+    inputs that do not come out of a norm are cast before them, and the output projection stays in 16.
 
     Args:
         m: the model.
         chip: the accelerator.
         load: what the batch asks for.
-        width: bytes of a weight, of a cached and of an exchanged element.
+        width: bytes of a weight and of a cached element; others have at least :data:`ACTIVATION`.
         tp: tensor-parallel size.
         network: of the accelerators; collectives take no time where it is None.
         shared_reads: whether query heads that share a KV head read its cache once; kernels without
@@ -152,7 +166,8 @@ def forward(
     ]
     if m.experts:  # only the experts that some token of the batch chose are read
         products = [_routed(m, p, load.tokens) for p in products]
-    products.append(tf.Matmul(load.outputs, m.hidden, m.vocab / tp))
+    wide = max(width, ACTIVATION)
+    head = tf.Matmul(load.outputs, m.hidden, m.vocab / tp)
     attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
     kv = kvcache.token_bytes(m, width, tp)
     heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
@@ -160,24 +175,39 @@ def forward(
     # prompts attend to half of their length on average
     length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
     scores = roofline.attention_time(attention, chip, length, tf.head_width(m))
-    moved = sum(width * p.count * p.inner * p.columns for p in products)
+    weights = sum(width * p.count * p.inner * p.columns for p in products) + wide * head.inner * head.columns
+    moved = m.layers * tf.elementwise_bytes(m, load.tokens, tp, False, wide)
+    kernels = m.layers * tf.elementwise_kernels(m)
+    if width < wide:
+        cast = [p for p in products if not p.normed]
+        moved = moved + sum((wide + width) * p.rows * p.inner * p.count for p in cast)
+        kernels = kernels + sum(p.launches for p in cast)
     exposed = 0.0 * cached / chip.bandwidth
     if network is not None:
-        exposed = exposed + m.layers * tensor_traffic(m, load.tokens, tp, network, width)
+        exposed = exposed + m.layers * tensor_traffic(m, load.tokens, tp, network, wide)
     time = (
         sum(roofline.matmul_time(p, chip, width) for p in products)
+        + roofline.matmul_time(head, roofline.wide(chip), wide)
         + np.maximum(scores, roofline.cache_time(cached, chip))
+        + roofline.stream_time(moved, chip)
+        + chip.launch * kernels
         + exposed
     )
+    every = [*products, head]
+    if chip.host and not load.captured:
+        reduces = m.layers * tf.all_reduces(m) * np.where(np.asarray(tp) > 1, 1.0, 0.0)
+        time = np.maximum(time, chip.host * (kernels + reduces + sum(p.launches for p in every)))
     widest = max(m.qk_width + 2.0 * m.kv_width, (2.0 if m.gated else 1.0) * m.ffn)
     return Pass(
-        matmul=sum(roofline.matmul_compute(p, chip) for p in products) + scores,
-        stream=roofline.stream_time(moved + cached, chip),
+        matmul=sum(roofline.matmul_compute(p, chip) for p in products)
+        + roofline.matmul_compute(head, roofline.wide(chip))
+        + scores,
+        stream=roofline.stream_time(weights + moved + cached, chip),
         time=time,
-        flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in products) + attention,
+        flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in every) + attention,
         weights=_weights(m, tp) * width,
         cache=load.held * kv,
-        activations=load.tokens * (2.0 * m.hidden + widest / tp) * width + load.kept * m.vocab / tp * 4.0,
+        activations=load.tokens * (2.0 * m.hidden + widest / tp) * wide + load.kept * m.vocab / tp * 4.0,
         exposed=exposed,
     )
 

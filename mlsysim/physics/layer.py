@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlsysim.physics import collectives as net
-from mlsysim.physics import inference, roofline
+from mlsysim.physics import inference, roofline, traffic
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
 from mlsysim.physics.opaque import Operations
@@ -17,6 +16,11 @@ from mlsysim.physics.types import Array
 # Tensor cores take rows of a multiple of 16 bytes: 8 elements of 16 bits (NVIDIA, Matrix Multiplication
 # Background User's Guide, section 4).
 ALIGNED = 8
+# Operators that a host issues one by one for a product of an expert in fewer than 16 bits: cast, layout of
+# the scaling factors and product forward; cast, layout and two products backward (NVIDIA Transformer
+# Engine, GroupedLinear).
+ISSUED = 3.0
+ISSUED_BACKWARD = 4.0
 # Bytes of a sum of gradients in 32 bits, read and written for each microbatch.
 SUM = 8.0
 
@@ -60,6 +64,7 @@ def layer_part(
     selective: Array,
     sequence_parallel: Array,
     overlap: Array = False,
+    overlap_experts: Array = False,
 ) -> LayerPart:
     """Return what one layer costs for one microbatch; arguments broadcast.
 
@@ -72,6 +77,7 @@ def layer_part(
         selective: whether attention scores are recomputed instead of kept (Korthikanti 2022).
         sequence_parallel: whether the rest of the layer is divided by ``tp`` too.
         overlap: whether tensor-parallel traffic hides behind the products that it belongs to.
+        overlap_experts: whether exchanges between experts hide behind the work of another microbatch.
     """
     rounds = job.batch * tp * cp / (job.accelerators * microbatch)
     if isinstance(job.model, Operations):
@@ -79,21 +85,31 @@ def layer_part(
     m = job.model
     tokens = microbatch * job.seq_len / cp
     selective = np.asarray(selective)
-    none = 0.0 * tokens * tp * ep * selective * np.asarray(sequence_parallel) * np.asarray(overlap)
+    flags = np.asarray(sequence_parallel) * np.asarray(overlap) * np.asarray(overlap_experts)
+    none = 0.0 * tokens * tp * ep * selective * flags
 
     forward, backward = _products(job, tf.layer_matmuls(m, tokens, tp, ep))
     attention, attention_back = _attention(job, m, tokens, tp, cp)
     # selective recomputation repeats the attention core where scores are not fused away
     core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
     stream, back_stream = _elementwise(job, m, tokens, tp, ep, sequence_parallel)
-    comm, comm_back = _traffic(job, m, tokens, tp, cp, ep, attention, attention_back)
+    comm, comm_back = traffic.ring(job, m, tokens, tp, cp, attention, attention_back)
     tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
-    comm = comm + _overlapped(job, tensor, forward.compute + forward.excess, tp, overlap)
-    comm_back = comm_back + _overlapped(job, tensor, backward.compute + backward.excess, tp, overlap)
+    comm = comm + traffic.tensor_left(job, tensor, forward.compute + forward.excess, tp, overlap)
+    comm_back = comm_back + traffic.tensor_left(job, tensor, backward.compute + backward.excess, tp, overlap)
 
     once = forward.compute + attention
     back = backward.compute + attention_back + attention * core_again
     back_stream = back_stream + backward.excess
+    experts = traffic.exchange(job, m, tokens, tp, cp, ep)
+    comm = comm + traffic.exchange_left(job, experts, once + stream + forward.excess, overlap_experts)
+    comm_back = comm_back + traffic.exchange_left(job, experts, back + back_stream, overlap_experts)
+    issued = _issued(job, m, ep)
+    wait_again = np.maximum(issued * ISSUED - (once + stream + forward.excess + comm), 0.0)
+    wait = issued * (ISSUED + ISSUED_BACKWARD) - (
+        once + back + stream + forward.excess + back_stream + comm + comm_back
+    )
+    wait = np.maximum(wait, 0.0)
     head, head_stream = _head(job, m, tokens, tp)
 
     def kept(mode: Array) -> Array:
@@ -112,10 +128,10 @@ def layer_part(
     boundary = none + tokens * m.hidden * job.width / np.where(sequence_parallel, tp, 1.0)
     return LayerPart(
         matmul=none + once + back,
-        elementwise=none + stream + forward.excess + back_stream,
+        elementwise=none + stream + forward.excess + back_stream + wait,
         exposed=none + comm + comm_back,
         again_matmul=none + once,
-        again_elementwise=none + stream + forward.excess,
+        again_elementwise=none + stream + forward.excess + wait_again,
         again_exposed=none + comm,
         backward=none + back + back_stream + comm_back,
         head=none + head,
@@ -139,30 +155,15 @@ def _filling(rounds: Array) -> dict[str, Array]:
     }
 
 
-def _overlapped(job: Job, traffic: Array, work: Array, ranks: Array, overlap: Array) -> Array:
-    """Return what is left of tensor-parallel traffic where products work on what has arrived.
+def _issued(job: Job, m: tf.Transformer, ep: Array) -> Array:
+    """Return the time in which the host issues one operator for each product of a rank's experts [s].
 
-    Product and traffic are cut into a part for each rank; the first part has nothing to hide behind
-    (Wang 2022, section 4).
+    While that takes longer than the accelerator's work, the accelerator waits: with many experts on a
+    rank and few tokens for each.
     """
-    bare = traffic / ranks
-    hidden = traffic_left(bare, traffic - bare, work, job.sender_share)
-    return np.where(np.asarray(overlap) & (np.asarray(ranks) > 1), hidden, traffic)
-
-
-def traffic_left(bare: Array, rest: Array, work: Array, sender_share: float) -> Array:
-    """Return the time that traffic adds to a step when work hides some of it.
-
-    ``bare + s rest + (1 - s) max(0, rest - work)``: while traffic is hidden, the share ``s`` of the
-    accelerator that moves data is lost to the work.
-
-    Args:
-        bare: what nothing can hide.
-        rest: what the work may hide.
-        work: the time of the work alone.
-        sender_share: of the accelerator's units, those that move data.
-    """
-    return bare + sender_share * rest + (1.0 - sender_share) * np.maximum(0.0 * work, rest - work)
+    if not job.chip.narrow:
+        return 0.0 * ep
+    return job.chip.host * 2.0 * m.moe_share * m.experts / ep
 
 
 class _Time(NamedTuple):
@@ -251,32 +252,6 @@ def _head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array,
     # the loss reads and writes 32-bit logits about three times
     loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
     return forward.compute + backward.compute, forward.excess + backward.excess + loss
-
-
-def _traffic(
-    job: Job,
-    m: tf.Transformer,
-    tokens: Array,
-    tp: Array,
-    cp: Array,
-    ep: Array,
-    attention: Array,
-    attention_back: Array,
-) -> tuple[Array, Array]:
-    """Return the exposed context and expert traffic of one layer, forward and backward [s]."""
-    network, width = job.network, job.width
-    # context parallel: keys and values go round the ring while attention works on what is there
-    # (Liu 2023, Ring Attention)
-    values = m.v_width if m.kv_rank else m.kv_width
-    kv = tokens * (m.kv_width + values) * tf.kv_share(m, tp) * width
-    hop = net.by_extent(tp * cp, network, net.send_time(kv, network.up), net.send_time(kv, network.out))
-    ring = (cp - 1.0) * hop
-    context = np.maximum(ring - attention, 0.0)
-    context_back = np.maximum(2.0 * ring - attention_back, 0.0)
-    # expert parallel: tokens to their experts and back (Lepikhin 2020)
-    sent = m.moe_share * tokens * m.experts_active * m.hidden * width / tp
-    expert = 2.0 * net.hierarchical_all_to_all_time(sent, ep, tp * cp, network)
-    return context + expert, context_back + expert
 
 
 def _opaque_layer(job: Job, m: Operations, microbatch: Array, rounds: Array) -> LayerPart:

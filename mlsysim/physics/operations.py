@@ -106,9 +106,9 @@ def bill(fleet: Fleet, site: Site, seconds: Array, rented: bool) -> Bill:
     )
 
 
-def taxed(cost: Array, carbon: Array, tax: float) -> Array:
-    """Return cost plus a carbon tax [USD], the tax in USD a kgCO2e."""
-    return cost + tax * carbon
+def taxed(cost: Array, carbon: Array, tax: float, water: Array = 0.0, water_price: float = 0.0) -> Array:
+    """Return cost plus a carbon tax [USD], in USD a kgCO2e, and a price of water, in USD a litre."""
+    return cost + tax * carbon + water_price * water
 
 
 def model_flops_utilization(model_flops: Array, time: Array, accelerators: Array, peak: float) -> Array:

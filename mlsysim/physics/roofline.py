@@ -44,6 +44,8 @@ class Chip:
         cache_share: share of ``bandwidth`` at which attention reads a cache; 0 where it is that of streams.
         grouped: rate of grouped products over that of single ones.
         kernel_share: share of the bandwidth of large streams that operators of a layer reach.
+        host: time in which the host issues an operator, where it does so one by one [s]: of training
+            those of experts, of inference the kernels of a prefill.
     """
 
     peak: float
@@ -66,6 +68,7 @@ class Chip:
     cache_share: float = 0.0
     grouped: float = 1.0
     kernel_share: float = 1.0
+    host: float = 0.0
 
 
 def tile_share(p: Matmul, chip: Chip) -> Array:

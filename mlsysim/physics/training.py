@@ -22,8 +22,9 @@ import numpy as np
 
 from mlsysim.physics import pipeline, topology
 from mlsysim.physics.job import Job, Weights, weights_of
-from mlsysim.physics.layer import LayerPart, layer_part, traffic_left
+from mlsysim.physics.layer import LayerPart, layer_part
 from mlsysim.physics.shard import ShardPart, shard_part
+from mlsysim.physics.traffic import traffic_left
 from mlsysim.physics.types import Array
 
 __all__ = [

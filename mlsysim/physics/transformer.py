@@ -267,6 +267,19 @@ def _mlp(
     ]
 
 
+def ranks_chosen(m: Transformer, ep: Array) -> Array:
+    """Return to how many of ``ep`` expert-parallel ranks a token goes, with balanced routing.
+
+    One copy serves all of its experts on a rank (DeepSeek-AI 2024 (V3), section 3.2.2). With ``k``
+    different ones of ``E`` experts and ``E/n`` on each of ``n`` ranks, a rank has none of them with
+    probability ``C(E - E/n, k) / C(E, k)``.
+    """
+    missed = 1.0 + 0.0 * np.asarray(ep, dtype=float)
+    for i in range(int(m.experts_active)):
+        missed = missed * np.maximum(m.experts - m.experts / ep - i, 0.0) / (m.experts - i)
+    return ep * (1.0 - missed)
+
+
 def forward_flops(m: Transformer, tokens: Array, span: Array) -> Array:
     """Return the operations of one forward pass of the whole model [FLOP].
 
@@ -314,6 +327,16 @@ def elementwise_bytes(
     inner = (1.0 - m.moe_share) * m.ffn + m.moe_share * (m.experts_active + m.shared_experts) * m.expert_ffn
     copies = m.moe_share * np.where(np.asarray(ep) > 1, 8.0, 4.0) * m.experts_active * m.hidden / shared
     return tokens * width_bytes * (norms + residuals + rope + per_inner * inner + copies)
+
+
+def elementwise_kernels(m: Transformer) -> float:
+    """Return the kernels of one layer's forward pass besides its matrix products.
+
+    A norm with the residual before it, positions, and fused attention are one each, and so is the
+    activation; experts need a choice and a gathering and a scattering of tokens.
+    """
+    blocks = m.attention_blocks
+    return (m.norms + blocks - 1.0) + 2.0 * blocks + 1.0 + 3.0 * m.moe_share
 
 
 def head_width(m: Transformer) -> float:

@@ -33,12 +33,16 @@ class Node(Entry):
 
 @dataclass(frozen=True, repr=False)
 class Fabric(Entry):
-    """A network tier. Bandwidth is per direction, of one link or of one accelerator's bundle."""
+    """A network tier. Bandwidth is per direction, of one link or of one accelerator's bundle.
+
+    ``latency`` is that of a hop of a small message, ``bulk_latency`` that at full bandwidth.
+    """
 
     tier: str = text(required=True, choices=("scale_up", "scale_out"))
     per: str = text(required=True, choices=("link", "accelerator"))
     bandwidth: Value = number("byte/s", required=True)
     latency: Value | None = number("s")
+    bulk_latency: Value | None = number("s")
     achieved_share: Value | None = number("1")
 
 

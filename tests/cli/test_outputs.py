@@ -13,7 +13,7 @@ from mlsysim.cli import output
 from mlsysim.core.errors import SolverLimitError
 from mlsysim.core.plan import Plan
 
-PLANS = sorted(EXAMPLES.glob("*.yaml"))
+PLANS = sorted(p for p in EXAMPLES.glob("*.yaml") if not p.stem.startswith("fleet"))
 QUICK = [
     ("Llama3_8B", "H100"),
     ("Llama3_70B", "B200", "--precision", "fp8", "--batch-size", "64"),
@@ -30,6 +30,8 @@ OPTIMIZATIONS = [
     ("optimize", "parallelism", CLUSTER),
     ("optimize", "parallelism", CLUSTER, "--top", "3"),
     ("optimize", "placement", CLUSTER, "--carbon-tax", "150"),
+    ("optimize", "placement", CLUSTER, "--carbon-tax", "0:300", "--water-price", "2"),
+    ("optimize", "placement", CLUSTER, "--pareto", "cost,carbon,water", "--points", "5"),
     ("optimize", "placement", CLUSTER, "--region", "Quebec", "--region", "Norway", "--top", "2"),
     ("optimize", "parallelism", str(EXAMPLES / "too_small.yaml")),
 ]
@@ -38,6 +40,7 @@ ZOO = [
     ("zoo", "hardware", "H100"),
     ("zoo", "models", "Llama3_70B"),
     ("zoo", "infra", "Quebec"),
+    ("zoo", "infra", "aws_ca_central_1"),
     ("zoo", "systems", "DGX_H100"),
     ("zoo", "walls", "14"),
     ("zoo", "hardware", "--sort", "-memory"),

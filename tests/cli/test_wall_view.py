@@ -46,9 +46,9 @@ def test_what_is_shown_of_communication():
     out = call("eval", str(EXAMPLES / "llama3_70b.yaml"), "--wall", "14").out
     assert "Communication (fleet): binding" in out
     assert "exposed time of collectives <= share x time" in out
-    assert "exposed traffic against 22% of the step" in out
-    assert "3.628 s   binding" in out
-    assert "time of a step or pass  16.49 s" in out
+    assert "exposed traffic against 23% of the step" in out
+    assert "3.975 s   binding" in out
+    assert "time of a step or pass  17.28 s" in out
     assert "NVLink4 latency 0.6000 us: nccl_tuning" in out
     assert "patarasuk_2009: Patarasuk and Yuan, 2009" in out
 
@@ -118,6 +118,8 @@ def test_every_term_and_assumption_is_used():
     """No name in the tables is a slip: each is found in some example."""
     terms, parts = set(), set()
     for path in EXAMPLES.glob("*.yaml"):
+        if path.stem.startswith("fleet"):  # several jobs
+            continue
         e = evaluate_plan(path)
         names = [a.name for a in e.scenario.assumptions]
         for wall in WALLS:

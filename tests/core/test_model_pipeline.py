@@ -92,7 +92,7 @@ def test_a_served_model():
         model="Llama3_8B",
         hardware="H100",
         batch_size=16,
-        arrival_rate=7,
+        arrival_rate=5,
         reasoning_steps=4,
         reasoning_tokens=100,
     )
@@ -101,7 +101,7 @@ def test_a_served_model():
             "version": "1.0",
             "workload": {"name": "Llama3_8B", "phase": "inference", "batch_size": 16},
             "hardware": {"name": "H100"},
-            "queue": {"rate": 7},
+            "queue": {"rate": 5},
             "reasoning": {"steps": 4, "tokens_per_step": 100},
         }
     )

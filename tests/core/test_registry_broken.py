@@ -26,6 +26,15 @@ from registry_folders import (
 
 from mlsysim.core.check import check
 
+CITY = {
+    "title": "Here",
+    "country": "FR",
+    "latitude": value(48, "deg"),
+    "longitude": value(-2, "deg"),
+}
+ROWS = {"regions": {"any": value(0.1, "USD/GB")}, "internet": {"any": value(0.1, "USD/GB")}}
+EGRESS = {"continents": {"here": ["FR"]}, "others": ROWS}
+
 
 def test_every_mistake_of_a_file_is_found(tmp_path: Path) -> None:
     chip = entry(CHIP)
@@ -141,6 +150,9 @@ BROKEN: list[tuple[str, str, Any, str, str]] = [
     (BOX, "accelerator", "H1000", "accelerator", "nearest: H100"),
     (BOX, "scale_out", "Telegraph", "scale_out", "no systems entry"),
     (REGION, "grid", "Mordor", "grid", "no infra entry"),
+    (REGION, "latitude", None, "latitude", "needs both latitude and longitude"),
+    (REGION, "longitude", value(-181, "deg"), "longitude", "not within"),
+    (REGION, "price", value(-1, "USD/kWh"), "price", "out of any physical range"),
     (
         REGION,
         "price",
@@ -277,6 +289,39 @@ def test_own_sources_count(tmp_path: Path) -> None:
             "not in sources.yaml",
         ),
         ("economics.yaml", ["pue"], "", "a mapping of values"),
+        ("cities.yaml", {"Here": CITY | {"latitude": value(91, "deg")}}, "Here.latitude", "not within"),
+        ("cities.yaml", {"Here": CITY | {"longitude": value(5, "m")}}, "Here.longitude", "not a quantity"),
+        ("cities.yaml", {"Here": {"title": "Here", "country": "FR"}}, "Here.latitude", "is missing"),
+        ("cities.yaml", {"Here": CITY | {"people": 3}}, "Here.people", "unknown field"),
+        ("cities.yaml", ["Here"], "", "a mapping is expected"),
+        ("egress.yaml", {"continents": ["FR"]}, "continents", "a mapping is expected"),
+        ("egress.yaml", EGRESS | {"others": {}}, "others", "tables are expected"),
+        ("egress.yaml", {"continents": {}}, "others", "are missing"),
+        ("egress.yaml", EGRESS | {"Mine": {"regions": {}, "internet": {}}}, "Mine.regions", "is missing"),
+        (
+            "egress.yaml",
+            EGRESS | {"continents": {"here": ["FR"], "there": ["FR"]}},
+            "continents",
+            "on two continents",
+        ),
+        (
+            "egress.yaml",
+            {"continents": {}, "others": ROWS | {"internet": {"any": value(1, "USD")}}},
+            "others.internet.any",
+            "not a quantity",
+        ),
+        (
+            "egress.yaml",
+            {"continents": {}, "others": ROWS | {"internet": {"any": value(9, "USD/GB")}}},
+            "others.internet.any",
+            "not within",
+        ),
+        (
+            "egress.yaml",
+            {"continents": {}, "others": ROWS | {"internet": ROWS["internet"] | {"XX": value(0, "USD/GB")}}},
+            "others.internet.XX",
+            "neither a country nor a continent",
+        ),
     ],
 )
 def test_tables(tmp_path: Path, file: str, content: Any, field: str, words: str) -> None:

@@ -69,7 +69,7 @@ def numbers(raw: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, .
 @pytest.mark.parametrize("kind", [*GROUPS, "root"])
 def test_every_number_has_a_source(kind: str) -> None:
     files = (
-        [ROOT / "defaults.yaml", ROOT / "economics.yaml"]
+        [ROOT / f"{name}.yaml" for name in ("cities", "defaults", "economics", "egress")]
         if kind == "root"
         else sorted((ROOT / kind).glob("*/*.yaml"))
     )

@@ -31,10 +31,12 @@ def plan(kind: str) -> Scenario:
 
 def test_compute_bound_inference():
     found = sensitivity(plan("prefill"))
-    assert found.of("latency", "peak") == pytest.approx(-1.0, abs=NEAR)
-    assert found.of("latency", "bandwidth") == 0.0
-    assert found.of("mfu", "peak") == pytest.approx(0.0, abs=NEAR)
-    assert found.of("throughput", "peak") == pytest.approx(1.0, abs=NEAR)
+    peak, between = found.of("latency", "peak"), found.of("latency", "bandwidth")
+    # what lies between the products is 0.4% of the time
+    assert peak + between == pytest.approx(-1.0, abs=NEAR)
+    assert -0.01 < between < 0.0
+    assert found.of("mfu", "peak") == pytest.approx(-peak - 1.0, abs=NEAR)
+    assert found.of("throughput", "peak") == pytest.approx(-peak, abs=NEAR)
     assert found.ranking("latency")[0].supply.name == "peak"
 
 
@@ -58,7 +60,7 @@ def test_a_step_answers_to_its_parts():
     # nothing hides behind compute but gradients, so the share of matrix work bounds its worth
     assert found.of("latency", "bandwidth") == pytest.approx(-(s.stream + s.update) / s.time, abs=0.02)
     rates = [found.of("latency", n) for n in SUPPLIES if n in ("peak", "bandwidth") or "_bandwidth" in n]
-    slow = [found.of("latency", n) for n in ("scale_up_latency", "scale_out_latency")]
+    slow = [found.of("latency", n) for n in SUPPLIES if n.startswith("scale_") and "bandwidth" not in n]
     assert all(x is not None and x <= 0 for x in rates)
     assert all(x is not None and x >= 0 for x in slow)
     # time is homogeneous: all rates twice and all latencies half make half the step
@@ -122,12 +124,14 @@ def test_a_ridge_is_a_kink():
     for _ in range(60):
         middle = (low * high) ** 0.5
         at = sensitivity(scaled(s, {"bandwidth": middle}), metrics=["latency"], supplies=["bandwidth"])
-        low, high = (middle, high) if at.of("latency", "bandwidth") else (low, middle)
+        # below the ridge most of the pass is memory's, above it what lies between the products is
+        below = at.of("latency", "bandwidth") < -0.75
+        low, high = (middle, high) if below else (low, middle)
     near = sensitivity(
         scaled(s, {"bandwidth": (low * high) ** 0.5}), metrics=["latency"], supplies=["bandwidth"], step=0.02
     )
     assert near.elasticities[0].kink
-    assert near.elasticities[0].rising == pytest.approx(0.0, abs=NEAR)
+    assert near.elasticities[0].falling < -0.75 < near.elasticities[0].rising
     assert state.time > 0
 
 

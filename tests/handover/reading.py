@@ -49,6 +49,7 @@ LATER: dict[str, Any] = {
     "overlap_gradients": True,
     "overlap_tensor": False,
     "overlap_pipeline": False,
+    "overlap_experts": False,
 }
 _HAS = {f.name for f in fields(Layout)}
 # a layout with all decisions, whether the engine has them yet or not

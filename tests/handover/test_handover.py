@@ -267,3 +267,13 @@ def test_refused(target: str):
 def test_an_unknown_framework():
     with pytest.raises(UnknownNameError, match="Nearest: megatron"):
         emit(plan(), "megatronn")
+
+
+def test_exchanges_of_experts_overlap_where_megatron_can():
+    moe = plan("Mixtral_8x7B")
+    decided = {"tp": 2, "pp": 2, "dp": 16, "ep": 8, "zero_stage": 1, "overlap_experts": True}
+    plain = emit(given(moe, **decided), "megatron")
+    assert "--overlap-moe-expert-parallel-comm" not in flags(plain.text)
+    assert "needs an interleaved pipeline" in " ".join(plain.notes)
+    chunks = emit(given(moe, **decided, interleave=2), "megatron")
+    assert "--overlap-moe-expert-parallel-comm" in flags(chunks.text)

@@ -79,6 +79,7 @@ def layouts(draw: Any) -> dict[str, Any]:
         "overlap_gradients": draw(st.booleans()),
         "overlap_tensor": draw(st.booleans()),
         "overlap_pipeline": draw(st.booleans()),
+        "overlap_experts": draw(st.booleans()),
     }
 
 

@@ -201,3 +201,49 @@ def test_arrays_agree_with_scalars():
     for collective in (*FLAT, *ALGORITHMS):
         one = [float(collective(*x, REAL)) for x in zip(size, n, strict=True)]
         assert collective(size, n, REAL).tolist() == one
+
+
+# -- protocols --------------------------------------------------------------------------------------
+
+# NVLink 4 as NCCL's constants have it: 370 GB/s in bulk at 3.4 us a hop, 38% of that eagerly at 0.6 us
+NVLINK = Tier(370e9, 0.6e-6, bulk_latency=3.4e-6, eager_share=0.38, start=6.6e-6)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "size", "measured"),
+    # all-gather of H100 in seconds (aiconfigurator 0.12, NCCL 2.29.2), the whole of a message
+    [(8, 256, 10.1e-6), (8, 2**21, 22e-6), (8, 2**24, 69e-6), (8, 2**27, 393e-6), (4, 2**24, 66e-6)],
+)
+def test_gathers_take_as_long_as_measured(ranks, size, measured):
+    assert net.gather_time(float(size), float(ranks), NVLINK) == pytest.approx(measured, rel=0.25)
+
+
+def test_small_messages_go_eagerly_and_large_ones_in_bulk():
+    small, large = 1e4, 1e9
+    eager, bulk = net.protocols(NVLINK)
+    assert (eager.latency, bulk.latency) == (0.6e-6, 3.4e-6)
+    assert eager.bandwidth == 0.38 * 370e9
+    for of in FLAT:
+        assert of(small, 8.0, NVLINK) == pytest.approx(of(small, 8.0, eager) + NVLINK.start, rel=1e-12)
+        assert of(large, 8.0, NVLINK) == pytest.approx(of(large, 8.0, bulk) + NVLINK.start, rel=1e-12)
+
+
+@given(size=st.floats(1.0, 1e12), n=st.integers(2, 512))
+def test_a_protocol_more_is_never_slower(size, n):
+    eager, bulk = net.protocols(NVLINK)
+    for of in FLAT:
+        found = of(size, float(n), NVLINK) - NVLINK.start
+        assert found <= min(of(size, float(n), eager), of(size, float(n), bulk)) * (1 + 1e-9)
+
+
+@given(size=st.floats(1.0, 1e11), more=st.floats(1.0, 10.0), n=st.sampled_from([2.0, 4.0, 8.0, 64.0]))
+def test_more_bytes_never_take_less_time(size, more, n):
+    for of in (net.all_reduce_time, net.all_to_all_time):
+        assert of(size * more, n, NVLINK) >= of(size, n, NVLINK) * (1 - 1e-9)
+
+
+def test_one_rank_starts_nothing():
+    for of in FLAT:
+        assert of(1e6, 1.0, NVLINK) == 0.0
+    both = net.all_reduce_time(1e6, np.array([1.0, 8.0]), NVLINK)
+    assert both[0] == 0.0 < NVLINK.start < both[1]

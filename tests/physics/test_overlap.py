@@ -17,7 +17,7 @@ from test_training import WIRE, ideal, parts, run
 from mlsysim.physics import training as tr
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.collectives import Network, Tier
-from mlsysim.physics.layer import traffic_left
+from mlsysim.physics.traffic import traffic_left
 
 JOBS = {
     "llama": job(),

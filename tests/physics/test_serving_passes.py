@@ -74,17 +74,17 @@ def test_palm_540b_decodes_no_faster_than_its_roofline():
      ("H100", GPT_J, 120, 128, 2048, 30.68), ("L40S", LLAMA_7B, 64, 128, 2048, 79.25),
      ("L40S", LLAMA_7B, 16, 2048, 2048, 61.02), ("L40S", GPT_J, 32, 2048, 2048, 85.33)],
 )  # fmt: skip
-def test_measured_batches_take_little_longer(chip, model, batch, prompt, output, seconds):
+def test_measured_batches_take_as_long(chip, model, batch, prompt, output, seconds):
     machine, width = CHIPS[chip]
     i = Instance(model, machine, ALONE, 1.0, width)
     time = serving.prefill(i, prompt, batch).time
     time += (output - 1) * serving.decode(i, batch, prompt + output / 2).time
-    assert 0.84 * seconds < time < seconds
+    assert 0.89 * seconds < time < 1.03 * seconds
 
 
 def test_prefill_is_compute_bound_and_decode_bandwidth_bound():
     reading, adding = serving.prefill(ONE, 2048.0), serving.decode(ONE, 16.0, 2048.0)
-    assert reading.matmul > 5 * reading.stream
+    assert reading.matmul > 4 * reading.stream
     assert adding.stream > 5 * adding.matmul
 
 

@@ -69,11 +69,12 @@ def test_statuses_of_the_capacity(share, status):
 
 
 def test_traffic_by_hand():
-    """Decoding moves the weights and the cache at the achieved bandwidth, and nothing else."""
+    """Decoding moves weights, cache and what lies between products: 14 widths of 4096 and 3 of 11008."""
     e = infer(seq_len=2048)
     moved = rows(e, 2)[1]
     assert moved.demand == pytest.approx(
-        2 * (6_738_415_616 - 32_000 * 4096 - 65 * 4096) + 2048 * 2**19, rel=1e-9
+        2 * (6_738_415_616 - 32_000 * 4096 - 65 * 4096) + 2048 * 2**19 + 32 * 2 * (14 * 4096 + 3 * 11008),
+        rel=1e-9,
     )
     assert moved.supply == pytest.approx(e.state.time * e.state.bandwidth, rel=1e-9)
     assert moved.by_construction

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlsysim.core import registry
-from mlsysim.core.check import entries, measurements, references
+from mlsysim.core.check import entries, measurements, places, references
 from mlsysim.core.check.entries import Read, Sources
 from mlsysim.core.check.files import GROUPS, LOOSE, ROOT_FILES, File, load, walk
 from mlsysim.core.check.machines import hardware_problems, node_problems, reliability_problems
@@ -85,6 +85,10 @@ class _Check:
             gone = entries.check_values(raw, file.name, sources, self.used, self.notes)
             if file.name == "profiles.yaml":
                 self.used |= _named_sources(raw)
+            elif file.name == "cities.yaml":
+                self._count(places.check_cities(raw, file.name, gone, self.notes))
+            elif file.name == "egress.yaml":
+                self._count(places.check_egress(raw, file.name, self.notes))
             elif file.name in ROOT_FILES:
                 self._table(raw, file)
             elif file.parts[0] == LOOSE:
@@ -175,7 +179,7 @@ class _Check:
         if read.kind == "models":
             return model_problems(entry)
         if read.kind == "infra":
-            return region_problems(entry, self.library)
+            return (*region_problems(entry, self.library), *places.whereabouts_problems(entry))
         if entry.group == "nodes":
             return node_problems(entry, self.library)
         return reliability_problems(entry) if entry.group == "reliability" else ()

@@ -26,7 +26,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "infra": (),
     "systems": ("nodes", "fabrics", "storage", "reliability", "scenarios"),
 }
-ROOT_FILES = ("aliases.yaml", "defaults.yaml", "economics.yaml", "profiles.yaml", "sources.yaml")
+ROOT_FILES = (
+    "aliases.yaml",
+    "cities.yaml",
+    "defaults.yaml",
+    "economics.yaml",
+    "egress.yaml",
+    "profiles.yaml",
+    "sources.yaml",
+)
 LOOSE = "measurements"  # files of any shape; only their sources are looked at
 MAX_FILES = 20_000
 _PLACE = re.compile(r":(\d+)(?:: (.*))?")  # what follows the file in an error's place: line, field

@@ -26,6 +26,7 @@ class Usage:
             hour (rent, purchase, fetching data, embodied carbon) is not in it.
         power: facility power held, R x T [W].
         accelerators: held, H x R x T.
+        energy: of the facility, by job and region (J x R) [J].
     """
 
     cost: Floats
@@ -34,6 +35,7 @@ class Usage:
     by_slot: Floats
     power: Floats
     accelerators: Floats
+    energy: Floats
 
     def total(self) -> tuple[float, float, float]:
         """Return cost, carbon and water of all jobs."""
@@ -50,7 +52,7 @@ def usage(fleet: Fleet, schedule: Schedule) -> Usage:
     """Return what a schedule takes and holds."""
     p = fleet.places
     shape = (len(fleet.jobs), len(p.names))
-    cost, carbon, water = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    cost, carbon, water, used = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
     by_slot = np.zeros((3, len(p.names), p.slots))
     power = np.zeros((len(p.names), p.slots))
     accelerators = np.zeros((len(p.hardware), len(p.names), p.slots))
@@ -62,13 +64,14 @@ def usage(fleet: Fleet, schedule: Schedule) -> Usage:
                 taken = energy * table[r, run.slots]
                 by_slot[row, r, run.slots] += taken
                 out[j, r] += float(taken.sum())
+            used[j, r] += float(np.sum(energy)) * p.step * p.pue[r]
             cost[j, r] += part(job, run) * float(o.cost[r])
             carbon[j, r] += part(job, run) * o.carbon
             power[r, run.slots] += o.power * run.share * p.pue[r]
             accelerators[o.hardware, r, run.slots] += o.count * run.share
         for r, paid in _fetched(job, runs):
             cost[j, r] += paid
-    return Usage(cost, carbon, water, by_slot, power, accelerators)
+    return Usage(cost, carbon, water, by_slot, power, accelerators, used)
 
 
 def part(job: Job, run: Run) -> float:
@@ -143,7 +146,11 @@ def _misplaced(job: Job, runs: tuple[Run, ...]) -> list[Broken]:
     """Return what is wrong with a job's runs on their own."""
     if not runs:
         return [Broken("work", job.name, 1.0, 0.0)]
-    found = []
+    found = [
+        Broken("window", job.name, float(run.slots.min()), float(job.ready[run.region]))
+        for run in runs
+        if run.slots.min() < job.ready[run.region] or run.slots.max() >= job.deadline
+    ]
     done = sum(part(job, run) for run in runs)
     if abs(done - 1.0) > TOLERANCE:
         found.append(Broken("work", job.name, done, 1.0))

@@ -6,3 +6,4 @@ TIME_LIMIT = 60.0  # s
 GAP = 1e-9  # relative
 THREADS = 1
 SEED = 0
+POINTS = 20  # of a frontier, at most

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from formulations.solve import Solved
     from mlsysim.core.solver.because import Because
     from mlsysim.core.solver.robust import Robust
+    from mlsysim.core.solver.tradeoff import Tradeoff
     from mlsysim.core.solver.ways_out import Way
     from mlsysim.handover import Handover
+
+NO_TRADEOFF: Json = {"baselines": [], "tax": None, "pareto": None}
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Optimization:
         handover: the answer as launch settings.
         ways: out of the conflict, each tried.
         robust: what the worst case is like, where the answer is the best for that.
+        tradeoff: what the answer is weighed against: other taxes, a frontier, baselines.
         compared: a plan to put beside the answer; ``compared_value`` is its objective in base units.
     """
 
@@ -89,6 +93,7 @@ class Optimization:
     handover: Handover | None = None
     ways: tuple[Way, ...] = ()
     robust: Robust | None = None
+    tradeoff: Tradeoff | None = None
 
     @cached_property
     def space_size(self) -> int:
@@ -144,6 +149,11 @@ class Optimization:
             },
             "compared": self._compared(),
             "handover": None if self.handover is None else asdict(self.handover),
+            **(
+                {"baselines": [], "tax": None, "pareto": None}
+                if self.tradeoff is None
+                else self.tradeoff.to_dict()
+            ),
         }
         return document
 

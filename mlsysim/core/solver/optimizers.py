@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from mlsysim.core.api import PlanLike, placing, scenario
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, Json, evaluate
-from mlsysim.core.resolve import resolve
+from mlsysim.core.fleet_plan import is_fleet, opened
+from mlsysim.core.schedule.placement import Placement
 from mlsysim.core.solver.asked import How, asked, module
 from mlsysim.core.solver.decided import decided as decisions
+from mlsysim.core.solver.defaults import POINTS
+from mlsysim.core.solver.fleets import place_fleet
 from mlsysim.core.solver.objectives import Goal, goal
 from mlsysim.core.solver.optimization import Objective, Optimization
-from mlsysim.core.solver.question import check_goal, tax_of, training
+from mlsysim.core.solver.placing import Placing, asking, one_tax
+from mlsysim.core.solver.question import check_goal, training
 from mlsysim.core.solver.search import Conflict, Found, Search
 from mlsysim.core.solver.warm_start import known_layout
 from mlsysim.core.solver.ways_out import ways_out
 from mlsysim.handover import check_target, hand_over
-from mlsysim.infra import CATALOG as INFRA
-from mlsysim.infra import Region
-from mlsysim.infra.own import resolve_region
-from mlsysim.physics.operations import taxed
 
-__all__ = ["Conflict", "Objective", "Optimization", "parallelism", "placement"]
+__all__ = ["Conflict", "Objective", "Optimization", "Placement", "parallelism", "placement"]
 
 
 def parallelism(
@@ -60,7 +60,7 @@ def parallelism(
         SolverLimitError: the solver stopped at its limit without an answer.
         MissingExtraError: the solver is not installed.
     """
-    wanted = goal(objective, tax_of(carbon_tax), carbon_tax)
+    wanted = goal(objective, one_tax(carbon_tax), carbon_tax)
     if (listener := how.get("progress")) is not None:
         how["progress"] = lambda best, bound: listener(wanted.shown(best), wanted.shown(bound))
     ask = asked(how)
@@ -117,78 +117,60 @@ def _compared(plan: PlanLike) -> Evaluation:
 def placement(
     plan: PlanLike,
     *,
-    carbon_tax: float = 0.0,
+    carbon_tax: float | str | tuple[float, float] = 0.0,
+    water_price: float = 0.0,
+    pareto: str | tuple[str, ...] = (),
+    points: int = POINTS,
     regions: tuple[str, ...] = (),
     **how: Unpack[How],
-) -> Optimization:
-    """Return the region in which a plan costs least, carbon tax included, proven.
+) -> Optimization | Placement:
+    """Return the region in which a plan costs least, carbon tax and water included, proven.
 
-    Of regions that cost the same, the plan's own is kept, or the one with the least carbon taken.
+    Of regions that cost the same, the plan's own is kept, or the one with the least carbon taken. The
+    ``tradeoff`` of the result says at which tax the answer would change, and compares it with baselines.
+    A plan with several jobs is placed by :func:`mlsysim.core.solver.fleets.place_fleet`.
 
     Args:
         plan: a path, a mapping or a plan; its layout is kept, or chosen by the rule.
-        carbon_tax: [USD/tCO2e], on operational and embodied carbon.
+        carbon_tax: [USD/tCO2e], on operational and embodied carbon; a range, ``"0:300"`` or two
+            numbers, gives the best region at its low end, and every tax at which it changes.
+        water_price: [USD/kL], of water on site and at the power plants.
+        pareto: two or three of ``cost``, ``carbon`` and ``water``, also as ``"cost,carbon"``: give the
+            regions that none beats in all of them, besides the cheapest.
+        points: how many of these at most.
         regions: candidates by name; if empty, the plan's own region and every region of the
             registry that is a place and has a price.
         how: see :class:`mlsysim.core.solver.asked.How`.
 
     Raises:
-        InputError: the plan or a region is wrong.
+        InputError: the plan, a region, a price or a metric is wrong.
         SolverLimitError: the solver stopped at its limit without an answer.
         MissingExtraError: the solver is not installed.
     """
+    wish = asking(carbon_tax, water_price, pareto, points)
+    document: Any = opened(plan)
+    if is_fleet(document):
+        if regions:
+            raise InputError(
+                "a plan with several jobs lists its regions itself", where="region", hint="leave it out"
+            )
+        return place_fleet(document, wish, **how)
     ask = asked(how)
-    tax = tax_of(carbon_tax)
-    with placing(plan):
-        before = evaluate(scenario(plan))
-        s = before.scenario
-        candidates, notes = _candidates(regions, s.region)
-        recipe = module("placement").formulate(before, candidates, tax, s.settings.bounds)
-        search = Search(
-            recipe.problem,
-            ask,
-            s,
-            before.state,
-            decode=lambda cells: _moved(before, recipe.decode(cells)),
-            value=lambda e: taxed(e.state.bill.tco, e.state.bill.carbon, tax),
-        )
-        found = search.run()
+    with placing(document):
+        before = evaluate(scenario(document))
+        place = Placing(before, regions, wish, ask)
+        search, found = place.search()
+        weighed = None if found.evaluation is None else place.tradeoff(found.evaluation)
     decided = {} if found.evaluation is None else {"region": found.evaluation.scenario.region.reference}
-    title = f"cost + {carbon_tax:g} USD/tCO2e" if carbon_tax else "cost"
     wanted = Goal(
-        "placement", "macro.tco_usd + carbon tax", title, "USD", lambda state: (state.bill.tco, 1.0)
+        "placement", "macro.tco_usd + carbon tax", wish.title, "USD", lambda state: (state.bill.tco, 1.0)
     )
     others = [{"region": e.scenario.region.name} | wanted.told(search.value(e)) for e in found.others]
-    if s.settings.rented and not tax:
+    notes = place.notes
+    if before.scenario.settings.rented and not wish.high and not wish.pareto:
         notes = (*notes, "rent is the same in every region: without a carbon tax the region does not matter")
-    return _optimization("placement", search, found, before, decided, wanted, others, notes)
-
-
-def _moved(here: Evaluation, region: Region) -> Evaluation:
-    """Return the evaluation of the same plan in another region."""
-    moved = resolve(replace(here.scenario.settings, region=region))
-    return evaluate(moved, here.layout)
-
-
-def _candidates(names: tuple[str, ...], here: Region) -> tuple[tuple[Region, ...], tuple[str, ...]]:
-    """Return the regions to consider, the plan's own first, then by carbon intensity; and remarks.
-
-    The order breaks ties.
-    """
-    if names:
-        chosen = {r.reference: r for r in map(resolve_region, names)}
-        guessed = [r.name for r in chosen.values() if r.electricity_price() is None]
-        remark = f"without a known electricity price, the default is taken: {', '.join(guessed)}"
-    else:
-        places = [r for r in INFRA if not r.name.endswith("_Avg")]
-        chosen = {r.reference: r for r in (here, *places) if r is here or r.electricity_price() is not None}
-        guessed = [r.name for r in places if r.reference not in chosen]
-        remark = f"without a known electricity price, left out: {', '.join(guessed)}"
-    ordered = sorted(
-        chosen.values(),
-        key=lambda r: (r.reference != here.reference, r.carbon_intensity.base if r.carbon_intensity else 0.0),
-    )
-    return tuple(ordered), (f"{len(ordered)} regions considered", *((remark,) if guessed else ()))
+    answer = _optimization("placement", search, found, before, decided, wanted, others, notes)
+    return replace(answer, tradeoff=weighed)
 
 
 def _optimization(

@@ -14,7 +14,8 @@ from mlsysim.core.scenario import Scenario
 from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.objectives import Goal
-from mlsysim.core.solver.question import check_goal, known, respect, tax_of, training
+from mlsysim.core.solver.placing import one_tax
+from mlsysim.core.solver.question import check_goal, known, respect, training
 from mlsysim.core.solver.search import Conflict, Search, agree
 from mlsysim.walls import State
 
@@ -144,7 +145,7 @@ def _goals(respects: Sequence[str], carbon_tax: float) -> tuple[Goal, ...]:
     Raises:
         InputError: there are too few or too many, or one is there twice.
     """
-    tax = tax_of(carbon_tax)
+    tax = one_tax(carbon_tax)
     goals = tuple(respect(name.strip(), tax, carbon_tax) for name in respects)
     if not 2 <= len({g.metric for g in goals}) == len(goals) <= MOST:
         raise InputError(

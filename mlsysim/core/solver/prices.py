@@ -21,8 +21,9 @@ from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.solver.asked import How, module
 from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.objectives import goal
+from mlsysim.core.solver.placing import one_tax
 from mlsysim.core.solver.priced import Price, Prices, Step
-from mlsysim.core.solver.question import Question, known, question, tax_of
+from mlsysim.core.solver.question import Question, known, question
 from mlsysim.core.solver.relaxed import Base, answered
 from mlsysim.core.supplies import OF_RUN, SUPPLIES, find, what_if
 from mlsysim.core.tolerance import TOLERANCE
@@ -159,7 +160,7 @@ class _Again:
                 unit = f.metadata["unit"]
                 yield _Lever(f"constraints.{f.name}", f"limit {f.name}", f.metadata["wall"], unit, x, False)
         if self.q.goal.name == "cost+carbon" and self.tax:
-            tax = tax_of(self.tax)
+            tax = one_tax(self.tax)
             yield _Lever("carbon_tax", "carbon tax", 18, "USD/tCO2e", tax, True)
 
     def lever(self, name: str) -> _Lever | None:
@@ -176,7 +177,7 @@ class _Again:
         t = s.settings
         if lever.name == "carbon_tax":
             tax = self.tax * factor
-            return replace(self.q, scenario=s, goal=goal("cost+carbon", tax_of(tax), tax))
+            return replace(self.q, scenario=s, goal=goal("cost+carbon", one_tax(tax), tax))
         if lever.name.startswith("assert"):
             index, side = lever.name.removeprefix("assert").split(".")
             bounds = list(t.bounds)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mlsysim.core import units
 from mlsysim.core.api import PlanLike, scenario
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, evaluate
@@ -14,6 +13,7 @@ from mlsysim.core.metrics import METRICS, find
 from mlsysim.core.scenario import Scenario
 from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.objectives import NAMES, Goal, goal
+from mlsysim.core.solver.placing import one_tax
 
 if TYPE_CHECKING:
     from formulations.joint import Cells
@@ -94,24 +94,13 @@ def check_goal(s: Scenario, wanted: Goal) -> None:
         )
 
 
-def tax_of(carbon_tax: float) -> float:
-    """Return a carbon tax given in USD/tCO2e in base units."""
-    if isinstance(carbon_tax, bool) or not isinstance(carbon_tax, int | float) or not 0 <= carbon_tax <= 1e9:
-        raise InputError(
-            f"{carbon_tax!r} is not allowed here",
-            where="carbon tax",
-            hint="give USD per tonne of CO2e, 0 or more",
-        )
-    return units.to_base(float(carbon_tax), "USD/tCO2e", "USD/kgCO2e")
-
-
 def question(plan: PlanLike, command: str, objective: str, carbon_tax: float, how: How) -> Question:
     """Return a question about a training plan.
 
     Raises:
         InputError: the plan is wrong, or no training plan, or the objective is not one of it.
     """
-    wanted = goal(objective, tax_of(carbon_tax), carbon_tax)
+    wanted = goal(objective, one_tax(carbon_tax), carbon_tax)
     s = training(plan, command)
     check_goal(s, wanted)
     return Question(s, wanted, asked(how))

@@ -44,6 +44,10 @@ def render(o: Optimization) -> str:
             lines += text.wrap(paragraph)
     lines += ways_out(o.ways)
     lines += _walls(o)
+    if o.tradeoff is not None:
+        from mlsysim.core.solver.tradeoff_text import lines as weighed
+
+        lines += weighed(o.tradeoff)
     if o.alternatives:
         lines += ["", "Next best:", *_alternatives(o)]
     return "\n".join([*lines, "", e.scorecard()])
@@ -58,7 +62,7 @@ def _comparison(o: Optimization) -> list[str]:
         rows.append(
             ["region", before.scenario.region.name if before else "-", after.scenario.region.name, ""]
         )
-    if o.problem_name != "parallelism" or o.objective.name not in [name for _, name, _ in _ROWS]:
+    if not any(o.objective.name == name or o.objective.title == title for title, name, _ in _ROWS):
         old = o.compared_value if o.compared else o.objective.before
         rows.append(_changed(o.objective.title, old, o.objective.value, o.objective.unit))
     for title, name, unit in _ROWS:
@@ -69,6 +73,9 @@ def _comparison(o: Optimization) -> list[str]:
         if name == "feasibility.memory":
             change = f"of {text.amount(after.metric('feasibility.memory_capacity'), 'GiB')}"
         rows.append([title, text.amount(old, unit), text.amount(new, unit), change])
+    if o.tradeoff is not None and o.tradeoff.chosen.water_cost:
+        old_cost = next((b.choice.water_cost for b in o.tradeoff.baselines if b.name == "now"), None)
+        rows.append(_changed("water, at its price", old_cost, o.tradeoff.chosen.water_cost, "USD"))
     return text.table(["", _label(o), "optimum", ""], rows, right=(1, 2, 3), gap=3)
 
 
@@ -113,7 +120,12 @@ def _decisions(e: Evaluation) -> dict[str, str]:
     c, s = e.layout, e.scenario
     if c is None:
         return {}
-    hidden = {"gradients": c.overlap_gradients, "tensor": c.overlap_tensor, "pipeline": c.overlap_pipeline}
+    hidden = {
+        "gradients": c.overlap_gradients,
+        "tensor": c.overlap_tensor,
+        "experts": c.overlap_experts,
+        "pipeline": c.overlap_pipeline,
+    }
     again = f" {c.recompute_layers}" if c.recompute_layers else ""
     even = c.pp == 1 or c.first_stage_layers == c.last_stage_layers
     interval = s.extras["checkpoint"].interval if "checkpoint" in s.extras else None

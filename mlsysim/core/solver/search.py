@@ -253,10 +253,10 @@ def index_of(name: str) -> int:
 
 
 def agree(what: str, theirs: float, ours: float, engine: str) -> None:
-    """Refuse a solver's number that differs from that of eval by more than the tolerance.
+    """Hold what an engine says against what ``eval`` says.
 
     Raises:
-        MismatchError: it does.
+        MismatchError: they differ by more than a relative 1e-6.
     """
     if not np.isclose(theirs, ours, rtol=TOLERANCE, atol=0.0):
         raise MismatchError(

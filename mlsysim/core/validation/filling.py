@@ -19,6 +19,11 @@ OLD_STACK = 2022
 OLD_ATTENTION = 2023
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
+# Release 0.x of TensorRT-LLM; the first one in which query heads of a group share reads, how many and how
+# wide.
+_RELEASE = re.compile(r"TensorRT-LLM v0\.(\d+)")
+XQA = 8
+XQA_SHAPE = (8, 128)
 _YEAR = re.compile(r"\b(20[12]\d)\b")
 
 
@@ -76,6 +81,8 @@ def attention_share(row: Row, filling: Filling) -> float | None:
 
 def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
     """Return whether tensor-parallel traffic hides behind the products that it belongs to."""
+    if tp > 1 and sharded and "tp-comm" in str(row.config.get("overlap", "")):
+        return True
     if tp == 1 or not sharded or not any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING):
         return False
     return bool(filling.take("overlap_tensor", True, "recipes of NVIDIA since 2024: overlapped by default"))
@@ -83,11 +90,15 @@ def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
 
 def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
     """Return whether query heads that share a KV head read its cache once in decode."""
-    if m.heads == m.kv_heads or m.kv_rank or "TensorRT-LLM v0." not in row.set:
+    release = _RELEASE.search(row.set)
+    if m.heads == m.kv_heads or m.kv_rank or release is None:
         return True
-    # NVIDIA, "New XQA-kernel", 2023: 2.4 times the throughput of Llama 70B, in releases from 0.8 on
-    rule = "TensorRT-LLM 0.6 has no kernel that shares reads, and 0.9 one for few shapes (XQA): none shared"
-    return bool(filling.take("shared_reads", False, rule))
+    # NVIDIA/TensorRT-LLM, decoderXQARunner.h of these releases; before them none (NVIDIA, "New
+    # XQA-kernel", 2023: 2.4 times the throughput of Llama 70B)
+    known = int(release[1]) >= XQA and (m.heads / m.kv_heads, m.head_dim) == XQA_SHAPE
+    heads, width = XQA_SHAPE
+    rule = f"TensorRT-LLM shares reads from 0.{XQA} on, in groups of {heads} heads {width} wide (XQA)"
+    return bool(filling.take("shared_reads", known, rule))
 
 
 def seq_len(row: Row, filling: Filling) -> int | None:
@@ -132,12 +143,49 @@ def experts_over(row: Row, filling: Filling) -> int:
     return ep
 
 
+def overlap_gradients(row: Row, filling: Filling) -> bool:
+    """Return whether gradients are reduced while the backward pass goes on."""
+    if not old_stack(row):
+        return True
+    # Megatron has --overlap-grad-reduce since 2023; DeepSpeed's TrainSchedule reduces after the last pass
+    rule = "published by 2022: gradients are reduced after the last backward pass (Megatron, DeepSpeed)"
+    return bool(filling.take("overlap_gradients", False, rule))
+
+
+def overlap_pipeline(row: Row, pp: int) -> bool:
+    """Return whether a source says that sends between stages hide behind compute."""
+    return pp > 1 and "pp" in re.split(r"\W+", str(row.config.get("overlap", "")))
+
+
 def interleave(row: Row, pp: int, filling: Filling) -> int:
     """Return the model chunks of a pipeline stage."""
     stated = row.config.get("vpp")
+    if stated is None and overlap_pipeline(row, pp) and int(row.model.get("layers", 0)) % (2 * pp) == 0:
+        rule = "not stated, but overlapped sends, which only an interleaved schedule has: two chunks a stage"
+        return int(filling.take("interleave", 2, rule))
     if stated is None and pp > 1:
         return int(filling.take("interleave", 1, "not stated: one chunk a stage"))
     return int(stated or 1) if pp > 1 else 1
+
+
+def counts_recomputation(row: Row) -> bool:
+    """Return whether a source counts the operations of full recomputation, which it then does."""
+    return str(row.measured.get("flops_convention", "")).startswith("hardware_flops_full_recompute")
+
+
+def recompute(row: Row, filling: Filling) -> str | None:
+    """Return what is computed again in the backward pass, None where nothing tells."""
+    stated = row.config.get("recompute")
+    if stated is not None:
+        return str(stated)
+    if counts_recomputation(row):
+        return str(filling.take("recompute", "full", "not stated: the source counts its operations"))
+    if "recompute_modules" in row.config:
+        rule = "single modules of a layer at most: counted as none"
+        return str(filling.take("recompute", "none", rule))
+    if "offload" in row.config:
+        return str(filling.take("recompute", "none", "activations go to the host instead, beside the work"))
+    return None
 
 
 def sequence_parallel(row: Row, tp: int, filling: Filling) -> bool:

@@ -58,6 +58,7 @@ def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
         accelerators=settings.pop("accelerators", None) or subject.count_of(row),
         fused_attention=fill.fused_attention(row, filling),
         attention_share=fill.attention_share(row, filling),
+        captured=row.config.get("graph") == "step",
         **settings,
     )
 
@@ -78,6 +79,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
     if s.batch % dp:
         raise NotPredictedError("the batch does not divide over the data-parallel ranks")
     sharded = fill.sequence_parallel(row, tp, filling)
+    recompute = fill.recompute(row, filling)
     bare = Layout(
         tp=tp,
         cp=cp,
@@ -86,9 +88,12 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         ep=fill.experts_over(row, filling),
         microbatch_size=int(row.config.get("microbatch", 1)),
         interleave=fill.interleave(row, pp, filling),
-        recompute=str(row.config.get("recompute", "full" if _counts_recomputation(row) else "none")),
+        recompute=recompute or "none",
         sequence_parallel=sharded,
+        overlap_gradients=fill.overlap_gradients(row, filling),
         overlap_tensor=fill.overlap_tensor(row, tp, sharded, filling),
+        overlap_experts="experts" in str(row.config.get("overlap", "")),
+        overlap_pipeline=fill.overlap_pipeline(row, pp),
         zero_stage=fill.zero_stage(row, filling),
     )
     if bare.recompute not in tf.RECOMPUTE:
@@ -97,7 +102,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         bare = _microbatch(s, bare, filling)
     if s.batch % (dp * bare.microbatch_size):
         raise NotPredictedError("the batch does not divide into microbatches")
-    return bare if "recompute" in row.config else _recompute(row, s, bare, filling)
+    return _recompute(s, bare, filling) if recompute is None else bare
 
 
 def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
@@ -108,16 +113,8 @@ def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
     return replace(layout, microbatch_size=filling.take("microbatch", max(fitting), rule))
 
 
-def _counts_recomputation(row: Row) -> bool:
-    """Return whether a source counts the operations of full recomputation, which it then does."""
-    return str(row.measured.get("flops_convention", "")).startswith("hardware_flops_full_recompute")
-
-
-def _recompute(row: Row, s: Scenario, layout: Layout, filling: Filling) -> Layout:
-    """Return a layout with the recomputation that the source counts, else the least that fits."""
-    if _counts_recomputation(row):
-        filling.take("recompute", layout.recompute, "not stated: the source counts its operations")
-        return layout
+def _recompute(s: Scenario, layout: Layout, filling: Filling) -> Layout:
+    """Return a layout with the least recomputation that fits."""
     assert s.job is not None
     modes = ("none",) if s.job.fused_attention else ("none", "selective")
     tried = (replace(layout, recompute=mode) for mode in modes)
@@ -221,7 +218,7 @@ def counted_flops(row: Row, s: Scenario) -> float:
     m, tokens = s.model.transformer, float(s.batch) * s.seq_len
     span = 0.5 * s.seq_len if "causal" in convention else 1.0 * s.seq_len
     forward = float(tf.forward_flops(m, tokens, span))
-    if _counts_recomputation(row):
+    if fill.counts_recomputation(row):
         return 4.0 * forward - 2.0 * tokens * m.hidden * m.vocab
     if convention.startswith("model_flops"):
         return 3.0 * forward
