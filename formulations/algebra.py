@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,14 +34,16 @@ class Choice:
     name: str
     columns: dict[str, NDArray[Any]]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """How many cells there are."""
         return len(next(iter(self.columns.values())))
 
     def table(self, values: Any) -> Table:
         """Return a table over the cells; a single number stands for all of them."""
-        found = np.broadcast_to(np.asarray(values, dtype=float), (self.size,))
+        found = np.asarray(values, dtype=float)
+        if found.shape != (self.size,):
+            found = np.broadcast_to(found, (self.size,))
         if np.isnan(found).any():
             raise ValueError(f"a table over {self.name!r} has a cell that is not a number")
         return Table(self, found)

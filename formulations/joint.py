@@ -14,6 +14,8 @@ from formulations.algebra import Choice, Indices
 from formulations.problem import Exclusion, Problem, Row, shared
 
 Cells = dict[Choice, Indices]
+# Up to which answers are as good as one another.
+TIE = 1e-9
 # To which rows hold, relative to their sides, for every engine; less than the slack that eval grants.
 ROW_TOLERANCE = 1e-9
 

@@ -14,10 +14,9 @@ import numpy as np
 from formulations.algebra import Amount, Expr, Indices, Table, as_expr, multiply
 from formulations.bounds import FEW_PAIRS, MAX_PAIRS, Bounds, limits_of
 from formulations.engines.base import Options
-from formulations.joint import Cells, Known, best, count, holds, lexicographic
+from formulations.joint import TIE, Cells, Known, best, count, holds, lexicographic
 from formulations.presolve import outside, possible, restrict
 from formulations.problem import Problem, Row
-from formulations.solve import TIE
 
 # Solutions that are enumerated where a known one is nearly as good as the best.
 HANDFUL = 1 << 15

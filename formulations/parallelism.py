@@ -9,7 +9,8 @@ how often checkpoints are written, where the plan leaves a choice. No equation i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from mlsysim.core import legal
 from mlsysim.core.layout import Columns, Layout
 from mlsysim.core.scenario import Bound, Scenario
 from mlsysim.core.variants import Variant, counts, variants, with_decisions
-from mlsysim.physics.training import Job, step
+from mlsysim.physics.training import Job, Step, step
 from mlsysim.walls import State
 
 T = TypeVar("T")
@@ -119,21 +120,19 @@ def formulate(
     of_run |= any(bound.metric.of_run for bound in bounds)
     found = variants(s, intervals=of_run, worst=worst)
     numbers = sorted({v.scenario.accelerators for v in found})
-    several = [
-        name
-        for name, values in (("accelerators", numbers), ("precision", fleet.precisions(found)))
-        if len(values) > 1
-    ]
-    problem = _factors(found[-1].scenario, numbers, len(fleet.precisions(found)))
-    if kept is not None:
-        problem = restrict(problem, [kept[c.name] for c in problem.choices])
+    names = fleet.precisions(found)
+    several = ["accelerators"] * (len(numbers) > 1) + ["precision"] * (len(names) > 1)
+    factors, result = _whole(found, numbers) if kept is None else _part(found, numbers, kept)
+    problem = replace(factors, choices=[*factors.choices], rows=[], exclusions=[*factors.exclusions])
     layer, pipe, shard = problem.choices
     chosen = fleet.choose(problem, found, several)
-    state = _state(problem, found, numbers, chosen, s)
+    ranks = layer.table(layer.columns["tp"])
+    state = fleet.state_of(found, chosen, result, ranks)
     add_rows(problem, state, bounds)
     for i, other in enumerate(also, start=1):
         theirs = variants(other, intervals=of_run, worst=worst)
-        there = _state(problem, theirs, numbers, chosen, other)
+        step_there = _steps(problem, _jobs(theirs), numbers)
+        there = fleet.state_of(theirs, chosen, step_there, ranks)
         for c in comparisons(there, other.settings.bounds):
             problem.limit(c.tag, f"{c.name}also{i}", c.demand, c.supply, hard=c.hard)
     problem.minimize(cost(state))
@@ -141,22 +140,61 @@ def formulate(
     return Recipe(problem, s, tuple(found))
 
 
-def _state(
-    problem: Problem, found: Sequence[Variant], numbers: list[int], chosen: Choice | None, s: Scenario
-) -> State:
-    """Return what the walls see, as tables over the choices of a problem."""
-    layer, pipe, shard = problem.choices[:3]
+def _jobs(found: Sequence[Variant]) -> list[Job]:
+    """Return the job of each precision, on the largest fleet."""
     names = fleet.precisions(found)
-    jobs = [next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names]
-    job = jobs[0]
-    assert job is not None
-    result = step(
-        job,
+    jobs = (next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names)
+    return [job for job in jobs if job is not None]
+
+
+def _whole(found: Sequence[Variant], numbers: list[int]) -> tuple[Problem, Step]:
+    """Return the factors of a step and the step as tables over them."""
+    return _tables(_basis(found[-1].scenario, _jobs(found), numbers))
+
+
+def _part(found: Sequence[Variant], numbers: list[int], kept: Columns) -> tuple[Problem, Step]:
+    """Return the same with only some cells of each factor."""
+    jobs = _jobs(found)
+    whole = _factors(found[-1].scenario, numbers, len(jobs))
+    problem = restrict(whole, [kept[c.name] for c in whole.choices])
+    return problem, _steps(problem, jobs, numbers)
+
+
+def _steps(problem: Problem, jobs: list[Job], numbers: list[int]) -> Step:
+    """Return a step as tables over the three factors."""
+    layer, pipe, shard = problem.choices[:3]
+    return step(
+        jobs[0],
         _tabulated(layer, layer.columns, jobs, lay.layer_of),
-        _tabulated(pipe, _with_side(pipe.columns, numbers, s), jobs[:1], lay.pipeline_of),
+        _tabulated(pipe, _with_side(pipe.columns, numbers), jobs[:1], lay.pipeline_of),
         _tabulated(shard, shard.columns, jobs, lay.shard_of),
     )
-    return fleet.state_of(found, chosen, result, layer.table(layer.columns["tp"]))
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """All that the tables of a step depend on; plans that differ in prices or limits alone share it."""
+
+    jobs: tuple[Job, ...]
+    numbers: tuple[int, ...]
+    batch: int
+    seq_len: int
+    accelerators: int
+    fixed: tuple[tuple[str, Any], ...]
+    scenario: Scenario = field(compare=False)
+
+
+def _basis(s: Scenario, jobs: list[Job], numbers: list[int]) -> _Basis:
+    fixed = tuple(sorted(s.settings.fixed.items(), key=lambda item: item[0]))
+    return _Basis(tuple(jobs), tuple(numbers), s.batch, s.seq_len, s.accelerators, fixed, s)
+
+
+@lru_cache(maxsize=4)
+def _tables(b: _Basis) -> tuple[Problem, Step]:
+    """Return the three factors of a step as a problem without rows, and the step as tables over them."""
+    jobs, numbers = list(b.jobs), list(b.numbers)
+    problem = _factors(b.scenario, numbers, len(jobs))
+    return problem, _steps(problem, jobs, numbers)
 
 
 def size(s: Scenario) -> int:
@@ -245,20 +283,17 @@ def _on_each_side(pipe: Columns, shard: Columns, numbers: list[int], s: Scenario
     return found | {"beyond": np.repeat([False, True], size)}
 
 
-def _with_side(pipe: Columns, numbers: list[int], s: Scenario) -> Columns:
+def _with_side(pipe: Columns, numbers: list[int]) -> Columns:
     """Return pipelines with a number of accelerators on their side of the scale-up domain."""
     if "beyond" not in pipe:
         return pipe | {"accelerators": np.full(len(pipe["pp"]), numbers[-1])}
     return pipe | {"accelerators": np.where(pipe["beyond"], numbers[-1], 1)}
 
 
-def _tabulated(
-    choice: Choice, columns: Columns, jobs: list[Job | None], part_of: Callable[[Job, Columns], T]
-) -> T:
+def _tabulated(choice: Choice, columns: Columns, jobs: list[Job], part_of: Callable[[Job, Columns], T]) -> T:
     """Return a part of the physics with each of its arrays as a table over a choice."""
     parts = []
     for i, plain in enumerate(jobs):
-        assert plain is not None
         job = plain
         mine = legal.keep(columns, columns["precision"] == i) if "precision" in columns else columns
         if "accelerators" in mine:

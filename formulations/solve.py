@@ -11,7 +11,7 @@ import numpy as np
 from formulations.engines import engine
 from formulations.engines.base import Engine, Options, Outcome
 from formulations.engines.watch import heard
-from formulations.joint import ROW_TOLERANCE, Cells, Known, best, holds, lexicographic
+from formulations.joint import ROW_TOLERANCE, TIE, Cells, Known, best, holds, lexicographic
 from formulations.joint import count as count_of
 from formulations.presolve import Reduced, inside, outside, reduce, within
 from formulations.problem import Problem
@@ -20,7 +20,6 @@ from mlsysim.core.errors import MismatchError
 AGREEMENT = 1e-6
 # Solutions that may be enumerated after presolve.
 ENUMERABLE = 1 << 24
-TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _solved(
     )
     outcome = _settled(_restore(outcome, reduced, problem), reduced, problem, options)
     known = [outside(k, small, reduced.cells, problem) for k in others]
-    return Solved(_checked(outcome, problem), problem.space_size, small.space_size, spent, tuple(known))
+    return Solved(checked(outcome, problem), problem.space_size, small.space_size, spent, tuple(known))
 
 
 def _judged(chosen: Engine, problem: Problem, options: Options, count: int) -> Solved:
@@ -122,7 +121,7 @@ def _judged(chosen: Engine, problem: Problem, options: Options, count: int) -> S
         found = best(problem, stop=lambda: options.expired, count=count).found
         others = _without(found, outcome.cells)[: count - 1]
     size = problem.space_size
-    return Solved(_checked(outcome, problem), size, size, 0.0, tuple(others))
+    return Solved(checked(outcome, problem), size, size, 0.0, tuple(others))
 
 
 def _without(found: list[Known], cells: Cells) -> list[Known]:
@@ -239,7 +238,7 @@ def _keeps_rows(problem: Problem, outcome: Outcome) -> bool:
     return bool(holds(problem, outcome.cells, tolerance, outcome.amounts)[0])
 
 
-def _checked(outcome: Outcome, problem: Problem) -> Outcome:
+def checked(outcome: Outcome, problem: Problem) -> Outcome:
     """Re-evaluate the answer in the problem's own terms."""
     if outcome.objective is None:
         return outcome

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlsysim.core.zoo_names import HardwareZoo, InfraZoo, ModelsZoo, SystemsZoo
     from mlsysim.infra import Region
     from mlsysim.models import Model
+    from mlsysim.space.design import DesignSpace
     from mlsysim.systems import Fabric, Node
 
     Models: ModelsZoo
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Systems: SystemsZoo
 
 _HOMES = {
+    "DesignSpace": "mlsysim.space.design",
     "SystemEvaluator": "mlsysim.core.api",
     "scenario": "mlsysim.core.api",
     "evaluate_plan": "mlsysim.core.api",
@@ -50,10 +52,11 @@ _ZOO = {
 }
 
 _PACKAGES = frozenset(
-    {"core", "hardware", "infra", "models", "optimize", "physics", "solve", "systems", "walls"}
+    {"core", "hardware", "infra", "models", "optimize", "physics", "solve", "space", "systems", "walls"}
 )
 
 __all__ = [
+    "DesignSpace",
     "Evaluation",
     "Fabric",
     "Hardware",

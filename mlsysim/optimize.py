@@ -2,7 +2,7 @@
 
 ``mlsysim.optimize.parallelism(plan)`` and ``mlsysim.optimize.placement(plan, carbon_tax=150)`` take a
 path, a mapping or a plan, and return an :class:`Optimization`; of a plan with several jobs, placement
-returns a :class:`Placement`.
+returns a :class:`Placement`. ``mlsysim.optimize.serving(plan)`` returns a :class:`ServingMix`.
 """
 
 from __future__ import annotations
@@ -11,5 +11,16 @@ from mlsysim.core.solver.optimization import Optimization
 from mlsysim.core.solver.optimizers import Placement, parallelism, placement
 from mlsysim.core.solver.pareto import Pareto, pareto
 from mlsysim.core.solver.robust import robust
+from mlsysim.core.solver.serving_mix import ServingMix, serving
 
-__all__ = ["Optimization", "Pareto", "Placement", "parallelism", "pareto", "placement", "robust"]
+__all__ = [
+    "Optimization",
+    "Pareto",
+    "Placement",
+    "ServingMix",
+    "parallelism",
+    "pareto",
+    "placement",
+    "robust",
+    "serving",
+]

@@ -32,6 +32,7 @@ EXPECTED: dict[str, tuple[int, set[int]]] = {
     "question_answering": (3, {1, 13}),
     "reasoning_agent": (3, {12}),
     "rented_cluster": (3, {17, 18}),
+    "serving_mix": (0, set()),
     "shared_cluster": (3, {16}),
     "too_small": (2, {2}),
     "wafer_streaming": (0, {6}),

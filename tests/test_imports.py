@@ -160,7 +160,13 @@ def test_walls_import_physics_and_walls_only():
 
 
 def test_only_engines_import_solvers():
-    broken = [i for i in imports() if i.top in SOLVERS and not i.file.startswith("formulations/engines/")]
+    broken = [
+        i
+        for i in imports()
+        if i.top in SOLVERS
+        and not i.file.startswith("formulations/engines/")
+        and not (within(i.module, "scipy.stats") and i.lazy)  # draws samples, solves nothing
+    ]
     assert not told(broken)
 
 

@@ -37,7 +37,7 @@ class Span:
     def of(job: Job, places: Places) -> Span:
         """Return the block of a job; without regions where it can run nowhere."""
         end = min(job.deadline, places.slots)
-        least = min(1 if job.kind == "split" else o.slots for o in job.options)
+        least = min(1 if job.kind in ("split", "move") else o.slots for o in job.options)
         regions = np.flatnonzero(job.ready + least <= end)
         if not regions.size:
             return Span(regions, 0, 0, ())

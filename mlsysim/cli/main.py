@@ -14,6 +14,7 @@ from mlsysim.cli import explain as explain_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
 from mlsysim.cli import solve as solve_command
+from mlsysim.cli import sweep as sweep_command
 from mlsysim.cli import validate as validate_command
 from mlsysim.cli import zoo as zoo_command
 from mlsysim.cli.output import OUTPUT, Output, OutputError, emit_error, write
@@ -69,6 +70,7 @@ eval_command.register(app)
 optimize_command.register(app)
 explain_command.register(app)
 solve_command.register(app)
+sweep_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
 schema_command.register(app)
@@ -133,6 +135,7 @@ _COMMANDS = (
     "sensitivity",
     "synthesis",
     "explain",
+    "sweep",
 )
 
 

@@ -83,6 +83,15 @@ can move. A frontier lists the regions that none beats in all of its metrics: co
 Regions: mlsysim zoo infra. A plan with several jobs (jobs: instead of workload:) is placed over its own
 regions and hours: see docs/fleets.md.
 """
+SERVING = """\b
+Examples:
+  mlsysim optimize serving plan.yaml
+  mlsysim optimize serving plan.yaml --objective cost+carbon --carbon-tax 150
+  mlsysim -o json optimize serving plan.yaml | jq .solution.hours[0].pools
+
+The plan's mix block says which requests come and which accelerators may answer them. Objectives: cost,
+carbon, cost+carbon. Solvers: auto, highs, scip.
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -103,6 +112,8 @@ def register(app: typer.Typer) -> None:
     group.command("parallelism", epilog=PARALLELISM)(parallelism)
     short = "Find the region where a plan costs least, with a carbon tax."
     group.command("placement", short_help=short, epilog=PLACEMENT)(placement)
+    short = "Find the accelerators that serve a mix of requests at least cost."
+    group.command("serving", short_help=short, epilog=SERVING)(serving)
     app.add_typer(group, name="optimize")
 
 
@@ -219,6 +230,35 @@ def _page(result: Any, path: str) -> None:
         result.write_html(path)
 
 
+def serving(
+    context: typer.Context,
+    plan: PLAN,
+    objective: Annotated[str, typer.Option(help="cost, carbon or cost+carbon.")] = "cost",
+    carbon_tax: TAX = 0.0,
+    solver: Annotated[str, typer.Option(help="auto, highs or scip.")] = "auto",
+    time_limit: LIMIT = defaults.TIME_LIMIT,
+    gap: Annotated[
+        float | None, typer.Option(help="Relative gap of an optimum; 1e-6, or 1e-3 for many hours.")
+    ] = None,
+    threads: THREADS = defaults.THREADS,
+    seed: SEED = defaults.SEED,
+    verify: VERIFY = False,
+    export: EXPORT = None,
+    output: OUTPUT = None,
+) -> int:
+    """Find how many of which accelerators serve a mix of requests at least cost."""
+    from mlsysim.core.solver.serving_mix import serving as optimize
+
+    def call() -> Any:
+        how = _how(solver, time_limit, 0.0, threads, seed, 1, verify, export, False)
+        del how["gap"]
+        if gap is not None:
+            how["gap"] = gap
+        return optimize(plan, objective=objective, carbon_tax=carbon_tax, **how)
+
+    return _run(chosen(context, output), call, quiet=False)
+
+
 def _how(
     solver: str,
     time_limit: float,
@@ -282,5 +322,6 @@ def _run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
 def _markdown(result: Any) -> str:
     from mlsysim.core.markdown import optimization
     from mlsysim.core.schedule.placement import Placement
+    from mlsysim.core.solver.serving_mix import ServingMix
 
-    return result.markdown() if isinstance(result, Placement) else optimization(result)
+    return result.markdown() if isinstance(result, Placement | ServingMix) else optimization(result)

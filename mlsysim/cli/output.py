@@ -129,6 +129,7 @@ def emit_error(error: MlsysimError, output: Output) -> None:
 
     # one line, however long: programs look for the place in it
     lines = [f"{_plain(error.where or 'mlsysim')}: {_plain(error.problem)}"]
+    lines += [f"  {_plain(line)}" for line in error.excerpt]
     lines += wrap(_plain(error.hint), "  ") if error.hint else []
     with suppress(OutputError):
         write("\n".join(lines) + "\n", "stderr")

@@ -25,6 +25,7 @@ class MlsysimError(Exception):
         self.problem = problem
         self.where = where
         self.hint = hint
+        self.excerpt: tuple[str, ...] = ()  # lines to show as they are, e.g. with a mark under a character
         super().__init__(problem)
 
     def at(self, where: str) -> MlsysimError:
@@ -35,7 +36,8 @@ class MlsysimError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.problem}" if self.where else self.problem
-        return f"{head}\n  {self.hint}" if self.hint else head
+        lines = [head, *(f"  {line}" for line in self.excerpt)]
+        return "\n".join([*lines, f"  {self.hint}"] if self.hint else lines)
 
 
 class InputError(MlsysimError):

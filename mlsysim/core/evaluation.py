@@ -240,7 +240,12 @@ def _read(wall: Wall, state: State, bottleneck: int) -> Reading:
         return Reading(wall, "n/a", note=wall.why_not(state))
     return max(
         (_reading(wall, row, bottleneck) for row in rows),
-        key=lambda r: (STATUSES.index(r.status), -np.inf if r.headroom is None else -r.headroom),
+        # of rows that fail, one that the physics fails says more than one that the plan's wish does
+        key=lambda r: (
+            STATUSES.index(r.status),
+            r.status == "fail" and r.hard,
+            -np.inf if r.headroom is None else -r.headroom,
+        ),
     )
 
 

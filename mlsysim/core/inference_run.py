@@ -15,6 +15,7 @@ from mlsysim.models import Model
 from mlsysim.physics import inference, kvcache, queueing, reasoning, serving, streaming
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.kvcache import Lengths
+from mlsysim.physics.types import Array, number
 from mlsysim.systems import Node, fabric
 
 
@@ -55,20 +56,22 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
         found["queue"] = _whole_requests(c)
     if c.block("tenancy"):
         job = found.get("serving")
-        time = None if job is None else float(serving.response_time(job, _lengths(c).output))
+        time = None if job is None else number(serving.response_time(job, _lengths(c).output))
         found["tenancy"] = tenancy(c.block("tenancy"), c.take, time)
     if m is not None and injection is not None:
         from mlsysim.core.states import whole_pass
 
-        found["streaming"] = streaming.of_pass(m, s.width, injection, float(whole_pass(s).matmul))
+        found["streaming"] = streaming.of_pass(m, s.width, injection, number(whole_pass(s).matmul))
     return found
 
 
 def _answers(c: _Context, m: tf.Transformer, injection: float | None) -> dict[str, Any]:
     """Return what the walls of token-by-token service look at."""
+    from mlsysim.core.states import replica
+
     block, s = c.block("serving"), c.s
     n = _lengths(c)
-    requests = float(block.get("requests") or s.batch)
+    requests = replica(s)[1]
     tp = float(block.get("tp", 1))
     i = serving.Instance(m, s.chip, s.network, tp, s.width, injection)
     service = _service(c, i, requests, n)
@@ -112,7 +115,7 @@ def _lengths(c: _Context) -> Lengths:
     )
 
 
-def _service(c: _Context, i: serving.Instance, requests: float, n: Lengths) -> serving.Service:
+def _service(c: _Context, i: serving.Instance, requests: Array, n: Lengths) -> serving.Service:
     block = c.block("serving")
     draft = _draft(c, i, block.get("draft"))
     kind = block.get("scheduler", "prefill_first")
@@ -152,7 +155,7 @@ def _draft(c: _Context, i: serving.Instance, given: Any) -> serving.Draft | None
 
 
 def _batching(
-    c: _Context, m: tf.Transformer, i: serving.Instance, requests: float, n: Lengths
+    c: _Context, m: tf.Transformer, i: serving.Instance, requests: Array, n: Lengths
 ) -> kvcache.Batching | None:
     block, s = c.block("serving"), c.s
     per_token = kvcache.token_bytes(m, s.width, i.tp)
@@ -163,8 +166,8 @@ def _batching(
     pool = kvcache.pool_bytes(
         s.capacity,
         c.number(block, "kv_memory_share", "kv_memory_share"),
-        2.0 * tf.layer_params(m) * s.width if streams else float(step.weights),
-        float(step.activations),
+        2.0 * tf.layer_params(m) * s.width if streams else number(step.weights),
+        number(step.activations),
         s.reserve,
     )
     return kvcache.Batching(
@@ -172,17 +175,17 @@ def _batching(
         n,
         c.number(block, "kv_block", "kv_block", "token"),
         float(per_token),
-        float(pool),
+        number(pool),
         bool(block.get("paged", True)),
     )
 
 
-def _queue(c: _Context, service: serving.Service, n: Lengths, places: float) -> queueing.Station:
+def _queue(c: _Context, service: serving.Service, n: Lengths, places: Array) -> queueing.Station:
     q = c.block("queue")
-    time = float(serving.response_time(service, n.output))
+    time = number(serving.response_time(service, n.output))
     spread = q.get("service_cv")
     if spread is None:
-        spread = float(n.output_cv) * (time - float(service.ttft)) / time
+        spread = float(n.output_cv) * (time - number(service.ttft)) / time
     return _station(c, q, places, time, spread)
 
 
@@ -192,12 +195,12 @@ def _whole_requests(c: _Context) -> queueing.Station:
 
     q = c.block("queue")
     spread = q["service_cv"] if q["service_cv"] is not None else c.take.take("service_cv")
-    return _station(c, q, float(c.s.accelerators), float(whole_pass(c.s).time), spread)
+    return _station(c, q, float(c.s.accelerators), number(whole_pass(c.s).time), spread)
 
 
-def _station(c: _Context, q: dict[str, Any], places: float, time: float, spread: float) -> queueing.Station:
+def _station(c: _Context, q: dict[str, Any], places: Array, time: Array, spread: Array) -> queueing.Station:
     return queueing.Station(
-        float(q["rate"]),
+        number(q["rate"]),
         places,
         time,
         c.number(q, "arrival_cv", "arrival_cv"),
@@ -207,7 +210,7 @@ def _station(c: _Context, q: dict[str, Any], places: float, time: float, spread:
     )
 
 
-def tenancy(block: dict[str, Any], take: Assumptions, job_time: float | None) -> queueing.Station:
+def tenancy(block: dict[str, Any], take: Assumptions, job_time: Array | None) -> queueing.Station:
     """Return the queue of jobs before a shared fleet.
 
     Args:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from mlsysim.core.errors import unknown
 from mlsysim.physics.operations import Bill, model_flops_utilization
 from mlsysim.physics.types import Array
@@ -41,6 +43,13 @@ class Metric:
 
 def _of(field: str) -> Callable[[State], tuple[Array, Array]]:
     return lambda s: (getattr(s, field), 1.0)
+
+
+def _items(s: State) -> Array:
+    """Return the tokens of a step, or the samples of a model that has none."""
+    if isinstance(s.tokens, np.ndarray):
+        return np.where(s.tokens > 0, s.tokens, s.samples)
+    return s.samples if isinstance(s.tokens, int | float) and not s.tokens else s.tokens
 
 
 def _bill(field: str) -> Callable[[State], tuple[Array, Array]]:
@@ -99,7 +108,7 @@ METRICS: dict[str, Metric] = {
             "performance.throughput",
             "token/s",
             "tokens (samples) a second, all accelerators",
-            lambda s: (s.tokens or s.samples, s.time),
+            lambda s: (_items(s), s.time),
         ),
         Metric(
             "performance.samples_per_second",
@@ -167,7 +176,7 @@ METRICS: dict[str, Metric] = {
             "macro.usd_per_million_tokens",
             "USD",
             "cost of a million tokens (samples)",
-            lambda s: (s.bill.tco * s.time, s.duration * (s.tokens or s.samples) / 1e6),
+            lambda s: (s.bill.tco * s.time, s.duration * _items(s) / 1e6),
         ),
     )
 }

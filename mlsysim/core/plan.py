@@ -36,6 +36,7 @@ from mlsysim.core.plan_blocks import (
     limit_fields,
 )
 from mlsysim.core.plan_decisions import Parallelism
+from mlsysim.core.plan_mix import MixBlock
 from mlsysim.core.plan_types import Block, Name, Quantity, one_line
 from mlsysim.core.yamlfile import Document
 
@@ -157,11 +158,14 @@ class Plan(Block):
         description="supplies that are not what they are: capacity: '96 GiB', bandwidth: 1.1x; "
         "the names are in docs/why.md",
     )
+    mix: MixBlock | None = None
 
     @model_validator(mode="after")
     def _layout_of_training(self) -> Plan:
         if self.workload.phase == "inference" and self.parallelism.model_dump(exclude_none=True):
             raise ValueError("parallelism is of training: each accelerator of an inference plan runs alone")
+        if self.workload.phase == "training" and self.mix is not None:
+            raise ValueError("mix is of inference: set workload.phase: inference")
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlsysim.core import inference_run, promises, training_run
+from mlsysim.core import inference_run, promises, training_run, units
 from mlsysim.core.errors import InputError
 from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, server_of, site_of
 from mlsysim.core.scenario import Assumption, Assumptions, Bound, Scenario, Settings
@@ -48,14 +48,14 @@ def resolve(s: Settings) -> Scenario:
         settings=s,
         region=region,
         precision=precision,
-        batch=s.batch or round(take.take("batch_size", "sample")),
-        seq_len=s.seq_len or round(take.take("seq_len", "token")),
+        batch=round(take.take("batch_size", "sample")) if s.batch is None else s.batch,
+        seq_len=round(take.take("seq_len", "token")) if s.seq_len is None else s.seq_len,
         accelerators=count,
         chip=chip_of(s, precision, take),
         network=network_of(server, count, take),
         site=site,
         fleet=fleet_of(s, server, count, take),
-        duration=s.duration or take.take("duration", "day"),
+        duration=take.take("duration", "day") if s.duration is None else s.duration,
         width=width,
         capacity=hardware.memory.capacity.base if hardware.memory.capacity else 0.0,
         reserve=take.take("runtime_reserve", "byte") if hardware.in_server else 0.0,
@@ -68,6 +68,8 @@ def resolve(s: Settings) -> Scenario:
     for name, change in written(s).items():
         take.choose(name, change, "asked by what_if")
     scenario = apply(scenario)
+    if s.supplies:
+        scenario = _supplied(scenario, take)
     if s.phase == "training":
         scenario = replace(scenario, job=_job(scenario, take))
         fields = training_run.extras(scenario, server, take)
@@ -82,6 +84,18 @@ def resolve(s: Settings) -> Scenario:
                 hint="assert another metric: mlsysim schema --result",
             )
     return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
+
+
+def _supplied(s: Scenario, take: Assumptions) -> Scenario:
+    """Return a scenario with the supplies that its settings give in place of its own."""
+    from mlsysim.core.solver.sensitivity import replaced
+    from mlsysim.core.supplies import SUPPLIES
+
+    for name, value in s.settings.supplies.items():
+        if isinstance(value, int | float):
+            shown = units.from_base(value, SUPPLIES[name].unit)
+            take.choose(name, shown, "given in place of the registry's", SUPPLIES[name].unit)
+    return replaced(s, s.settings.supplies)
 
 
 _ONLY = {

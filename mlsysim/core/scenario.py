@@ -17,6 +17,7 @@ from mlsysim.physics.memory import StateBytes
 from mlsysim.physics.operations import Fleet, Site
 from mlsysim.physics.roofline import Chip
 from mlsysim.physics.training import Job
+from mlsysim.physics.types import Array
 from mlsysim.systems import Node
 from mlsysim.walls import Limits
 
@@ -48,6 +49,8 @@ class Settings:
     ``attention_share`` replaces what fused attention reaches of the 16-bit peak over long sequences.
     ``captured`` says that a training step is launched as one graph, so that the host holds nothing up.
     ``fixed`` is what the plan says of decisions of the layout.
+    ``supplies`` replaces supplies of the machine and the site, by name of
+    :data:`mlsysim.core.solver.sensitivity.SUPPLIES`, in base units.
     ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
     written. ``scales`` and ``amounts`` are supplies that are not what they are elsewhere: by how much
     they are multiplied, and what they are in base units (:mod:`mlsysim.core.supplies`).
@@ -78,6 +81,7 @@ class Settings:
     limits: Limits = Limits()
     tokens: float | None = None
     scaling_fit: str = "besiroglu_2024"
+    supplies: dict[str, Array] = field(default_factory=dict)
     blocks: dict[str, dict[str, Any]] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
@@ -157,5 +161,7 @@ class Assumptions:
         self.taken.append(Assumption(name, value.value, value.unit, value.source))
 
     def choose(self, name: str, value: str | float, why: str, unit: str = "") -> None:
-        """Record a choice that is no measured number."""
+        """Record a choice that is no measured number; of an array over points there is none to show."""
+        if not isinstance(value, str | int | float):
+            return
         self.taken.append(Assumption(name, value, unit, why))

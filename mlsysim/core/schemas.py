@@ -6,6 +6,7 @@ from typing import Any
 
 from mlsysim.core import schemas_why
 from mlsysim.core.metrics import METRICS
+from mlsysim.core.schema_mix import mix_result
 from mlsysim.core.validation.fields import KINDS
 
 Json = dict[str, Any]
@@ -247,6 +248,24 @@ def _validation() -> Json:
     )
 
 
+def _sweep() -> Json:
+    """Return the schema of ``sweep``: a campaign in numbers, and its best rows."""
+    statuses = ("pass", "sla_violation", "fail", "error")
+    about = {
+        "rows": _WHOLE,
+        "status": _object(dict.fromkeys(statuses, _WHOLE)),
+        "reasons": _list(_object({"reason": _TEXT, "rows": _WHOLE})),
+        "notes": _list(_TEXT),
+        "file": {"type": ["string", "null"]},
+        "units": {"type": "object", "additionalProperties": _TEXT},
+        "objectives": _list(_object({"column": _TEXT, "expression": _TEXT, "greatest": _FLAG})),
+        "identity": _TEXT,
+    }
+    cell: Json = {"type": ["number", "string", "boolean", "null"]}
+    row = {"type": "object", "additionalProperties": cell}
+    return _object({"schema_version": {"const": "1.0"}, "sweep": _object(about), "best": _list(row)})
+
+
 def result_schema() -> Json:
     """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
     from mlsysim.core.fleet_schemas import fleet_result
@@ -300,7 +319,9 @@ def result_schema() -> Json:
             result,
             _one_wall(assumption),
             _validation(),
+            _sweep(),
             fleet_result(assumption),
+            mix_result(assumption),
             *schemas_why.documents(),
             error,
         ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mlsysim.core.scenario import Scenario
 from mlsysim.physics import inference, opaque, streaming, topology
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.operations import bill
 from mlsysim.physics.training import Step
-from mlsysim.physics.types import Array
+from mlsysim.physics.types import Array, number
 from mlsysim.walls import State
 
 
@@ -61,19 +63,20 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
 def replica(s: Scenario) -> tuple[float, float]:
     """Return the accelerators of an inference replica, and the sequences that it works on at once."""
     block = s.settings.blocks.get("serving", {})
-    return float(block.get("tp") or 1), float(block.get("requests") or s.batch)
+    requests = block.get("requests")
+    return float(block.get("tp") or 1), number(s.batch if requests is None else requests)
 
 
 def whole_pass(s: Scenario) -> inference.Pass:
     """Return one inference pass of a replica, as one of its accelerators sees it."""
     tp, batch = replica(s)
     if not s.model.is_transformer:
-        return opaque.single_pass(s.model.operations(float(s.seq_len)), s.chip, batch=batch, width=s.width)
+        return opaque.single_pass(s.model.operations(number(s.seq_len)), s.chip, batch=batch, width=s.width)
     return inference.decode_step(
         s.model.transformer,
         s.chip,
         batch=batch,
-        context=float(s.seq_len),
+        context=number(s.seq_len),
         width=s.width,
         tp=tp,
         network=s.network if tp > 1 else None,
@@ -83,8 +86,8 @@ def whole_pass(s: Scenario) -> inference.Pass:
 def _tokens_per_sample(s: Scenario) -> float:
     """Return the tokens that a pass adds or reads for each sequence; 0 where there are none."""
     if s.model.is_transformer:
-        return 1.0 if s.model.transformer.causal else float(s.seq_len)
-    return s.model.operations(float(s.seq_len)).tokens
+        return 1.0 if s.model.transformer.causal else number(s.seq_len)
+    return s.model.operations(number(s.seq_len)).tokens
 
 
 def inference_state(s: Scenario) -> State:
@@ -93,25 +96,25 @@ def inference_state(s: Scenario) -> State:
     tp, batch = replica(s)
     n = float(s.accelerators)
     samples = n / tp * batch
-    weights, time, read = float(result.weights), float(result.time), float(result.stream)
+    weights, time, read = number(result.weights), number(result.time), number(result.stream)
     stream = s.extras.get("streaming")
     if stream is not None:  # weights pass through: two layers' worth are there at a time
-        weights, time = float(streaming.buffer_bytes(stream)), float(streaming.step_time(stream))
-        read = min(read, time)
+        weights, time = number(streaming.buffer_bytes(stream)), number(streaming.step_time(stream))
+        read = number(np.minimum(read, time))
     in_flash = s.hardware.flash.capacity if s.hardware.is_tiny and s.hardware.flash else None
-    working = float(result.cache + result.activations) + s.reserve
+    working = number(result.cache + result.activations) + s.reserve
     return State(
         phase="inference",
         accelerators=n,
         alone=n <= 1,
         time=time,
-        matmul=float(result.matmul),
+        matmul=number(result.matmul),
         stream=read,
-        exposed=float(result.exposed),
+        exposed=number(result.exposed),
         bubble=0.0,
         update=0.0,
-        model_flops=n * float(result.flops),
-        mfu_flops=n * float(result.flops),
+        model_flops=n * number(result.flops),
+        mfu_flops=n * number(result.flops),
         peak=s.chip.peak,
         share=s.chip.share,
         bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,
@@ -119,8 +122,8 @@ def inference_state(s: Scenario) -> State:
         weights=weights if in_flash else None,
         flash=in_flash.base if in_flash else None,
         state=weights,
-        activations=float(result.activations),
-        cache=float(result.cache),
+        activations=number(result.activations),
+        cache=number(result.cache),
         reserve=s.reserve,
         capacity=s.capacity,
         tokens=samples * _tokens_per_sample(s),

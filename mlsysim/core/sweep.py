@@ -6,7 +6,7 @@ depend on few decisions each and so repeat among layouts: each is worked out on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from typing import NamedTuple, TypeVar
@@ -105,25 +105,21 @@ class WallSweep:
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """Layouts of one training scenario, held against every wall.
+class Held:
+    """Points held against every wall.
 
     Attributes:
-        scenario: what was evaluated.
-        layouts: the decisions of each point.
         walls: the 22 walls in order.
         metrics: each metric in its own unit, by its full name.
         kept: where every assertion of the plan holds.
     """
 
-    scenario: Scenario
-    layouts: Columns
     walls: tuple[WallSweep, ...]
     metrics: dict[str, np.ndarray]
     kept: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.layouts["tp"])
+        return len(self.kept)
 
     @cached_property
     def feasible(self) -> np.ndarray:
@@ -142,6 +138,19 @@ class Sweep:
             failed |= wall.rank == len(STATUSES) - 1
         kept = np.where(self.kept & ~failed, "pass", "sla_violation")
         return np.where(self.feasible, kept, "fail")
+
+
+@dataclass(frozen=True)
+class Sweep(Held):
+    """Layouts of one training scenario, held against every wall.
+
+    Attributes:
+        scenario: what was evaluated.
+        layouts: the decisions of each point.
+    """
+
+    scenario: Scenario
+    layouts: Columns
 
     def layout(self, index: int) -> Layout:
         """Return the layout of a point."""
@@ -194,12 +203,25 @@ def evaluate_layouts(s: Scenario, columns: Columns) -> Sweep:
         _each(s.job, shard_of, layouts, SHARD),
     )
     state = training_state(s, result, layouts["tp"].astype(float))
+    held = against_walls(s, state, count)
+    return Sweep(held.walls, held.metrics, held.kept, s, layouts)
+
+
+def against_walls(s: Scenario, state: State, count: int, names: Iterable[str] | None = None) -> Held:
+    """Hold a state of arrays against every wall.
+
+    Args:
+        s: the scenario, for its assertions.
+        state: numbers, or arrays over the points.
+        count: how many points there are.
+        names: of the metrics to work out; all if absent. Those that do not apply are left out.
+    """
     bottleneck = _bottleneck(state)
     with np.errstate(divide="ignore", invalid="ignore"):
         walls = tuple(_read(wall, state, bottleneck == wall.number, count) for wall in WALLS)
     metrics = {}
     for name, metric in METRICS.items():
-        if not metric.applies(state):
+        if (names is not None and name not in names) or not metric.applies(state):
             continue
         numerator, denominator = metric.parts(state)
         metrics[name] = _column(units.from_base(numerator / denominator, metric.unit), count, float)
@@ -207,7 +229,7 @@ def evaluate_layouts(s: Scenario, columns: Columns) -> Sweep:
     for bound in s.settings.bounds:
         numerator, denominator = bound.metric.parts(state)
         kept = kept & within(bound, numerator / denominator)
-    return Sweep(s, layouts, walls, metrics, _column(kept, count, bool))
+    return Held(walls, metrics, _column(kept, count, bool))
 
 
 def _checked(columns: Columns) -> Columns:
@@ -269,9 +291,13 @@ def _coded(values: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 class _Seen(NamedTuple):
-    """A row over some points, in its own unit; NaN where there is no supply."""
+    """A row over some points, in its own unit; NaN where there is no supply.
+
+    ``order`` is its rank, a half more where the physics fails it.
+    """
 
     rank: Array
+    order: Array
     headroom: Array
     demand: Array
     supply: Array
@@ -287,18 +313,19 @@ def _seen(row: Row, index: int, bottleneck: Array) -> _Seen:
     if not known.all():
         supply = np.where(known, supply, np.nan)
         if not known.any():
-            return _Seen(0, np.nan, demand / scale, np.nan, index)
+            return _Seen(0, 0, np.nan, demand / scale, np.nan, index)
     rank = rank_of(row, demand, supply, bottleneck) * known
     demand, supply = demand / scale, supply / scale
     room = 1.0 - demand / supply
     if not supply.all():
         room = np.where(supply == 0.0, -np.inf, room)
-    return _Seen(rank, room, demand, supply, index)
+    order = rank + 0.5 * (rank == len(STATUSES) - 1) if row.hard else rank
+    return _Seen(rank, order, room, demand, supply, index)
 
 
 def _tighter(a: _Seen, b: _Seen) -> _Seen:
     """Return the tighter of two rows at each point, the first where they tie."""
-    better = (b.rank > a.rank) | ((b.rank == a.rank) & (b.headroom < a.headroom))
+    better = (b.order > a.order) | ((b.order == a.order) & (b.headroom < a.headroom))
     if np.all(better):
         return b
     if not np.any(better):
@@ -309,7 +336,7 @@ def _tighter(a: _Seen, b: _Seen) -> _Seen:
 def _read(wall: Wall, state: State, bottleneck: np.ndarray, count: int) -> WallSweep:
     """Return a wall's tightest row at each point."""
     rows = wall.rows(state)
-    best = _Seen(NOT_APPLICABLE, np.nan, np.nan, np.nan, 0)
+    best = _Seen(NOT_APPLICABLE, NOT_APPLICABLE, np.nan, np.nan, np.nan, 0)
     if rows:
         best = reduce(_tighter, (_seen(row, i, bottleneck) for i, row in enumerate(rows)))
     return WallSweep(

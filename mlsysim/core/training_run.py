@@ -19,7 +19,7 @@ from mlsysim.core.scenario import Assumptions, Scenario
 from mlsysim.core.supplies import changed
 from mlsysim.physics import checkpoint, dataflow, reliability, scaling, topology
 from mlsysim.physics.transformer import Transformer
-from mlsysim.physics.types import Array
+from mlsysim.physics.types import Array, number
 from mlsysim.systems import Node, Reliability, Storage, reliability_record, storage
 
 _TIB = 2.0**40
@@ -59,10 +59,12 @@ def extras(s: Scenario, server: Node | None, take: Assumptions) -> dict[str, Any
     found["transform"] = _transform(c, tokens, samples)
     failures = _failures(c)
     interval = failures.given
+    if isinstance(interval, tuple):
+        interval = interval[0]
     if interval is None:
         interval = failures.best
         take.choose("checkpoint interval", interval, "the interval that loses least (Daly 2006)", "s")
-    found |= failures.at(float(interval))
+    found |= failures.at(number(interval))
     found["host_capacity"] = _host_memory(c)
     if tokens:
         found["training_tokens"] = _training_tokens(c)
@@ -158,14 +160,14 @@ def _host_memory(c: _Context) -> float:
     return c.take.take("host_memory", "byte")
 
 
-def _bisection(c: _Context) -> float:
+def _bisection(c: _Context) -> Array:
     """Return the bandwidth between the halves of the fleet [byte/s]."""
     s, block = c.s, c.block("network")
     n, network = float(s.accelerators), s.network
     if n <= network.domain:
-        return float(topology.shape("switch", n, network.up.bandwidth).bisection)
+        return number(topology.shape("switch", n, network.up.bandwidth).bisection)
     over = block.get("oversubscription")
-    return float(
+    return number(
         topology.shape(
             block.get("topology") or "fat_tree",
             n,
@@ -190,7 +192,7 @@ class Failures:
         straggling: share of a step in which ranks wait for the slowest one.
         best: the interval that loses least (Daly 2006) [s].
         shortest: the least interval in which one is written before the next [s].
-        given: the plan's interval; None where it leaves it open [s].
+        given: the plan's interval, or those to choose from; None where it leaves it open [s].
     """
 
     size: float
@@ -201,7 +203,7 @@ class Failures:
     straggling: float
     best: float
     shortest: float
-    given: float | None
+    given: Array | tuple[float, ...] | None
 
     def at(self, interval: Array) -> dict[str, Any]:
         """Return the fields of a state with this interval; a number or an array."""
@@ -223,7 +225,7 @@ class Failures:
         From a sixteenth to sixteen times the best one, which is among them.
         """
         if self.given is not None:
-            return [self.given]
+            return list(self.given) if isinstance(self.given, tuple) else [self.given]
         steps = self.best * 2.0 ** (np.arange(-32, 33) / 8.0)
         return [float(x) for x in steps if x > self.shortest or x == self.best]
 
@@ -257,13 +259,13 @@ def _failures(c: _Context) -> Failures:
     straggling = reliability.straggling_share(
         c.number(r, "rank_variation", "rank_variation", "1"), float(s.accelerators)
     )
-    best = max(float(reliability.daly_interval(stall, mtbf)), shortest)
+    best = number(np.maximum(reliability.daly_interval(stall, mtbf), shortest))
     return Failures(
         float(size),
         float(rate),
         stall,
-        float(recovery),
-        float(mtbf),
+        number(recovery),
+        number(mtbf),
         float(straggling),
         best,
         shortest,
@@ -271,10 +273,10 @@ def _failures(c: _Context) -> Failures:
     )
 
 
-def _recorded(c: _Context, r: dict[str, Any], record: Reliability | None, key: str, name: str) -> float:
+def _recorded(c: _Context, r: dict[str, Any], record: Reliability | None, key: str, name: str) -> Array:
     """Return a reliability figure: the plan's, that of the record it names, or the default."""
     if r.get(key) is not None:
-        return float(r[key])
+        return number(r[key])
     value = getattr(record, name, None)
     if value is not None:
         c.take.note(name, value)

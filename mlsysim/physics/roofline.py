@@ -88,7 +88,7 @@ def tile_share(p: Matmul, chip: Chip) -> Array:
 def _filled(p: Matmul, chip: Chip, tallest: float) -> Array:
     """Return the share of the work that is not padding, with tiles of at most this height."""
     rows = np.asarray(p.rows, dtype=float)
-    height = np.clip(2.0 ** np.ceil(np.log2(np.maximum(rows, 1.0))), 16.0, tallest)
+    height = np.minimum(np.maximum(2.0 ** np.ceil(np.log2(np.maximum(rows, 1.0))), 16.0), tallest)
     down = np.ceil(np.maximum(rows, 1e-9) / height)
     across = np.ceil(np.asarray(p.columns, dtype=float) / chip.tile)
     share = rows * p.columns / (down * height * across * chip.tile)

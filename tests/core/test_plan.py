@@ -173,6 +173,7 @@ def test_the_schema_describes_every_key():
         "parallelism",
         "constraints",
         "what_if",
+        "mix",
         *BLOCKS,
     }
     assert all(d["additionalProperties"] is False for d in definitions.values() if d["type"] == "object")

@@ -14,6 +14,7 @@ from mlsysim.core.schedule.resolve import CAPS, resolve_fleet, without_caps
 from mlsysim.core.schedule.scenario import FleetScenario
 from mlsysim.core.schedule.summary import Judged
 from mlsysim.core.schedule.types import Caps, Fleet, Weights
+from mlsysim.core.solver import defaults
 from mlsysim.core.solver.asked import How, asked, module
 from mlsysim.core.solver.fleet_sweeps import Sweep
 from mlsysim.core.solver.placing import Asking
@@ -42,8 +43,11 @@ def place_fleet(plan: object, wish: Asking, **how: Unpack[How]) -> Placement:
     _check(how)
     ask = asked(how)
     s = resolve_fleet(*load(plan), Weights(1.0, wish.low, wish.water_price))
+    options = ask.options
+    if options.gap == defaults.GAP:  # of thousands of schedules nobody wants the last millionth
+        options = replace(options, gap=defaults.FLEET_GAP)
     # what cannot run at all needs no solver to say so
-    return Placing(s, None if s.impossible else module("schedule"), ask.options).placed(wish)
+    return Placing(s, None if s.impossible else module("schedule"), options).placed(wish)
 
 
 @dataclass(frozen=True)

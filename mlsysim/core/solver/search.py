@@ -168,27 +168,8 @@ class Search:
         self, problem: Problem, objective: float, cells: Cells, engine: str, dropped: set[str]
     ) -> Evaluation:
         """Decode, evaluate, and hold the two against each other."""
-        from formulations.rows import comparisons
-
         e = self.decode(cells)
-        agree("objective", objective, self.value(e), engine)
-        rows = {r.name: r for r in problem.rows}
-        for c in comparisons(e.state, e.scenario.settings.bounds):
-            if c.tag in dropped:
-                continue
-            row = rows.get(c.name)
-            if not float(c.demand) <= float(c.supply) * (1.0 + ROUNDING):
-                raise MismatchError(
-                    f"{c.name}: {engine} says that it holds, eval says {float(c.demand):.9g} of "
-                    f"{float(c.supply):.9g}",
-                    hint="this is a defect of mlsysim: please report the plan",
-                )
-            if row is None:  # of a fleet that only some variants have, and it holds
-                continue
-            slack = row.supply - float(row.expr.at(cells)[0])
-            size = max(abs(float(c.demand)), abs(float(c.supply)), 1e-30)
-            if abs(slack - (float(c.supply) - float(c.demand))) > TOLERANCE * size:
-                agree(c.name, float(c.supply) - slack, float(c.demand), engine)
+        verify(problem, objective, cells, engine, dropped, e, self.value(e))
         return e
 
     def _member(self, problem: Problem, tag: str, tags: set[str]) -> Conflict:
@@ -224,6 +205,51 @@ class Search:
 
 # Rows of a problem grant what eval grants; what is told is without it.
 _SLACK = 1.0 + TOLERANCE - ROUNDING
+
+
+def verify(
+    problem: Problem,
+    objective: float,
+    cells: Cells,
+    engine: str,
+    dropped: set[str],
+    e: Evaluation,
+    value: float,
+) -> None:
+    """Hold a solver's answer against its evaluation: the objective, and every limit.
+
+    Args:
+        problem: what was solved.
+        objective: as the engine has it.
+        cells: the answer.
+        engine: that found it, for the message.
+        dropped: tags of limits that the answer need not keep.
+        e: the answer, evaluated.
+        value: the objective of that evaluation.
+
+    Raises:
+        MismatchError: they differ by more than the tolerance.
+    """
+    from formulations.rows import comparisons
+
+    agree("objective", objective, value, engine)
+    rows = {r.name: r for r in problem.rows}
+    for c in comparisons(e.state, e.scenario.settings.bounds):
+        if c.tag in dropped:
+            continue
+        row = rows.get(c.name)
+        if not float(c.demand) <= float(c.supply) * (1.0 + ROUNDING):
+            raise MismatchError(
+                f"{c.name}: {engine} says that it holds, eval says {float(c.demand):.9g} of "
+                f"{float(c.supply):.9g}",
+                hint="this is a defect of mlsysim: please report the plan",
+            )
+        if row is None:  # of a fleet that only some variants have, and it holds
+            continue
+        slack = row.supply - float(row.expr.at(cells)[0])
+        size = max(abs(float(c.demand)), abs(float(c.supply)), 1e-30)
+        if abs(slack - (float(c.supply) - float(c.demand))) > TOLERANCE * size:
+            agree(c.name, float(c.supply) - slack, float(c.demand), engine)
 
 
 def _wish(bounds: tuple[Bound, ...], tag: str, row: Row | None, quotient: float | None) -> Conflict:

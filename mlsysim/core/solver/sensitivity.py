@@ -19,6 +19,7 @@ from mlsysim.core.layout import Layout
 from mlsysim.core.metrics import METRICS, find
 from mlsysim.core.resolve import Scenario
 from mlsysim.core.supplies import SUPPLIES, Supply
+from mlsysim.physics.types import Array
 
 # Relative change of a supply, up and down. Small against the distance to most kinks of the
 # roofline, large against the rounding of a step's time.
@@ -34,6 +35,20 @@ def scaled(s: Scenario, factors: dict[str, float]) -> Scenario:
     if s.job is not None:  # the job carries its chip and network
         s = replace(s, job=replace(s.job, chip=s.chip, network=s.network))
     return s
+
+
+def replaced(s: Scenario, values: dict[str, Array]) -> Scenario:
+    """Return a scenario with some supplies replaced, in base units, by name of :data:`SUPPLIES`."""
+    for name, value in values.items():
+        s = _put(s, SUPPLIES[name].path, value)
+    if s.job is not None:
+        s = replace(s, job=replace(s.job, chip=s.chip, network=s.network))
+    return s
+
+
+def _put(owner: Any, path: tuple[str, ...], value: Array) -> Any:
+    changed = value if len(path) == 1 else _put(getattr(owner, path[0]), path[1:], value)
+    return replace(owner, **{path[0]: changed})
 
 
 def _scale(owner: Any, path: tuple[str, ...], factor: float) -> Any:

@@ -1,0 +1,116 @@
+"""Requests of several kinds on instances of one kind.
+
+An instance divides its time among the kinds of requests that it gets: a request takes ``1 / rate``
+of an instance's time, with the rate at which an instance completes requests of its kind alone
+(Griggs 2024). While an instance works at one kind it is the replica of
+:mod:`mlsysim.physics.serving`; its queue is that of :mod:`mlsysim.physics.queueing`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlsysim.physics import queueing
+from mlsysim.physics.queueing import Station
+from mlsysim.physics.types import Array
+
+# Halvings of a bracket of the load: to 1e-12 of an instance.
+HALVINGS = 40
+
+
+def instances_busy(rate: Array, time: Array) -> Array:
+    """Return how many instances kinds of requests keep busy, one number a kind (Little 1961).
+
+    Args:
+        rate: requests of each kind [1/s].
+        time: that a request takes of an instance [s].
+    """
+    return queueing.offered_load(rate, time)
+
+
+def station(
+    rate: Array, time: Array, spread: Array, instances: Array, places: Array, arrival_cv: Array
+) -> Station:
+    """Return the queue before instances that get several kinds of requests.
+
+    A request holds one of ``places`` on its instance, for ``places`` times its share of the time;
+    second moments of the kinds add up.
+
+    Args:
+        rate: requests of each kind [1/s], kinds along the last axis.
+        time: that a request takes of an instance [s].
+        spread: coefficient of variation of that time within a kind.
+        instances: that there are.
+        places: requests that an instance runs at once, of the kind of which it runs fewest.
+        arrival_cv: of the time between arrivals.
+    """
+    total = np.sum(rate, axis=-1)
+    mean = np.sum(rate * time, axis=-1) / total
+    square = np.sum(rate * time * time * (1.0 + spread * spread), axis=-1) / total
+    cv = np.sqrt(np.maximum(square / (mean * mean) - 1.0, 0.0))
+    return Station(total, instances * places, places * mean, arrival_cv, cv)
+
+
+def residual(time: Array, spread: Array) -> Array:
+    """Return ``E[S^2] / E[S]`` of a kind, to which waiting is in proportion [s].
+
+    Of several kinds it is a weighted mean of theirs, so never above the largest
+    (Kleinrock 1975).
+    """
+    return time * (1.0 + spread * spread)
+
+
+def most_work(
+    instances: Array,
+    places: Array,
+    longest: Array,
+    allowance: Array,
+    arrival_cv: Array,
+    percentile: Array,
+) -> Array:
+    """Return how many instances may be busy so that a percentile waits no longer than allowed.
+
+    For any requests whose :func:`residual` is at most ``longest``: the wait of as many requests
+    that all are the longest is no shorter, since it grows with the mean and with the second moment.
+
+    Args:
+        instances: that there are; 0 allows nothing.
+        places: requests that an instance runs at once.
+        longest: largest residual of a kind [s].
+        allowance: longest wait at the percentile [s].
+        arrival_cv: of the time between arrivals.
+        percentile: of the requests.
+    """
+    count, held, far, within = np.broadcast_arrays(
+        *(np.asarray(x, dtype=float) for x in (instances, places, longest, allowance))
+    )
+    some = np.maximum(count, 1.0)
+    # with arrivals steadier than chance a shorter service can wait longer
+    bursts = np.maximum(arrival_cv, 1.0)
+    low, high = np.zeros(count.shape), np.full(count.shape, queueing.STABLE)
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        kept = _wait(middle, some, held, far, bursts, percentile) <= within
+        low, high = np.where(kept, middle, low), np.where(kept, high, middle)
+    return np.where(count > 0.0, low * count, 0.0)
+
+
+def _wait(
+    utilization: Any, instances: Any, places: Any, longest: Any, arrival_cv: Array, percentile: Array
+) -> Any:
+    servers, service = instances * places, places * longest
+    q = Station(queueing.rate_at(utilization, servers, service), servers, service, arrival_cv, 0.0)
+    return queueing.wait_quantile(q, percentile)
+
+
+def move_share(rate: Array, moved: Array, instances: Array) -> Array:
+    """Return the share of time that the links of instances carry KV cache, one number for all kinds.
+
+    Args:
+        rate: requests of each kind [1/s], kinds along the last axis.
+        moved: time that an instance's links take for a request's cache [s].
+        instances: that there are.
+    """
+    return np.sum(rate * moved, axis=-1) / instances
