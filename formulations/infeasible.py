@@ -10,11 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from formulations.algebra import Expr
+import numpy as np
+
+from formulations.algebra import Expr, add, as_expr, multiply
 from formulations.engines.base import Options
-from formulations.joint import Cells
-from formulations.problem import Problem
+from formulations.joint import Cells, holds
+from formulations.problem import Problem, Row
 from formulations.solve import feasible, solve
+
+# Steps of Dinkelbach's method, which takes a handful; and how little a step still counts as one.
+MOST_STEPS = 50
+STILL = 1e-12
 
 
 def without(problem: Problem, tags: set[str], *, hard: bool = True) -> Problem:
@@ -27,27 +33,49 @@ def soft(problem: Problem) -> set[str]:
     return {r.tag for r in problem.rows if not r.hard}
 
 
-def excess(
-    problem: Problem, tag: str, others: set[str], solver: str = "auto", options: Options | None = None
-) -> float | None:
-    """Return by how much the rows of a tag must be exceeded, at least, if only ``others`` hold too.
+def least(
+    problem: Problem,
+    row: Row,
+    others: Sequence[Row],
+    solver: str = "auto",
+    options: Options | None = None,
+    starts: Sequence[Cells] = (),
+) -> tuple[float, Cells] | None:
+    """Return by what a row's supply must be multiplied, at least, if only ``others`` hold too.
 
-    In base units of the row that is nearest to its supply; None if a limit cut the proof short, or
-    if the tag has more than one row. Of a tag with both, it is the plan's wishes that are exceeded.
+    The least quotient of demand and supply over all solutions, and a solution that has it. Where the
+    supply depends on what is chosen, by Dinkelbach's method (1967): the least of ``demand - q supply``
+    for a falling ``q``, until it is zero. None if a limit cut the proof short, or if nothing holds.
     """
-    rows = [r for r in problem.rows if r.tag == tag]
-    wishes = [r for r in rows if not r.hard]
-    mine = wishes or rows
-    others = others | {tag} if wishes else others
-    (row, *more) = [r for r in mine if r.may_bind] or mine
-    if more:
-        return None
-    kept = [r for r in problem.rows if r.tag in others and (r.tag != tag or r.hard > row.hard)]
-    question = replace(problem, rows=kept, objective=row.expr)
-    found = solve(question, solver, options).outcome
-    if found.status != "optimal" or found.objective is None:
-        return None
-    return found.objective - row.supply
+    question = replace(problem, rows=[r for r in others if r is not row])
+    fixed = not (row.allowed.tables or row.allowed.amounts or row.allowed.products or row.allowed.maxima)
+    quotient: float | None = None
+    known = [s for s in starts if holds(question, s)[0]]
+    if not fixed:  # any solution begins
+        found = solve(replace(question, objective=row.demand), solver, options, starts=known).outcome
+        if found.status != "optimal" or not found.cells:
+            return None
+        known = [found.cells]
+        quotient = _quotient(row, found.cells)
+    for _ in range(MOST_STEPS):
+        aim = row.demand if quotient is None else as_expr(add(row.demand, multiply(-quotient, row.allowed)))
+        found = solve(replace(question, objective=aim), solver, options, starts=known).outcome
+        if found.status != "optimal" or not found.cells:
+            return None
+        better = _quotient(row, found.cells)
+        if quotient is not None and not better < quotient * (1.0 - STILL):
+            break
+        quotient, known = better, [found.cells]
+        if fixed:
+            break
+    assert quotient is not None
+    return quotient, known[0]
+
+
+def _quotient(row: Row, cells: Cells) -> float:
+    """Return demand over supply at a solution."""
+    demand, allowed = (float(e.at(cells)[0]) for e in (row.demand, row.allowed))
+    return demand / allowed if allowed else np.inf
 
 
 def conflict(

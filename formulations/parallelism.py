@@ -8,7 +8,7 @@ how often checkpoints are written, where the plan leaves a choice. No equation i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -18,8 +18,9 @@ import numpy as np
 from formulations import fleet
 from formulations.algebra import Choice, Expr, as_expr
 from formulations.joint import Cells, count
+from formulations.presolve import restrict
 from formulations.problem import Problem
-from formulations.rows import add_rows
+from formulations.rows import add_rows, comparisons
 from mlsysim.core import layout as lay
 from mlsysim.core import legal
 from mlsysim.core.layout import Columns, Layout
@@ -99,6 +100,8 @@ def formulate(
     *,
     of_run: bool = False,
     worst: float | None = None,
+    kept: Columns | None = None,
+    also: Sequence[Scenario] = (),
 ) -> Recipe:
     """Return the problem of the cheapest layout, subject to the walls and to ``bounds``.
 
@@ -109,6 +112,8 @@ def formulate(
         of_run: whether that depends on failures and checkpoints.
         worst: a step of this length is known to be possible within all bounds, and only shorter ones
             matter [s].
+        kept: the only cells of the layer, the pipeline and the shard that matter, by their index.
+        also: the same plan with other supplies, in which every row must hold as well.
     """
     limits = s.settings.limits
     of_run |= limits.checkpoint is not None or limits.failures is not None
@@ -117,16 +122,53 @@ def formulate(
     numbers = sorted({v.scenario.accelerators for v in found})
     names = fleet.precisions(found)
     several = ["accelerators"] * (len(numbers) > 1) + ["precision"] * (len(names) > 1)
-    jobs = [next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names]
-    factors, result = _tables(_basis(found[-1].scenario, jobs, numbers))
+    factors, result = _whole(found, numbers) if kept is None else _part(found, numbers, kept)
     problem = replace(factors, choices=[*factors.choices], rows=[], exclusions=[*factors.exclusions])
     layer, pipe, shard = problem.choices
     chosen = fleet.choose(problem, found, several)
-    state = fleet.state_of(found, chosen, result, layer.table(layer.columns["tp"]))
+    ranks = layer.table(layer.columns["tp"])
+    state = fleet.state_of(found, chosen, result, ranks)
     add_rows(problem, state, bounds)
+    for i, other in enumerate(also, start=1):
+        theirs = variants(other, intervals=of_run, worst=worst)
+        step_there = _steps(problem, _jobs(theirs), numbers)
+        there = fleet.state_of(theirs, chosen, step_there, ranks)
+        for c in comparisons(there, other.settings.bounds):
+            problem.limit(c.tag, f"{c.name}also{i}", c.demand, c.supply, hard=c.hard)
     problem.minimize(cost(state))
     problem.ties = _ties(layer, pipe, shard)
     return Recipe(problem, s, tuple(found))
+
+
+def _jobs(found: Sequence[Variant]) -> list[Job]:
+    """Return the job of each precision, on the largest fleet."""
+    names = fleet.precisions(found)
+    jobs = (next(v.scenario.job for v in reversed(found) if v.scenario.precision == p) for p in names)
+    return [job for job in jobs if job is not None]
+
+
+def _whole(found: Sequence[Variant], numbers: list[int]) -> tuple[Problem, Step]:
+    """Return the factors of a step and the step as tables over them."""
+    return _tables(_basis(found[-1].scenario, _jobs(found), numbers))
+
+
+def _part(found: Sequence[Variant], numbers: list[int], kept: Columns) -> tuple[Problem, Step]:
+    """Return the same with only some cells of each factor."""
+    jobs = _jobs(found)
+    whole = _factors(found[-1].scenario, numbers, len(jobs))
+    problem = restrict(whole, [kept[c.name] for c in whole.choices])
+    return problem, _steps(problem, jobs, numbers)
+
+
+def _steps(problem: Problem, jobs: list[Job], numbers: list[int]) -> Step:
+    """Return a step as tables over the three factors."""
+    layer, pipe, shard = problem.choices[:3]
+    return step(
+        jobs[0],
+        _tabulated(layer, layer.columns, jobs, lay.layer_of),
+        _tabulated(pipe, _with_side(pipe.columns, numbers), jobs[:1], lay.pipeline_of),
+        _tabulated(shard, shard.columns, jobs, lay.shard_of),
+    )
 
 
 @dataclass(frozen=True)
@@ -142,10 +184,9 @@ class _Basis:
     scenario: Scenario = field(compare=False)
 
 
-def _basis(s: Scenario, jobs: list[Job | None], numbers: list[int]) -> _Basis:
+def _basis(s: Scenario, jobs: list[Job], numbers: list[int]) -> _Basis:
     fixed = tuple(sorted(s.settings.fixed.items(), key=lambda item: item[0]))
-    known = tuple(job for job in jobs if job is not None)
-    return _Basis(known, tuple(numbers), s.batch, s.seq_len, s.accelerators, fixed, s)
+    return _Basis(tuple(jobs), tuple(numbers), s.batch, s.seq_len, s.accelerators, fixed, s)
 
 
 @lru_cache(maxsize=4)
@@ -153,13 +194,7 @@ def _tables(b: _Basis) -> tuple[Problem, Step]:
     """Return the three factors of a step as a problem without rows, and the step as tables over them."""
     jobs, numbers = list(b.jobs), list(b.numbers)
     problem = _factors(b.scenario, numbers, len(jobs))
-    layer, pipe, shard = problem.choices
-    return problem, step(
-        jobs[0],
-        _tabulated(layer, layer.columns, jobs, lay.layer_of),
-        _tabulated(pipe, _with_side(pipe.columns, numbers), jobs[:1], lay.pipeline_of),
-        _tabulated(shard, shard.columns, jobs, lay.shard_of),
-    )
+    return problem, _steps(problem, jobs, numbers)
 
 
 def size(s: Scenario) -> int:

@@ -122,7 +122,7 @@ def within(reduced: Reduced, worst: float) -> Reduced:
     """Return what is left of a reduced problem where solutions must be no worse than given."""
     current, cells = reduced.problem, reduced.cells
     for pairs in (FEW_PAIRS, MAX_PAIRS):
-        keep = _kept(Bounds(current, pairs), limits_of(current, worst), Options())
+        keep = possible(Bounds(current, pairs), limits_of(current, worst), Options())
         if not all(k.any() for k in keep):  # nothing but rounding between the bound and the answer
             break
         cells = [at[k] for at, k in zip(cells, keep, strict=True)]
@@ -152,7 +152,7 @@ def inside(known: list[Known], small: Problem, cells: list[Indices], problem: Pr
 Limits = list[tuple[Expr, float]]
 
 
-def _kept(bounds: Bounds, limits: Limits, options: Options) -> list[np.ndarray]:
+def possible(bounds: Bounds, limits: Limits, options: Options) -> list[np.ndarray]:
     """Return the cells of each choice with which every limit may hold."""
     keep = []
     for choice in bounds.problem.choices:
@@ -197,8 +197,8 @@ def _kept_in_pairs(bounds: Bounds, limits: Limits, options: Options) -> list[np.
 
 # Reductions from the cheapest on; the next is tried when one no longer drops much.
 LEVELS: tuple[Callable[[Problem, Limits, Options], list[np.ndarray]], ...] = (
-    lambda problem, limits, options: _kept(Bounds(problem, FEW_PAIRS), _quick(problem, limits), options),
-    lambda problem, limits, options: _kept(Bounds(problem, MAX_PAIRS), limits, options),
+    lambda problem, limits, options: possible(Bounds(problem, FEW_PAIRS), _quick(problem, limits), options),
+    lambda problem, limits, options: possible(Bounds(problem, MAX_PAIRS), limits, options),
     lambda problem, limits, options: _kept_in_pairs(Bounds(problem, MAX_PAIRS), limits, options),
 )
 

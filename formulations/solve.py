@@ -55,6 +55,7 @@ def solve(
     options: Options | None = None,
     count: int = 1,
     starts: Sequence[Cells] = (),
+    look: bool = True,
 ) -> Solved:
     """Solve a problem and check the answer against the problem itself.
 
@@ -67,22 +68,31 @@ def solve(
         options: limits and tolerances.
         count: how many of the best solutions to find.
         starts: solutions that are known, to prune with.
+        look: whether to look for better ones before any proof; in vain where one of them is as good as
+            any, and done anyway where none of them holds.
 
     Raises:
         MismatchError: the engine's objective or feasibility does not survive re-evaluation.
     """
     options = options or Options()
     with heard(options):
-        return _solved(problem, engine(solver), solver == "auto", options, count, starts)
+        return _solved(problem, engine(solver), solver == "auto", options, count, starts, look)
 
 
 def _solved(
-    problem: Problem, chosen: Engine, auto: bool, options: Options, count: int, starts: Sequence[Cells]
+    problem: Problem,
+    chosen: Engine,
+    auto: bool,
+    options: Options,
+    count: int,
+    starts: Sequence[Cells],
+    look: bool,
 ) -> Solved:
     begin = time.perf_counter()
     if not chosen.amounts:  # enumeration stays an independent judge: no reductions
         return _judged(chosen, problem, options, count)
-    reduced = reduce(problem, options, count=count, starts=starts)
+    look = look or not any(holds(problem, s)[0] for s in starts)
+    reduced = reduce(problem, options, prune=look, count=count, starts=starts)
     spent = time.perf_counter() - begin
     if reduced.infeasible:
         outcome = Outcome("infeasible", "presolve", "", spent)

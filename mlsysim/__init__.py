@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "1.0.0.dev0"
 
 if TYPE_CHECKING:
-    from mlsysim import optimize
+    from mlsysim import optimize, solve
     from mlsysim.core.api import SystemEvaluator, evaluate_fleet, evaluate_plan, scenario
     from mlsysim.core.errors import MlsysimError
     from mlsysim.core.evaluation import Evaluation
@@ -54,7 +54,7 @@ _ZOO = {
 }
 
 _PACKAGES = frozenset(
-    {"core", "hardware", "infra", "models", "optimize", "physics", "space", "systems", "walls"}
+    {"core", "hardware", "infra", "models", "optimize", "physics", "solve", "space", "systems", "walls"}
 )
 
 __all__ = [
@@ -78,6 +78,7 @@ __all__ = [
     "optimize",
     "scenario",
     "serve",
+    "solve",
 ]
 
 

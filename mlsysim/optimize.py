@@ -11,6 +11,19 @@ from __future__ import annotations
 from mlsysim.core.solver.batching import batching
 from mlsysim.core.solver.optimization import Optimization
 from mlsysim.core.solver.optimizers import Placement, parallelism, placement
+from mlsysim.core.solver.pareto import Pareto, pareto
+from mlsysim.core.solver.robust import robust
 from mlsysim.core.solver.serving_mix import ServingMix, serving
 
-__all__ = ["Optimization", "Placement", "ServingMix", "batching", "parallelism", "placement", "serving"]
+__all__ = [
+    "Optimization",
+    "Pareto",
+    "Placement",
+    "ServingMix",
+    "batching",
+    "parallelism",
+    "pareto",
+    "placement",
+    "robust",
+    "serving",
+]

@@ -10,9 +10,11 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from mlsysim.cli import eval as eval_command
+from mlsysim.cli import explain as explain_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
 from mlsysim.cli import serve as serve_command
+from mlsysim.cli import solve as solve_command
 from mlsysim.cli import sweep as sweep_command
 from mlsysim.cli import validate as validate_command
 from mlsysim.cli import zoo as zoo_command
@@ -69,6 +71,8 @@ def root(
 eval_command.register(app)
 serve_command.register(app)
 optimize_command.register(app)
+explain_command.register(app)
+solve_command.register(app)
 sweep_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
@@ -132,6 +136,10 @@ _COMMANDS = (
     "optimize",
     "parallelism",
     "placement",
+    "solve",
+    "sensitivity",
+    "synthesis",
+    "explain",
     "sweep",
 )
 

@@ -10,6 +10,7 @@ import typer
 
 from mlsysim.cli.output import OUTPUT, Output, chosen, progress, write
 from mlsysim.cli.output import emit as emit_result
+from mlsysim.cli.why import refuse, run_why, whole
 from mlsysim.core.errors import InputError
 from mlsysim.core.solver import defaults
 
@@ -44,6 +45,7 @@ OPTIONS = {
     "compare": "--compare",
     "solver": "--solver",
     "export": "--export",
+    "robust": "--robust",
     "html": "--html",
     "top": "--top",
     "verify": "--verify",
@@ -68,6 +70,8 @@ Examples:
   mlsysim optimize parallelism plan.yaml --objective cost --top 3
   mlsysim optimize parallelism plan.yaml --compare mine.yaml --verify
   mlsysim optimize parallelism plan.yaml --emit megatron > run.sh
+  mlsysim optimize parallelism plan.yaml --pareto time,feasibility.memory
+  mlsysim optimize parallelism plan.yaml --robust 20%
   mlsysim -o json optimize parallelism plan.yaml | jq .solution.plan
 
 What the plan's parallelism block fixes stays fixed; it may list or bound what to try. Objectives: time,
@@ -149,6 +153,13 @@ def parallelism(
             help="Print the answer as launch settings instead: plan, megatron, nemo, torchtitan, deepspeed.",
         ),
     ] = None,
+    pareto: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="All plans of which none beats another in two or three respects."),
+    ] = None,
+    robust: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="The plan whose worst case is best: 20% or 0.2.")
+    ] = None,
     verify: VERIFY = False,
     export: EXPORT = None,
     show_progress: PROGRESS = False,
@@ -158,8 +169,21 @@ def parallelism(
     from mlsysim.core.solver import optimizers
 
     how = how_of(solver, time_limit, gap, threads, seed, top, verify, export, show_progress)
+    if pareto is not None:
+        refuse(context, "--pareto", "objective", "top", "warm_start", "compare", "emit", "verify", "export")
+        return run_why(
+            chosen(context, output),
+            lambda: whole("pareto").pareto(plan, pareto.split(","), carbon_tax=carbon_tax, **how),
+            "solving",
+        )
+
+    if robust is not None:
+        refuse(context, "--robust", "pareto", "top", "warm_start", "compare", "emit")
+        share = whole("shares").share(robust, "--robust")
 
     def call() -> Any:
+        if robust is not None:
+            return whole("robust").robust(plan, share, objective=objective, carbon_tax=carbon_tax, **how)
         extra = {"warm_start": warm_start, "compare": compare, "emit": emit}
         return optimizers.parallelism(plan, objective=objective, carbon_tax=carbon_tax, **extra, **how)
 

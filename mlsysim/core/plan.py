@@ -152,6 +152,12 @@ class Plan(Block):
     reasoning: ReasoningBlock | None = None
     tenancy: TenancyBlock | None = None
     streaming: StreamingBlock | None = None
+    what_if: dict[Name, Quantity] | None = Field(
+        None,
+        max_length=50,
+        description="supplies that are not what they are: capacity: '96 GiB', bandwidth: 1.1x; "
+        "the names are in docs/why.md",
+    )
     mix: MixBlock | None = None
 
     @model_validator(mode="after")

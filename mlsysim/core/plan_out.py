@@ -8,6 +8,7 @@ from typing import Any
 from mlsysim.core import units
 from mlsysim.core.layout import Layout
 from mlsysim.core.scenario import Scenario
+from mlsysim.core.supplies import written
 from mlsysim.walls import Limits
 
 Json = dict[str, Any]
@@ -47,6 +48,8 @@ def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
         plan["parallelism"] = layout.to_dict()
     for name, block in s.given.items():
         plan[name] = block
+    if changes := written(s):
+        plan["what_if"] = changes
     constraints: Json = {}
     for f in fields(Limits):
         value = getattr(s.limits, f.name)

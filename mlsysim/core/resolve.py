@@ -9,6 +9,7 @@ from mlsysim.core.errors import InputError
 from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, server_of, site_of
 from mlsysim.core.scenario import Assumption, Assumptions, Bound, Scenario, Settings
 from mlsysim.core.settings import settings_of
+from mlsysim.core.supplies import apply, written
 from mlsysim.hardware import BYTES
 from mlsysim.physics.memory import StateBytes
 from mlsysim.physics.training import Job, weights_of
@@ -65,6 +66,9 @@ def resolve(s: Settings) -> Scenario:
         extras={},
         assumptions=(),
     )
+    for name, change in written(s).items():
+        take.choose(name, change, "asked by what_if")
+    scenario = apply(scenario)
     if s.supplies:
         scenario = _supplied(scenario, take)
     if answers and s.seq_len is None:
@@ -95,7 +99,8 @@ def resolve(s: Settings) -> Scenario:
 
 def _supplied(s: Scenario, take: Assumptions) -> Scenario:
     """Return a scenario with the supplies that its settings give in place of its own."""
-    from mlsysim.core.solver.sensitivity import SUPPLIES, replaced
+    from mlsysim.core.solver.sensitivity import replaced
+    from mlsysim.core.supplies import SUPPLIES
 
     for name, value in s.settings.supplies.items():
         if isinstance(value, int | float):

@@ -52,7 +52,8 @@ class Settings:
     ``supplies`` replaces supplies of the machine and the site, by name of
     :data:`mlsysim.core.solver.sensitivity.SUPPLIES`, in base units.
     ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
-    written.
+    written. ``scales`` and ``amounts`` are supplies that are not what they are elsewhere: by how much
+    they are multiplied, and what they are in base units (:mod:`mlsysim.core.supplies`).
     """
 
     model: Model
@@ -83,6 +84,8 @@ class Settings:
     supplies: dict[str, Array] = field(default_factory=dict)
     blocks: dict[str, dict[str, Any]] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
+    amounts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlsysim.core import schemas_why
 from mlsysim.core.metrics import METRICS
 from mlsysim.core.schema_mix import mix_result
 from mlsysim.core.validation.fields import KINDS
@@ -176,19 +177,10 @@ def _solution() -> Json:
             "plan": {"type": "object"},
             "binding_walls": _list(_WHOLE),
             "alternatives": _list({"type": "object"}),
-            "conflict": _list(
-                _object(
-                    {
-                        "tag": _TEXT,
-                        "wall": {"type": ["integer", "null"]},
-                        "name": _TEXT,
-                        "limit": _TEXT,
-                        "least": _MAYBE,
-                        "supply": _MAYBE,
-                        "unit": {"type": ["string", "null"]},
-                    }
-                )
-            ),
+            "conflict": schemas_why.conflict(),
+            "ways_out": schemas_why.ways_out(),
+            "because": schemas_why.because(),
+            "robust": schemas_why.robust(),
             "limits_dropped": _list(_TEXT),
             "notes": _list(_TEXT),
             "engine": _object(
@@ -275,7 +267,7 @@ def _sweep() -> Json:
 
 
 def result_schema() -> Json:
-    """Return the JSON Schema of what ``eval``, ``optimize``, ``sweep`` and ``validate`` print."""
+    """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
     from mlsysim.core.fleet_schemas import fleet_result
 
     assertion = _object(
@@ -330,6 +322,7 @@ def result_schema() -> Json:
             _sweep(),
             fleet_result(assumption),
             mix_result(assumption),
+            *schemas_why.documents(),
             error,
         ],
     }

@@ -10,6 +10,7 @@ from mlsysim.core import units
 from mlsysim.core.errors import InputError, MlsysimError
 from mlsysim.core.metrics import Metric, find
 from mlsysim.core.scenario import Bound, Settings
+from mlsysim.core.supplies import read as read_what_if
 from mlsysim.core.wanted import wanted
 from mlsysim.hardware.own import resolve_hardware
 from mlsysim.infra.own import resolve_region
@@ -62,6 +63,7 @@ def settings_of(plan: Plan, document: Document) -> Settings:
             if (given := getattr(c, f.name)) is not None
         }
     )
+    scales, amounts = lookup(("what_if",), read_what_if, plan.what_if or {})
     blocks = {name: block for name in BLOCKS if (block := getattr(plan, name)) is not None}
     settings = Settings(
         name=plan.name or "",
@@ -91,6 +93,8 @@ def settings_of(plan: Plan, document: Document) -> Settings:
         scaling_fit=w.scaling_fit,
         blocks={name: _numbers(name, block, lookup) for name, block in blocks.items()},
         given={name: block.model_dump(exclude_unset=True) for name, block in blocks.items()},
+        scales=scales,
+        amounts=amounts,
     )
     if w.precision is not None:
         lookup(("workload", "precision"), hardware.rate, w.precision)

@@ -16,6 +16,7 @@ from mlsysim.core.errors import InputError
 from mlsysim.core.inference_run import tenancy
 from mlsysim.core.machine import server_of
 from mlsysim.core.scenario import Assumptions, Scenario
+from mlsysim.core.supplies import changed
 from mlsysim.physics import checkpoint, dataflow, reliability, scaling, topology
 from mlsysim.physics.transformer import Transformer
 from mlsysim.physics.types import Array, number
@@ -90,7 +91,8 @@ def _ingest(c: _Context, tokens: float, samples: float) -> dataflow.Ingest | Non
         return dataflow.Ingest(dataflow.read_bytes(*read), math.inf)
     name = block["storage"] or DEFAULT_STORAGE
     size = dataflow.read_bytes(*read, block["cached"])
-    return dataflow.Ingest(size, _bandwidth(c, name, block, "read"))
+    rate = changed(c.s.settings, "storage_bandwidth", _bandwidth(c, name, block, "read"))
+    return dataflow.Ingest(size, rate)
 
 
 def _transform(c: _Context, tokens: float, samples: float) -> dataflow.Transform | None:
@@ -239,10 +241,11 @@ def _failures(c: _Context) -> Failures:
     assert job is not None
     record: Reliability | None = reliability_record(r["record"]) if r.get("record") else None
     mtbf = reliability.fleet_mtbf(_recorded(c, r, record, "mtbf", "mtbf_accelerator"), s.accelerators)
+    mtbf = changed(s.settings, "mtbf", float(mtbf))
     place = b.get("storage") or c.block("data").get("storage") or DEFAULT_STORAGE
     sized = b if b.get("storage_capacity") is not None else c.block("data")
     size = checkpoint.checkpoint_bytes(_params(s), job.state, b.get("reduction", 1.0))
-    rate = _bandwidth(c, place, sized, "write")
+    rate = changed(s.settings, "checkpoint_bandwidth", _bandwidth(c, place, sized, "write"))
     write = checkpoint.write_time(size, rate)
     snapshot = checkpoint.snapshot_time(size / s.accelerators, c.take.take("snapshot_bandwidth", "byte/s"))
     stall = float(checkpoint.stall_time(write, snapshot, b.get("asynchronous", False)))

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, get_args
 
 from mlsysim.core.errors import InputError, unknown
-from mlsysim.core.solver.sensitivity import SUPPLIES
+from mlsysim.core.supplies import SUPPLIES
 from mlsysim.walls import Limits
 
 SUPPLY = "supplies"

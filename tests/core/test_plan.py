@@ -172,6 +172,7 @@ def test_the_schema_describes_every_key():
         "ops",
         "parallelism",
         "constraints",
+        "what_if",
         "mix",
         *BLOCKS,
     }

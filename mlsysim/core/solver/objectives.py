@@ -88,7 +88,7 @@ def goal(name: str, tax: float = 0.0, shown_tax: float = 0.0) -> Goal:
         title = f"cost + {shown_tax:g} USD/tCO2e"
         return Goal(name, "macro.training_usd + carbon tax", title, "USD", both, of_run=True)
     if name not in _METRICS:
-        raise unknown("objective", name, NAMES)
+        raise unknown("objective", name, NAMES).at("objective")
     metric, title = _METRICS[name]
     m = METRICS[metric]
     return Goal(name, metric, title, m.unit, m.parts, greatest=name == "mfu", of_run=m.of_run)

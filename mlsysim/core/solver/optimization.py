@@ -14,7 +14,10 @@ from mlsysim.core.solver.search import Conflict
 if TYPE_CHECKING:
     from formulations.problem import Problem
     from formulations.solve import Solved
+    from mlsysim.core.solver.because import Because
+    from mlsysim.core.solver.robust import Robust
     from mlsysim.core.solver.tradeoff import Tradeoff
+    from mlsysim.core.solver.ways_out import Way
     from mlsysim.handover import Handover
 
 NO_TRADEOFF: Json = {"baselines": [], "tax": None, "pareto": None}
@@ -65,6 +68,8 @@ class Optimization:
         alternatives: the next best answers, best first.
         confirmed_by: a second engine that came to the same answer.
         handover: the answer as launch settings.
+        ways: out of the conflict, each tried.
+        robust: what the worst case is like, where the answer is the best for that.
         tradeoff: what the answer is weighed against: other taxes, a frontier, baselines.
         compared: a plan to put beside the answer; ``compared_value`` is its objective in base units.
     """
@@ -86,6 +91,8 @@ class Optimization:
     compared: Evaluation | None = None
     compared_value: float | None = None
     handover: Handover | None = None
+    ways: tuple[Way, ...] = ()
+    robust: Robust | None = None
     tradeoff: Tradeoff | None = None
 
     @cached_property
@@ -124,6 +131,9 @@ class Optimization:
             else [w.wall.number for w in self.evaluation.walls if w.status in ("binding", "fail")],
             "alternatives": list(self.alternatives),
             "conflict": [c.to_dict() for c in self.conflict],
+            "ways_out": [w.to_dict() for w in self.ways],
+            "because": [b.to_dict() for b in self.because],
+            "robust": None if self.robust is None else self.robust.to_dict(),
             "limits_dropped": list(self.dropped),
             "notes": list(self.notes),
             "engine": {
@@ -146,6 +156,13 @@ class Optimization:
             ),
         }
         return document
+
+    @property
+    def because(self) -> tuple[Because, ...]:
+        """What the answer rests on: the walls that bind, and what the time goes to."""
+        from mlsysim.core.solver.because import because
+
+        return because(self.evaluation) if self.decided and self.evaluation.layout is not None else ()
 
     @property
     def verified_by(self) -> list[str]:

@@ -16,13 +16,16 @@ from mlsysim.core.evaluation import Evaluation, Json, evaluate
 from mlsysim.core.fleet_plan import is_fleet, opened
 from mlsysim.core.schedule.placement import Placement
 from mlsysim.core.solver.asked import How, asked, module
+from mlsysim.core.solver.decided import decided as decisions
 from mlsysim.core.solver.defaults import POINTS
 from mlsysim.core.solver.fleets import place_fleet
 from mlsysim.core.solver.objectives import Goal, goal
 from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.placing import Placing, asking, one_tax
+from mlsysim.core.solver.question import check_goal, training
 from mlsysim.core.solver.search import Conflict, Found, Search
 from mlsysim.core.solver.warm_start import known_layout
+from mlsysim.core.solver.ways_out import ways_out
 from mlsysim.handover import check_target, hand_over
 
 __all__ = ["Conflict", "Objective", "Optimization", "Placement", "parallelism", "placement"]
@@ -64,19 +67,8 @@ def parallelism(
     if emit is not None:
         check_target(emit)
     with placing(plan):
-        s = scenario(plan)
-        if s.job is None:
-            raise InputError(
-                "optimize parallelism needs a training plan",
-                where="workload.phase",
-                hint="set workload.phase: training",
-            )
-        if wanted.of_run and "training_tokens" not in s.extras:
-            raise InputError(
-                f"the objective {objective} is of training on tokens, and this plan has none",
-                where="objective",
-                hint="use time, mfu or accelerators",
-            )
+        s = training(plan, "optimize parallelism")
+        check_goal(s, wanted)
         before = evaluate(s)
         # a plan that holds already rules out the fleets that cannot be as fast
         fast = objective == "time" and ask.top == 1 and before.exit_code == 0
@@ -102,10 +94,13 @@ def parallelism(
             starts=tuple(cells for cells in begun if cells),
         )
         found = search.run()
-    decided: Json = {} if found.evaluation is None else _decided(found.evaluation)
-    others = [_decided(e) | wanted.told(search.value(e)) for e in found.others]
+        tags = [c.tag for c in found.conflict]
+        ways = ways_out(s, tags, ask, found.evaluation) if tags else ()
+    decided: Json = {} if found.evaluation is None else decisions(found.evaluation)
+    others = [decisions(e) | wanted.told(search.value(e)) for e in found.others]
     theirs = None if compare is None else _compared(compare)
     answer = _optimization("parallelism", search, found, before, decided, wanted, others, notes, theirs)
+    answer = replace(answer, ways=ways)
     if emit is not None and found.evaluation is not None:
         answer = replace(answer, handover=hand_over(found.evaluation, emit))
     return answer
@@ -117,16 +112,6 @@ def _compared(plan: PlanLike) -> Evaluation:
         if s.job is None:
             raise InputError("only a training plan can be compared", where="compare")
         return evaluate(s)
-
-
-def _decided(e: Evaluation) -> Json:
-    """Return the decisions of an answer."""
-    assert e.layout is not None
-    s = e.scenario
-    decided = e.layout.to_dict() | {"precision": s.precision, "accelerators": s.accelerators}
-    if "checkpoint" in s.extras:
-        decided["checkpoint_interval_s"] = float(s.extras["checkpoint"].interval)
-    return decided
 
 
 def placement(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlsysim.core import text, units
 from mlsysim.core.solver import batching_report
+from mlsysim.core.solver.decided import briefly
 
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
     from mlsysim.core.solver.optimization import Optimization
     from mlsysim.core.solver.search import Conflict
+    from mlsysim.core.solver.ways_out import Way
 
 _ROWS = (
     ("step time", "performance.latency", "ms"),
@@ -38,9 +41,10 @@ def render(o: Optimization) -> str:
     lines = [head + verdict.rjust(max(len(verdict) + 2, text.WIDTH - len(head))), ""]
     lines += _comparison(o)
     lines.append("")
-    for paragraph in (_dropped(o), _because(o), _proof(o), *o.notes):
+    for paragraph in (_dropped(o), _because(o), o.robust.sentence if o.robust else "", _proof(o), *o.notes):
         if paragraph:
             lines += text.wrap(paragraph)
+    lines += ways_out(o.ways)
     lines += _walls(o)
     if o.tradeoff is not None:
         from mlsysim.core.solver.tradeoff_text import lines as weighed
@@ -167,6 +171,8 @@ def needs(c: Conflict) -> str:
     """Return what a member of a conflict asks for, and the least that it takes."""
     if c.least is None:
         return c.limit
+    if c.supply is not None and c.least < c.supply and c.wall is None:
+        return f"{c.limit}; no more than {text.amount(c.least, c.unit)} is possible"
     return f"{c.limit}; at least {text.amount(c.least, c.unit)} needed, {text.amount(c.supply, c.unit)} there"
 
 
@@ -182,15 +188,29 @@ def _dropped(o: Optimization) -> str:
     )
 
 
+def ways_out(ways: Sequence[Way]) -> list[str]:
+    """Return ways out of a conflict, one a line: what changes, and what the plan is like then."""
+    if not ways:
+        return []
+    rows = [
+        [w.title, text.amount(w.evaluation.metric("performance.latency"), "ms") + " a step", _cost(w)]
+        for w in ways
+    ]
+    lines = text.table(["", "", ""], rows, right=(1, 2))[1:]
+    if max(map(len, lines)) > text.WIDTH - 2:
+        lines = [line for row in rows for line in text.wrap(f"{row[0]}: {row[1]}, {row[2]}", "  ")]
+    return ["Ways out, each tried:", *(line if line.startswith("  ") else f"  {line}" for line in lines)]
+
+
+def _cost(w: Way) -> str:
+    return text.amount(w.evaluation.metric("macro.tco_usd"), "USD")
+
+
 def _because(o: Optimization) -> str:
     if o.problem_name != "parallelism":
         return ""
-    binding = [w for w in o.evaluation.walls if w.status == "binding" and not w.by_construction]
-    words = [f"{w.wall.name} ({1 - (w.headroom or 0):.0%})" for w in binding]
-    time = f"the time goes to {o.evaluation.bottleneck}"
-    if not words:
-        return f"Because: {time}."
-    return f"Because: {' and '.join(words)} bind{'s' if len(words) == 1 else ''}; {time}."
+    # what would change the answer takes more solving: it has a command of its own
+    return "Because: " + "; ".join(b.text for b in o.because) + ". What would change it: mlsysim explain."
 
 
 def _proof(o: Optimization) -> str:
@@ -215,18 +235,8 @@ def _proof(o: Optimization) -> str:
 def _alternatives(o: Optimization) -> list[str]:
     rows = []
     for rank, a in enumerate(o.alternatives, start=2):
-        if o.problem_name == "batching":
-            shown = text.amount(a["objective"], a["unit"])
-            rows.append([str(rank), batching_report.describe(a), shown])
-            continue
-        what = a.get("region") or (
-            f"tp {a['tp']} cp {a['cp']} pp {a['pp']} dp {a['dp']}"
-            + (f" ep {a['ep']}" if a["ep"] > 1 else "")
-            + f" mb {a['microbatch_size']} v {a['interleave']} {a['recompute']}"
-            + (f" {a['recompute_layers']}" if a["recompute_layers"] else "")
-            + f" zero {a['zero_stage']}"
-            + (" offload" if a["offload_optimizer"] else "")
-        )
+        batching = o.problem_name == "batching"
+        what = batching_report.describe(a) if batching else a.get("region") or briefly(a)
         rows.append([str(rank), what, text.amount(a["objective"], a["unit"])])
     return text.table(["", "", ""], rows, right=(2,))[1:]
 
@@ -243,4 +253,5 @@ def _infeasible(o: Optimization) -> list[str]:
         *text.wrap(first),
         *(line for c in o.conflict for line in text.wrap(f"{c.name}: {needs(c)}", "  ")),
         *(line for note in o.notes for line in text.wrap(note)),
+        *ways_out(o.ways),
     ]

@@ -19,7 +19,7 @@ from mlsysim.walls import State
 if TYPE_CHECKING:
     from formulations.engines.base import Options
     from formulations.joint import Cells
-    from formulations.problem import Problem
+    from formulations.problem import Problem, Row
     from formulations.solve import Solved
 
 
@@ -138,8 +138,8 @@ class Search:
         o = solved.outcome
         assert o.objective is not None
         given_up = {*dropped, *self.given_up}
-        best = self._verified(problem, o.objective, o.cells, o.engine, given_up)
-        others = tuple(self._verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
+        best = self.verified(problem, o.objective, o.cells, o.engine, given_up)
+        others = tuple(self.verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
         first = tuple({c.tag: c for c in reversed(clash)}.values())[::-1]
         return Found(best, solved, tuple(dropped), first, others, self._confirmed(problem, solved))
 
@@ -169,7 +169,7 @@ class Search:
             agree("objective", again.objective, solved.outcome.objective, other)
         return other
 
-    def _verified(
+    def verified(
         self, problem: Problem, objective: float, cells: Cells, engine: str, dropped: set[str]
     ) -> Evaluation:
         """Decode, evaluate, and hold the two against each other."""
@@ -179,30 +179,37 @@ class Search:
 
     def _member(self, problem: Problem, tag: str, tags: set[str]) -> Conflict:
         """Return a member of a conflict with the least that it takes."""
-        from formulations.infeasible import excess, soft
         from mlsysim.walls import WALLS
 
-        over = excess(problem, tag, tags, self.solver, self.options)
         wall = next((w for w in WALLS if w.tag == tag), None)
+        mine = [r for r in problem.rows if r.tag == tag]
+        mine = [r for r in mine if not r.hard] or mine  # of both, the plan's wishes are in question
+        rows = [r for r in mine if r.may_bind] or mine
+        others = [r for r in problem.rows if r.tag in tags]
+        # of several rows of one reason, the one that cannot hold beside the rest
+        tight = [
+            (row, found[0])
+            for row in rows
+            if (found := module("infeasible").least(problem, row, others, self.solver, self.options))
+            and found[0] > 1.0
+        ]
+        row, quotient = tight[0] if len(tight) == 1 else (None, None)
         if wall is None:
-            return _wish(self.scenario.settings.bounds, tag, over, self.state)
-        limited = [r for r in wall.rows(self.state) if isinstance(r.supply, int | float) and r.enforced]
-        wished = tag in soft(problem)
-        limited = [r for r in limited if r.hard != wished]
-        varies = any(r.allowed.tables for r in problem.rows if r.tag == tag and r.hard != wished)
-        if over is None or len(limited) != 1 or varies:
+            return _wish(self.scenario.settings.bounds, tag, row, quotient)
+        if row is None or quotient is None:
             return Conflict(tag, wall.number, wall.name, wall.equation)
-        row = limited[0]
-        supply = float(row.supply)  # type: ignore[arg-type]
-        return Conflict(
-            tag,
-            wall.number,
-            wall.name,
-            row.note,
-            units.from_base(supply + over, row.unit),
-            units.from_base(supply, row.unit),
-            row.unit,
-        )
+        shown = wall.rows(self.state)[index_of(row.name)]
+        if not isinstance(shown.supply, int | float):
+            return Conflict(tag, wall.number, wall.name, shown.note)
+        supply = units.from_base(float(shown.supply), shown.unit)
+        least = quotient * supply * _SLACK
+        if row.allowed.tables or row.allowed.products or row.allowed.maxima:  # of no one plan
+            return Conflict(tag, wall.number, wall.name, f"{shown.note}; at least {quotient:.3g} x as much")
+        return Conflict(tag, wall.number, wall.name, shown.note, least, supply, shown.unit)
+
+
+# Rows of a problem grant what eval grants; what is told is without it.
+_SLACK = 1.0 + TOLERANCE - ROUNDING
 
 
 def verify(
@@ -250,8 +257,8 @@ def verify(
             agree(c.name, float(c.supply) - slack, float(c.demand), engine)
 
 
-def _wish(bounds: tuple[Bound, ...], tag: str, over: float | None, state: State) -> Conflict:
-    """Return an assertion as a member of a conflict."""
+def _wish(bounds: tuple[Bound, ...], tag: str, row: Row | None, quotient: float | None) -> Conflict:
+    """Return an assertion as a member of a conflict; the quotient is of its metric to its limit."""
     bound = bounds[int(tag.removeprefix("assert"))]
     m = bound.metric
     sides = [
@@ -260,18 +267,20 @@ def _wish(bounds: tuple[Bound, ...], tag: str, over: float | None, state: State)
         if x is not None
     ]
     limit = ", ".join(sides)
-    quotient = m.parts(state)[1] != 1.0
-    if over is None or bound.high is None or bound.low is not None or quotient:
+    if row is None or quotient is None:
         return Conflict(tag, None, m.name, limit)
+    low = "[min]" in row.name
+    asked = bound.low if low else bound.high
+    assert asked is not None
+    reached = asked / (quotient * _SLACK) if low else asked * quotient * _SLACK
     return Conflict(
-        tag,
-        None,
-        m.name,
-        limit,
-        units.from_base(bound.high + over, m.unit),
-        units.from_base(bound.high, m.unit),
-        m.unit,
+        tag, None, m.name, limit, units.from_base(reached, m.unit), units.from_base(asked, m.unit), m.unit
     )
+
+
+def index_of(name: str) -> int:
+    """Return which row of its wall a row is, by its name: ``w02[1]``."""
+    return int(name.split("[")[1].split("]")[0])
 
 
 def agree(what: str, theirs: float, ours: float, engine: str) -> None:

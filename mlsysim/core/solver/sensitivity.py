@@ -18,6 +18,7 @@ from mlsysim.core.evaluation import Evaluation, Json, Reading, evaluate
 from mlsysim.core.layout import Layout
 from mlsysim.core.metrics import METRICS, find
 from mlsysim.core.resolve import Scenario
+from mlsysim.core.supplies import SUPPLIES, Supply
 from mlsysim.physics.types import Array
 
 # Relative change of a supply, up and down. Small against the distance to most kinks of the
@@ -25,61 +26,6 @@ from mlsysim.physics.types import Array
 STEP = 1e-3
 # One-sided elasticities further apart than this stand on a kink.
 KINK = 1e-2
-
-
-@dataclass(frozen=True)
-class Supply:
-    """A number of a scenario that somebody could buy more of.
-
-    Attributes:
-        name: its key.
-        path: the fields that lead to it.
-        unit: in which people read it.
-        wall: that it belongs to.
-    """
-
-    name: str
-    path: tuple[str, ...]
-    unit: str
-    wall: int
-
-    def of(self, s: Scenario) -> float | None:
-        """Return the scenario's supply in base units; None where it has none, or no bound."""
-        value: Any = s
-        for field in self.path:
-            value = getattr(value, field, None)
-        return float(value) if value and math.isfinite(value) else None
-
-
-SUPPLIES: dict[str, Supply] = {
-    s.name: s
-    for s in (
-        Supply("peak", ("chip", "peak"), "TFLOP/s", 1),
-        Supply("bandwidth", ("chip", "bandwidth"), "TB/s", 2),
-        Supply("capacity", ("capacity",), "GiB", 2),
-        Supply("launch_overhead", ("chip", "launch"), "us", 3),
-        Supply("host", ("chip", "host"), "us", 3),
-        Supply("scale_up_bandwidth", ("network", "up", "bandwidth"), "GB/s", 14),
-        Supply("scale_up_latency", ("network", "up", "latency"), "us", 14),
-        Supply("scale_up_bulk_latency", ("network", "up", "bulk_latency"), "us", 14),
-        Supply("scale_up_start", ("network", "up", "start"), "us", 14),
-        Supply("scale_out_bandwidth", ("network", "out", "bandwidth"), "GB/s", 14),
-        Supply("scale_out_latency", ("network", "out", "latency"), "us", 14),
-        Supply("scale_out_bulk_latency", ("network", "out", "bulk_latency"), "us", 14),
-        Supply("scale_out_start", ("network", "out", "start"), "us", 14),
-        Supply("power", ("fleet", "power"), "W", 18),
-        Supply("purchase_price", ("fleet", "price"), "USD", 17),
-        Supply("rent", ("fleet", "rent"), "USD/h", 17),
-        Supply("upkeep", ("fleet", "upkeep"), "1/year", 17),
-        Supply("lifetime", ("fleet", "lifetime"), "year", 17),
-        Supply("embodied_carbon", ("fleet", "embodied"), "kgCO2e", 18),
-        Supply("electricity_price", ("site", "price"), "USD/kWh", 17),
-        Supply("carbon_intensity", ("site", "carbon_intensity"), "gCO2e/kWh", 18),
-        Supply("pue", ("site", "pue"), "1", 18),
-        Supply("wue", ("site", "wue"), "L/kWh", 18),
-        Supply("grid_water", ("site", "grid_water"), "L/kWh", 18),
-    )
-}
 
 
 def scaled(s: Scenario, factors: dict[str, float]) -> Scenario:

@@ -18,7 +18,8 @@ from mlsysim.core.evaluation import Evaluation, Json, evaluate
 from mlsysim.core.layout import Layout
 from mlsysim.core.promises import target_of
 from mlsysim.core.resolve import Scenario
-from mlsysim.core.solver.sensitivity import SUPPLIES, Supply, scaled
+from mlsysim.core.solver.sensitivity import scaled
+from mlsysim.core.supplies import SUPPLIES, Supply
 
 RATES = ("peak", "bandwidth", "scale_up_bandwidth", "scale_out_bandwidth")
 # A factor that stands for more of a supply than anybody can use, and its inverse for none.

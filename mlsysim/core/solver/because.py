@@ -1,0 +1,78 @@
+"""Why an answer is what it is: which walls bind, by how much, and what the time goes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlsysim.core import text, units
+from mlsysim.core.evaluation import Evaluation, Json
+from mlsysim.walls.base import parts_of
+
+# Headroom of an assertion below which it is said to bind.
+NEAR = 0.05
+
+
+@dataclass(frozen=True)
+class Because:
+    """One reason.
+
+    Attributes:
+        kind: ``binds``: a wall is at its limit; ``limit``: an assertion is; ``time``: where it goes.
+        name: the wall, the metric or the part of the step.
+        wall: its number, if any.
+        share: of the supply that is used, or of the step.
+        text: the same in words.
+    """
+
+    kind: str
+    name: str
+    wall: int | None
+    share: float
+    text: str
+
+    def to_dict(self) -> Json:
+        """Return the reason for JSON."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "wall": self.wall,
+            "share": self.share,
+            "text": self.text,
+        }
+
+
+def because(e: Evaluation) -> tuple[Because, ...]:
+    """Return what an evaluated plan rests on, the walls first."""
+    found = []
+    for w in e.walls:
+        if w.status == "binding" and not w.by_construction:
+            used = 1.0 - (w.headroom or 0.0)
+            amounts = f"{text.amount(w.demand, w.unit)} of {text.amount(w.supply, w.unit)}"
+            found.append(
+                Because("binds", w.wall.name, w.wall.number, used, f"{w.wall.name} binds ({amounts})")
+            )
+    for c in e.checks:
+        m = c.bound.metric
+        for limit, share in (
+            (c.bound.high, _over(c.value, c.bound.high)),
+            (c.bound.low, _over(c.bound.low, c.value)),
+        ):
+            if limit is not None and share is not None and 1.0 - NEAR <= share <= 1.0 + NEAR:
+                shown = [text.amount(units.from_base(x, m.unit), m.unit) for x in (c.value, limit)]
+                found.append(
+                    Because(
+                        "limit", m.name, None, share, f"{m.name} is at its limit ({shown[0]} of {shown[1]})"
+                    )
+                )
+    parts = parts_of(e.state)
+    most = float(parts[e.bottleneck] / e.state.time)
+    found.append(
+        Because(
+            "time", e.bottleneck, e.bottleneck_wall, most, f"{most:.0%} of the time goes to {e.bottleneck}"
+        )
+    )
+    return tuple(found)
+
+
+def _over(a: float | None, b: float | None) -> float | None:
+    return None if a is None or not b else a / b

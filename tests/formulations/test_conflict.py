@@ -1,0 +1,85 @@
+"""What cannot hold together, against enumeration that shares no code with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import random_problems as rp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from formulations.infeasible import conflict, least
+
+SEEN: Counter[str] = Counter()
+
+
+@st.composite
+def tight(draw):
+    """Draw a problem whose rows leave little, often nothing: up to four reasons, some of two rows."""
+    spec = draw(rp.specs(most=3, cells=4, rows=0))
+    points = list(rp.legal(spec))
+    rows = []
+    if not points:  # no cells go together: no row is to blame
+        return replace(spec, rows=(rp.RowSpec("t0", ("number", 1.0), 2.0),))
+    for _ in range(draw(st.integers(2, 5))):
+        tree = draw(rp.trees(spec.sizes, rp.HALVES, depth=draw(st.integers(0, 1))))
+        values = sorted(rp.value(tree, p) for p in points)
+        at = draw(st.integers(-1, max(0, len(values) // 3)))
+        supply = values[0] - 1.0 if at < 0 else values[at] + draw(st.sampled_from([0.0, 0.25]))
+        rows.append(rp.RowSpec(f"t{draw(st.integers(0, 3))}", tree, supply))
+    return replace(spec, rows=tuple(rows))
+
+
+def possible(spec, tags):
+    kept = replace(spec, rows=tuple(r for r in spec.rows if r.tag in tags))
+    return any(rp.holding(kept, p) for p in rp.legal(spec))
+
+
+@rp.examples(250)
+@given(tight())
+def test_a_conflict_is_minimal(spec):
+    tags = {r.tag for r in spec.rows}
+    problem = rp.problem_of(spec)
+    if possible(spec, tags):
+        SEEN["feasible"] += 1
+        return
+    found = conflict(problem)
+    assert found is not None
+    assert len(set(found)) == len(found)
+    assert bool(found) == any(True for _ in rp.legal(spec))
+    assert set(found) <= tags
+    assert not possible(spec, set(found))
+    for tag in found:  # without any one of them something holds
+        assert possible(spec, set(found) - {tag})
+    SEEN["infeasible"] += 1
+    SEEN["several"] += len(found) > 1
+
+
+@rp.examples(100)
+@given(tight(), st.data())
+def test_the_least_that_a_row_takes(spec, data):
+    index = data.draw(st.integers(0, len(spec.rows) - 1))
+    row = spec.rows[index]
+    problem, _, _ = rp.written(spec)
+    others = [r for i, r in enumerate(problem.rows) if i != index]
+    rest = replace(spec, rows=tuple(r for i, r in enumerate(spec.rows) if i != index))
+    values = [rp.value(row.tree, p) for p in rp.legal(rest) if rp.holding(rest, p)]
+    if row.supply <= 0.0:
+        return
+    found = least(problem, problem.rows[index], others)
+    if not values:
+        assert found is None
+        return
+    assert found is not None
+    assert found[0] * row.supply == pytest.approx(min(values), rel=1e-9, abs=1e-9)
+    SEEN["least"] += 1
+
+
+def test_the_property_tests_met_enough():
+    if not SEEN:
+        pytest.skip("the property tests did not run")
+    assert SEEN["infeasible"] >= 60
+    assert SEEN["several"] >= 20
+    assert SEEN["least"] >= 10
