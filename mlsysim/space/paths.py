@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from mlsysim.core.errors import InputError, unknown
 from mlsysim.core.supplies import SUPPLIES
@@ -24,6 +24,12 @@ ALIASES = {
     "interval": "checkpoint.interval",
     "microbatch": "parallelism.microbatch_size",
     "tp": "parallelism.tp",
+    "nodes": "hardware.nodes",
+    "region": "ops.region",
+    "pue": "ops.pue",
+    "seq_len": "workload.seq_len",
+    "budget": "constraints.budget",
+    "carbon": "constraints.carbon",
     "storage": "data.storage",
 }
 _UNITS = {
@@ -78,7 +84,7 @@ def _limits() -> dict[str, str]:
 def _below(block: Any, keys: tuple[str, ...]) -> Iterator[Path]:
     for name, f in block.model_fields.items():
         here = (*keys, f.alias or name)
-        if here in _NOT_VARIED:
+        if here in _NOT_VARIED or _is_list_of_blocks(f.annotation):
             continue
         inner = None if keys == ("parallelism",) else _block(f.annotation)
         if inner is not None:
@@ -97,6 +103,13 @@ def _block(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((b for part in get_args(annotation) if (b := _block(part)) is not None), None)
+
+
+def _is_list_of_blocks(annotation: Any) -> bool:
+    """Return whether a field holds a list or mapping of blocks, which have no one path."""
+    if get_origin(annotation) in (list, tuple, dict):
+        return _block(annotation) is not None
+    return any(_is_list_of_blocks(part) for part in get_args(annotation))
 
 
 def find(name: str) -> Path:

@@ -56,6 +56,14 @@ _LIMITS = frozenset(
 )
 _TRAINING = frozenset({"workload.training_tokens", "checkpoint.interval", "reliability.mtbf"})
 _INFERENCE = frozenset({"workload.batch_size", "workload.seq_len", "queue.rate"})
+# Of the others the physics asks whether there is any, or the layout depends on them.
+_SUPPLIES = frozenset(
+    {
+        *("peak", "bandwidth", "launch_overhead", "power", "purchase_price", "rent", "upkeep", "lifetime"),
+        *("scale_up_bandwidth", "scale_up_latency", "scale_out_bandwidth", "scale_out_latency"),
+        *("embodied_carbon", "electricity_price", "carbon_intensity", "pue", "wue", "grid_water"),
+    }
+)
 GROUPS = 512  # groups that are kept from one call to the next
 PASSED, VIOLATED, FAILED, ERROR = range(4)
 STATUSES = ("pass", "sla_violation", "fail", "error")
@@ -245,7 +253,7 @@ def _as_array(d: Dimension, allowed: frozenset[str], phase: str) -> bool:
     if d.path is None:
         return True
     if d.path.is_supply:
-        return d.name != f"{SUPPLY}.capacity"
+        return d.name.removeprefix(SUPPLY + ".") in _SUPPLIES
     return d.name in allowed
 
 
