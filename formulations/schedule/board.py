@@ -138,7 +138,10 @@ class Board:
             found, runs = {"pause": cheapest.pause, "split": cheapest.split}[job.kind](
                 span, job, grids, self._once[j]
             )
-        return self.pricer.candidate(j, runs) if runs and found < INF else None
+        if not runs or found == INF:
+            return None
+        candidate = self.pricer.candidate(j, runs)
+        return None if candidate.takes.totals[1] > job.carbon_cap * (1 + ROUNDING) else candidate
 
     def _prepare(self, j: int) -> None:
         """Fill the prices of a job on its block; of a rigid job, by window."""

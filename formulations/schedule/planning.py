@@ -113,6 +113,8 @@ class _Planning:
             self._first_bound()
         if self.relaxation.bound == INF:
             return self._answer("infeasible")
+        if not self.relaxation.cheapest:  # the time was up before any job had a price
+            return self._answer(None)
         with self.phase("first"):
             self._first_schedule()
         verdict = None

@@ -60,6 +60,8 @@ def prices(fleet: Fleet, schedule: Schedule, options: Options | None = None) -> 
     if not whole.count:
         return ()
     program, scale = whole.program()
+    # where a job pauses is settled, so nothing is left to be whole
+    program = replace(program, whole=np.zeros_like(program.whole))
     found = solve_program(program, options)
     if found.duals is None or found.objective is None:
         return ()

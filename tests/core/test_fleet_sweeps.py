@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_fleet_placement import shown, whole
 
+from mlsysim.core.errors import SolverLimitError
 from mlsysim.core.fleet_plan import load
 from mlsysim.core.schedule.placement import Placement
 from mlsysim.core.schedule.resolve import resolve_fleet
@@ -89,6 +90,39 @@ def test_the_frontier_is_all_that_none_beats(plan):
         assert ((found[:, 0] <= cost * (1 + near)) & (found[:, 1] <= carbon * (1 + near))).any()
     for cost, carbon in found:  # and no point is beaten in both
         assert not ((every[:, 0] < cost * (1 - near)) & (every[:, 1] < carbon * (1 - near))).any()
+
+
+class Tired(Enumerated):
+    """Enumeration that has no time for more than so many answers."""
+
+    def __init__(self, answers: int) -> None:
+        super().__init__()
+        self.left = answers
+
+    def plan(self, fleet, options):
+        found = super().plan(fleet, options)
+        self.left -= 1
+        if self.left < 0:
+            found.status, found.schedule = "unknown", None
+        return found
+
+
+def test_when_the_time_is_up_what_is_known_is_shown():
+    jobs = [{"name": "a", "accelerator_hours": 64.0}, {"name": "b", "accelerator_hours": 32.0}]
+    plan = mapping(*jobs, regions=REGIONS, ops={"hours": 6, "ownership": "paid"})
+    wish = asking("0:400", 0.0, "", 20)
+    s = resolve_fleet(*load(plan), Weights(1.0, 0.0, 0.0))
+
+    def after(answers: int) -> Placement:
+        return Placing(s, Tired(answers), SimpleNamespace(time_limit=1.0)).placed(wish)
+
+    p = after(4)  # the plan itself, both ends, and one between
+    whole(p)
+    assert p.taxes is not None
+    assert p.taxes.solves == 3
+    assert not p.taxes.proven
+    with pytest.raises(SolverLimitError):
+        after(2)
 
 
 def test_the_forms_say_what_moves():

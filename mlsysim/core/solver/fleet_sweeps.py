@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlsysim.core.errors import SolverLimitError
 from mlsysim.core.schedule.summary import Judged
 from mlsysim.core.schedule.types import Caps, Fleet, Weights
 from mlsysim.core.schedule.weighed import Pareto, Taxed, Taxes
@@ -27,17 +28,32 @@ class Sweep:
     solve: Any
 
     def taxes(self, low: float, high: float) -> Taxes:
-        """Return the best schedules over a range of the carbon tax [USD/kgCO2e]."""
+        """Return the best schedules over a range of the carbon tax [USD/kgCO2e].
+
+        If the time is up between two solves, those that are done say what is known.
+
+        Raises:
+            SolverLimitError: the time is up before both ends are solved.
+        """
         water = self.fleet.weights.water
+        known: dict[float, tuple[float, float, Judged, float | None]] = {}
 
         def at(tax: float) -> tuple[float, float, Judged, float | None]:
+            if tax in known:
+                return known[tax]
             found = self.solve(replace(self.fleet, weights=Weights(1.0, tax, water)))
             assert found is not None  # whether one exists is no matter of the tax
             answer, gap = found
             cost, carbon, used = answer.usage.total()
-            return cost + water * used, carbon, answer, gap
+            known[tax] = cost + water * used, carbon, answer, gap
+            return known[tax]
 
-        e = breakpoints(at, low, high)
+        try:
+            e = breakpoints(at, low, high)
+        except SolverLimitError:
+            if len(known) < 2:
+                raise
+            e = breakpoints(at, low, high, most=len(known))  # the same solves in the same order
         plans = tuple(Taxed(s.low, s.high, s.line.answer) for s in e.stretches)
         return Taxes(plans, e.gap, e.proven, e.solves)
 
