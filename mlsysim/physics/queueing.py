@@ -167,7 +167,7 @@ def _decay(q: Station, rho: Array) -> Array:
     y = np.minimum(y, (1.0 - 1e-12) / cs)
     for _ in range(NEWTON):
         over, under = 1.0 + y * ca / rho, 1.0 - y * cs
-        value = np.log(over) / ca + np.log(under) / cs
+        value = np.log1p(y * ca / rho) / ca + np.log1p(-y * cs) / cs
         y = np.clip(y - value / (1.0 / (rho * over) - 1.0 / under), 0.5 * y, y)
     return y
 

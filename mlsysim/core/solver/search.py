@@ -198,9 +198,12 @@ class Search:
             return _wish(self.scenario.settings.bounds, tag, row, quotient)
         if row is None or quotient is None:
             return Conflict(tag, wall.number, wall.name, wall.equation)
-        shown = wall.rows(self.state)[index_of(row.name)]
-        if not isinstance(shown.supply, int | float):
-            return Conflict(tag, wall.number, wall.name, shown.note)
+        there, at = wall.rows(self.state), index_of(row.name)
+        # the plan as given may have fewer rows: a queue without end has no percentile
+        shown = there[at] if at < len(there) and there[at].hard == row.hard else None
+        shown = shown or next((r for r in there if r.hard == row.hard), None)
+        if shown is None or not isinstance(shown.supply, int | float):
+            return Conflict(tag, wall.number, wall.name, wall.equation if shown is None else shown.note)
         supply = units.from_base(float(shown.supply), shown.unit)
         least = quotient * supply * _SLACK
         if row.allowed.tables or row.allowed.products or row.allowed.maxima:  # of no one plan
