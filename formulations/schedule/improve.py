@@ -36,7 +36,6 @@ class Search:
         pricer = board.pricer
         self.wanted = [pricer.candidate(j, runs) if runs else None for j, (_, runs) in enumerate(wanted)]
         self.least = np.array([0.0 if c is None else c.takes.objective for c in self.wanted])
-        self.size_of_costs = float(np.abs(self.least).mean()) if self.least.size else 0.0
         self.size = np.array([float(j.options[0].count * j.options[0].slots) for j in self.fleet.jobs])
         # a job that is left out costs by its size, so that large ones are placed at the cost of small
         dearest = float(np.max(np.abs(self.least) / np.maximum(self.size, 1e-9), initial=1e-9))

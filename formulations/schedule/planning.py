@@ -153,7 +153,7 @@ class _Planning:
         """Return whether the bound is as near as was asked for, but for rounding."""
         if self.value == INF:
             return False
-        rounding = ROUNDING * max(abs(self.value), self.search.size_of_costs)
+        rounding = ROUNDING * max(abs(self.value), self.pricer.magnitude)
         return self.value - self.relaxation.bound <= self.options.gap * abs(self.value) + rounding
 
     # --- schedules ---------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -82,6 +83,18 @@ class Pricer:
         self.fleet = fleet
         self.cells = Cells(fleet)
         self.spans = [Span.of(job, fleet.places) for job in fleet.jobs]
+
+    @cached_property
+    def magnitude(self) -> float:
+        """What a job may cost or save at most, on average: the size by which rounding is judged."""
+        fields = Fields.of(self.fleet, Multipliers.none(self.fleet))
+        energy = float(np.abs(fields.energy).max(initial=0.0))
+        sizes = [
+            energy * o.power * o.slots + float(np.abs(fields.once(j, job, o)).max(initial=0.0))
+            for j, job in enumerate(self.fleet.jobs)
+            for o in job.options
+        ]
+        return float(np.mean(sizes)) if sizes else 0.0
 
     def best(self, j: int, fields: Fields) -> Best:
         """Return the cheapest schedule of a job at given prices; infinite where it has none."""

@@ -17,6 +17,7 @@ from mlsysim.core.errors import InputError, MlsysimError, unknown
 
 if TYPE_CHECKING:
     from mlsysim.core.scenario import Scenario, Settings
+    from mlsysim.physics.types import Array
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,10 @@ def find(name: str) -> Supply:
     return found
 
 
-def changed(settings: Settings, name: str, there: float) -> float:
+def changed(settings: Settings, name: str, there: Array) -> Any:
     """Return a supply as a plan's ``what_if`` has it, given what is there, in base units."""
-    return float(settings.amounts.get(name, there)) * settings.scales.get(name, 1.0)
+    given = settings.amounts.get(name)
+    return (there if given is None else given) * settings.scales.get(name, 1.0)
 
 
 def what_if(s: Scenario, factors: dict[str, float]) -> Scenario:

@@ -241,7 +241,7 @@ def _failures(c: _Context) -> Failures:
     assert job is not None
     record: Reliability | None = reliability_record(r["record"]) if r.get("record") else None
     mtbf = reliability.fleet_mtbf(_recorded(c, r, record, "mtbf", "mtbf_accelerator"), s.accelerators)
-    mtbf = changed(s.settings, "mtbf", float(mtbf))
+    mtbf = changed(s.settings, "mtbf", mtbf)
     place = b.get("storage") or c.block("data").get("storage") or DEFAULT_STORAGE
     sized = b if b.get("storage_capacity") is not None else c.block("data")
     size = checkpoint.checkpoint_bytes(_params(s), job.state, b.get("reduction", 1.0))
