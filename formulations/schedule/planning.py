@@ -29,10 +29,13 @@ from mlsysim.core.schedule.usage import broken, usage
 
 # Variables up to which the exact program is asked: always at first, and for what is left later.
 SMALL, MANY = 6_000, 30_000
-ASCENT = 120
+# Steps of ascent, and how many of them may bring nothing.
+ASCENT, FLAT = 120, 20
 BATCH = 1_000
 GUIDES = (0.7, 0.4, 1.0)
-WARMTH = 0.01
+WARMTH = 0.003
+# How often the search begins anew before it goes on from the best.
+STARTS = 4
 AGREEMENT = 1e-6
 ROUNDING = 1e-9
 
@@ -93,6 +96,7 @@ class _Planning:
     rows: int = 0
     version: str = ""
     press: float = 1.0
+    spent: float = 0.0
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -133,7 +137,16 @@ class _Planning:
             r.ascend(40, 1)
             return
         begin, share = time.monotonic(), 0.3 * self.options.remaining
-        r.ascend(ASCENT, 20, lambda: time.monotonic() - begin > share)
+        bounds: list[float] = []
+
+        def enough() -> bool:
+            bounds.append(r.bound)
+            flat = len(bounds) > 2 * FLAT and (
+                r.bound - bounds[-FLAT] <= 0.1 * self.options.gap * abs(r.bound)
+            )
+            return flat or time.monotonic() - begin > share
+
+        r.ascend(ASCENT, 20, enough)
 
     def _size(self) -> int:
         """Return roughly how many variables the exact program has before any is ruled out."""
@@ -159,11 +172,22 @@ class _Planning:
     # --- schedules ---------------------------------------------------------------------------------
 
     def _first_schedule(self) -> None:
-        board = Board(self.pricer, self.relaxation.at)
-        first_fit(board, by_size(self.fleet))
-        self._note(board)
-        self.search = Search(board, self.relaxation.cheapest, self.options.seed)
+        self.begun: list[Search] = []
         self.turn = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a search, each time from another first schedule."""
+        order = by_size(self.fleet)
+        if self.begun:  # large jobs early, in an order that is drawn
+            rng = np.random.default_rng([self.options.seed, self.turn])
+            rank = np.arange(len(order)) * rng.uniform(0.3, 1.0, len(order))
+            order = [order[i] for i in np.argsort(rank)]
+        board = Board(self.pricer, self.relaxation.at)
+        first_fit(board, order)
+        self._note(board)
+        self.search = Search(board, self.relaxation.cheapest, self.options.seed + self.turn)
+        self.begun.append(self.search)
 
     def _note(self, board: Board) -> None:
         """Keep the board's schedule if it is complete, keeps the caps and is better."""
@@ -181,6 +205,11 @@ class _Planning:
     def _closer(self) -> str | None:
         """Search for a while, raise the bound for a while, and look whether little enough is left."""
         with self.phase("improvement"):
+            if 0 < self.turn < STARTS:
+                self._begin()
+            elif self.turn == STARTS:  # go on from the best
+                self.search = min(self.begun, key=Search.merit)
+                self.begun = [self.search]
             board = self.search.board
             # caps that are overrun press harder each time, and cells now more, now less
             self.press = 2.0 * self.press if board.over > 0.0 else max(1.0, 0.8 * self.press)
@@ -194,8 +223,11 @@ class _Planning:
             known = self.value if self.value < INF else None
             self.relaxation.add(c for c in board.placed if c is not None)
             begin = time.monotonic()
-            share = max(0.5, 0.3 * self.seconds["improvement"])
-            self.relaxation.run(self.options.gap / 4, known, stop=lambda: time.monotonic() - begin > share)
+            # a third of the time that the search takes
+            share = 0.3 * self.seconds["improvement"] - self.spent
+            if share > 0.0:
+                self.relaxation.run(self.options.gap / 4, known, lambda: time.monotonic() - begin > share)
+                self.spent += time.monotonic() - begin
         self.turn += 1
         if self.turn % 4 == 0 and self._open():
             return self._exactly()
@@ -227,7 +259,11 @@ class _Planning:
             whole = Whole(self.pricer, self.relaxation.at, gap, most=MANY)
             if not whole.complete:
                 return None
-            answer: Answer = whole.solve(self.options)
+            options = self.options
+            if gap < INF and self._size() > SMALL:  # the search may need the rest of the time
+                limit = time.monotonic() - options.began + 0.1 * options.remaining
+                options = replace(options, time_limit=min(options.time_limit, limit))
+            answer: Answer = whole.solve(options)
             self.columns, self.rows = max(self.columns, answer.variables), max(self.rows, answer.rows)
             if answer.runs is not None:
                 self._keep(Schedule(answer.runs))
@@ -252,7 +288,7 @@ class _Planning:
                         f"{first.demand:.9g} of {first.supply:.9g}",
                         hint="this is a defect of mlsysim: please report the plan",
                     )
-                if bound > self.value + AGREEMENT * abs(self.value):
+                if bound > self.value + AGREEMENT * max(abs(self.value), self.pricer.magnitude):
                     raise MismatchError(
                         f"the bound {bound:.9g} is above a schedule worth {self.value:.9g}",
                         hint="this is a defect of mlsysim: please report the plan",

@@ -14,7 +14,10 @@ from formulations.schedule import clash, plan, prices
 from formulations.schedule.clash import _GROUPS
 from mlsysim.core.schedule.types import Caps, Fleet
 
-EXACT = Options(gap=1e-9, time_limit=60.0)
+
+def exact() -> Options:
+    """Return options whose clock begins now."""
+    return Options(gap=1e-9, time_limit=60.0)
 
 
 def about(fleet, found):
@@ -44,7 +47,7 @@ def mended(fleet: Fleet, tag: str, least: float) -> Fleet | None:
 @examples(80)
 def test_a_conflict_has_no_member_too_many_and_its_ways_out_mend_it(fleet):
     assume(best(fleet) is None)
-    found = clash(fleet, EXACT)
+    found = clash(fleet, exact())
     assert found is not None
     assert found.proven
     core = about(fleet, found)
@@ -60,16 +63,16 @@ def test_a_conflict_has_no_member_too_many_and_its_ways_out_mend_it(fleet):
 @examples(20)
 def test_a_fleet_with_a_schedule_has_no_conflict(fleet):
     assume(best(fleet) is not None)
-    assert clash(fleet, EXACT) is None
+    assert clash(fleet, exact()) is None
 
 
 @given(fleets())
 @examples(60)
 def test_more_of_what_binds_is_worth_no_more_than_its_price_and_less_costs_no_less(fleet):
-    planned = plan(replace(fleet, caps=Caps()), EXACT)
+    planned = plan(replace(fleet, caps=Caps()), exact())
     assume(planned.schedule is not None)
-    for price in prices(replace(fleet, caps=Caps()), planned.schedule, EXACT):
-        slack = 1e-5 * max(1.0, abs(price.worth))
+    for price in prices(replace(fleet, caps=Caps()), planned.schedule, exact()):
+        slack = 1e-3 * max(1.0, abs(price.worth))  # a small step divides the solver's tolerance
         assert price.worth > 0.0
         assert price.more is not None
         assert price.more <= price.worth + slack

@@ -16,7 +16,10 @@ from formulations.serving_bounds import all_cells, bound
 from formulations.serving_days import best, whole
 from formulations.serving_first import first_plan
 
-EXACT = Options(gap=1e-9, time_limit=60.0)
+
+def exact() -> Options:
+    """Return options whose clock begins now."""
+    return Options(gap=1e-9, time_limit=60.0)
 
 
 def mix(
@@ -106,7 +109,7 @@ def brute(m: Mix) -> float:
 @given(st.integers(0, 10**6), st.booleans())
 def test_the_best_mix_is_that_of_brute_force(seed, split):
     m = mix(seed, split=split, kinds=4 if split else 3, most=3)
-    found = best(m, EXACT)
+    found = best(m, exact())
     assert (found.objective or np.inf) == pytest.approx(brute(m), rel=1e-7)
     assert found.status in ("optimal", "infeasible")
     if found.plan is not None:
@@ -130,7 +133,7 @@ def test_a_bound_is_never_above_the_best(seed, split):
 @pytest.mark.parametrize("seed", range(4))
 def test_two_engines_agree(seed):
     m = mix(seed, kinds=5, classes=12, split=bool(seed % 2), most=6)
-    ours, theirs = best(m, EXACT), whole(m, EXACT, "scip")
+    ours, theirs = best(m, exact()), whole(m, exact(), "scip")
     assert ours.status == theirs.status
     if ours.objective is not None:
         assert ours.objective == pytest.approx(theirs.objective, rel=1e-6)
@@ -138,7 +141,7 @@ def test_two_engines_agree(seed):
 
 def test_the_numbers_of_an_answer_serve_every_class():
     m = mix(5, kinds=6, classes=10, most=8)
-    found = best(m, EXACT)
+    found = best(m, exact())
     assert found.plan is not None
     flow = found.plan.flow[:, :, 0]
     assert flow.sum(axis=1) == pytest.approx(m.rate[:, 0])
@@ -152,18 +155,18 @@ def test_the_numbers_of_an_answer_serve_every_class():
 @given(st.integers(0, 10**6))
 def test_more_hardware_or_fewer_requests_never_cost_more(seed):
     m = mix(seed, most=3)
-    before = best(m, EXACT).objective or np.inf
+    before = best(m, exact()).objective or np.inf
     # one kind fewer to choose from, or a smaller stock
-    fewer = best(m.some(np.arange(m.kinds - 1)), EXACT).objective or np.inf
+    fewer = best(m.some(np.arange(m.kinds - 1)), exact()).objective or np.inf
     assert fewer >= before * (1 - 1e-9)
-    less = best(replace(m, stocks=np.array([4.0, 2.0])), EXACT).objective or np.inf
+    less = best(replace(m, stocks=np.array([4.0, 2.0])), exact()).objective or np.inf
     assert less >= before * (1 - 1e-9)
-    assert (best(replace(m, rate=0.7 * m.rate), EXACT).objective or np.inf) <= before * (1 + 1e-9)
+    assert (best(replace(m, rate=0.7 * m.rate), exact()).objective or np.inf) <= before * (1 + 1e-9)
 
 
 def test_hours_without_starts_are_added_up():
     m = mix(3, hours=3, classes=5)
-    found = best(m, EXACT)
+    found = best(m, exact())
     assert found.objective == pytest.approx(sum(brute(m.hour(h)) for h in range(3)), rel=1e-7)
     assert found.status == "optimal"
 
@@ -182,7 +185,7 @@ def test_starts_are_paid_for_where_a_day_is_best(seed):
     for day in itertools.product(*options):
         count = np.array(day).T
         least = min(least, float(m.cost @ count.sum(axis=1) + m.start @ starts(count).sum(axis=1)))
-    found = best(m, EXACT)
+    found = best(m, exact())
     assert (found.objective or np.inf) == pytest.approx(least, rel=1e-6)
 
 
