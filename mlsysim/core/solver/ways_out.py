@@ -175,7 +175,9 @@ class _Finder:
             return
         wall = next(w for w in WALLS if w.tag == tag)
         index = index_of(name)
-        if wall.number == 2 and wall.rows(self.before.state)[index].note.startswith("held"):
+        rows = wall.rows(self.before.state)
+        # the plan as given may have fewer rows than others that were looked at
+        if wall.number == 2 and index < len(rows) and rows[index].note.startswith("held"):
             there, needed = (units.from_base(x, "GiB") for x in (self.s.capacity, self.s.capacity * factor))
             yield Draft(
                 "supply",
