@@ -210,7 +210,10 @@ class _Finder:
         """Return which limit of the plan is the supply of a wall's row: the one that moves it."""
         state = self.before.state
         w = next(w for w in WALLS if w.number == wall)
-        now = w.rows(state)[index].supply
+        rows = w.rows(state)
+        if index >= len(rows):  # of another plan than the one given
+            return None
+        now = rows[index].supply
         for f in fields(Limits):
             value = getattr(state.limits, f.name)
             if f.metadata["wall"] == wall and value is not None:
