@@ -11,7 +11,7 @@ import numpy as np
 
 from formulations.algebra import Floats
 from formulations.engines.base import Options
-from formulations.engines.highs import TOLERANCE, _highspy, _model
+from formulations.engines.highs import _highspy, _model, fresh, verdict_of
 from formulations.matrix import Linear
 from mlsysim.core.errors import InputError
 
@@ -50,40 +50,24 @@ def highs(linear: Linear, options: Options) -> Answer:
     """Return HiGHS's answer."""
     highspy = _highspy()
     begin = time.perf_counter()
-    h = highspy.Highs()
-    for option, value in {
-        "output_flag": False,
-        "time_limit": options.remaining,
-        "threads": int(options.threads),
-        "random_seed": int(options.seed),
-        "mip_rel_gap": float(options.gap),
-        "mip_abs_gap": 0.0,
-        "mip_feasibility_tolerance": TOLERANCE,
-        "primal_feasibility_tolerance": TOLERANCE,
-        "dual_feasibility_tolerance": TOLERANCE,
-    }.items():
-        h.setOptionValue(option, value)
+    h = fresh(highspy, options)
     h.passModel(_model(highspy, linear))
     h.run()
-    known, info = highspy.HighsModelStatus, h.getInfo()
-    status = h.getModelStatus()
-    found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    info, verdict = h.getInfo(), verdict_of(highspy, h)
     common: dict[str, Any] = {
         "engine": "highs",
         "version": h.version(),
         "seconds": time.perf_counter() - begin,
         "nodes": max(0, int(info.mip_node_count)),
     }
-    if status in (known.kInfeasible, known.kUnboundedOrInfeasible):
-        return Answer("infeasible", **common)  # every column has ends
-    if not found:
-        return Answer("unknown", **common)
+    if verdict in ("infeasible", "unknown"):
+        return Answer(verdict, **common)
     solution = h.getSolution()
     whole = bool(linear.whole.any())
     objective = float(info.objective_function_value)
     bound = float(info.mip_dual_bound) if whole else objective
     return Answer(
-        "optimal" if status == known.kOptimal else "feasible",
+        verdict,
         **common,
         objective=objective * linear.scale,
         bound=bound * linear.scale if np.isfinite(bound) else None,

@@ -31,6 +31,35 @@ def _highspy() -> Any:
     return highspy
 
 
+def fresh(highspy: Any, options: Options) -> Any:
+    """Return HiGHS with its options set: a new one for each program, since its clock is cumulative."""
+    h = highspy.Highs()
+    for option, value in {
+        "output_flag": False,
+        "time_limit": options.remaining,
+        "threads": int(options.threads),
+        "random_seed": int(options.seed),
+        "mip_rel_gap": float(options.gap),
+        "mip_abs_gap": 0.0,
+        "mip_feasibility_tolerance": TOLERANCE,
+        "primal_feasibility_tolerance": TOLERANCE,
+        "dual_feasibility_tolerance": TOLERANCE,
+    }.items():
+        h.setOptionValue(option, value)
+    return h
+
+
+def verdict_of(highspy: Any, h: Any) -> str:
+    """Return what HiGHS says of a program whose variables all have ends: so none is unbounded."""
+    known, status = highspy.HighsModelStatus, h.getModelStatus()
+    if status == known.kOptimal:
+        return "optimal"
+    if status in (known.kInfeasible, known.kUnboundedOrInfeasible):
+        return "infeasible"
+    feasible = highspy.SolutionStatus.kSolutionStatusFeasible
+    return "feasible" if h.getInfo().primal_solution_status == feasible else "unknown"
+
+
 class Highs(Engine):
     """HiGHS branch and cut; a fresh object for each solve, since its clock is cumulative."""
 
@@ -63,19 +92,7 @@ class Highs(Engine):
         highspy = _highspy()
         begin = time.perf_counter()
         linear = linearize(problem)
-        h = highspy.Highs()
-        for option, value in {
-            "output_flag": False,
-            "time_limit": options.remaining,
-            "threads": int(options.threads),
-            "random_seed": int(options.seed),
-            "mip_rel_gap": float(options.gap),
-            "mip_abs_gap": 0.0,
-            "mip_feasibility_tolerance": TOLERANCE,
-            "primal_feasibility_tolerance": TOLERANCE,
-            "dual_feasibility_tolerance": TOLERANCE,
-        }.items():
-            h.setOptionValue(option, value)
+        h = fresh(highspy, options)
         h.passModel(_model(highspy, linear))
         if start:
             at = np.array([linear.cells[c] + int(i[0]) for c, i in start.items()], dtype=np.int32)
@@ -146,16 +163,8 @@ def _model(highspy: Any, m: Linear) -> Any:
 
 
 def _outcome(highspy: Any, h: Any, m: Linear, problem: Problem, seconds: float) -> Outcome:
-    status = h.getModelStatus()
     info = h.getInfo()
-    known = highspy.HighsModelStatus
-    has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-    if status == known.kOptimal:
-        verdict = "optimal"
-    elif status in (known.kInfeasible, known.kUnboundedOrInfeasible):
-        verdict = "infeasible"  # every variable is bounded, so unbounded is impossible
-    else:
-        verdict = "feasible" if has_solution else "unknown"
+    verdict = verdict_of(highspy, h)
     common = {
         "engine": Highs.name,
         "version": h.version(),

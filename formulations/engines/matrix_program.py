@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from formulations.algebra import Floats, Indices
 from formulations.engines.base import Options
-from formulations.engines.highs import TOLERANCE, _highspy
+from formulations.engines.highs import _highspy, fresh, verdict_of
 from formulations.engines.watch import Watch
 
 
@@ -50,19 +50,7 @@ def solve_program(program: Program, options: Options, start: Floats | None = Non
     """Solve a program with HiGHS; Ctrl-C leaves the best answer so far."""
     begin = time.perf_counter()
     highspy = _highspy()
-    h: Any = highspy.Highs()
-    for option, value in {
-        "output_flag": False,
-        "time_limit": options.remaining,
-        "threads": int(options.threads),
-        "random_seed": int(options.seed),
-        "mip_rel_gap": float(options.gap),
-        "mip_abs_gap": 0.0,
-        "mip_feasibility_tolerance": TOLERANCE,
-        "primal_feasibility_tolerance": TOLERANCE,
-        "dual_feasibility_tolerance": TOLERANCE,
-    }.items():
-        h.setOptionValue(option, value)
+    h = fresh(highspy, options)
     if any(not columns.size and not low <= 0.0 <= high for columns, _, low, high in program.rows):
         return Found("infeasible", None, None, None, time.perf_counter() - begin, h.version())
     h.passModel(_model(highspy, program))
@@ -77,14 +65,8 @@ def solve_program(program: Program, options: Options, start: Floats | None = Non
     h.cbMipInterrupt += asked
     h.cbSimplexInterrupt += asked
     watch.run(h.run)
-    known, status, info = highspy.HighsModelStatus, h.getModelStatus(), h.getInfo()
-    has = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-    if status == known.kOptimal:
-        verdict = "optimal"
-    elif status in (known.kInfeasible, known.kUnboundedOrInfeasible):
-        verdict, has = "infeasible", False
-    else:
-        verdict = "feasible" if has else "unknown"
+    info, verdict = h.getInfo(), verdict_of(highspy, h)
+    has = verdict in ("optimal", "feasible")
     mixed = bool(program.whole.any())
     bound = float(info.mip_dual_bound if mixed else info.objective_function_value)
     solution = h.getSolution()
