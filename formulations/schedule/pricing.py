@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,7 +51,6 @@ class Cells:
         p = fleet.places
         self.types, self.regions, self.slots = p.accelerators.shape
         self.supply: Floats = np.concatenate([p.accelerators.reshape(-1), p.power.reshape(-1)])
-        self.limited = bool(np.isfinite(self.supply).any())
 
     def of(self, layer: int, region: int, slots: Indices) -> Indices:
         """Return the numbers of cells; layer ``types`` is power."""
@@ -181,9 +180,3 @@ class Pricer:
         assert job.moving is not None
         before = runs[i - 1].region
         return float(job.moving[before, r]) if before != r else 0.0
-
-    def unlimited(self) -> Iterator[Best]:
-        """Yield the cheapest schedule of each job as if it were alone."""
-        fields = Fields.of(self.fleet, Multipliers.none(self.fleet))
-        for j in range(len(self.fleet.jobs)):
-            yield self.best(j, fields)

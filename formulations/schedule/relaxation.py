@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,29 +26,15 @@ WORTHWHILE = 1e-7
 BROKEN = 1e-7
 
 
-@dataclass(frozen=True, eq=False)
-class Relaxed:
-    """The relaxation as far as it was solved.
+class Relaxation:
+    """Grows a linear program until its value and the bound meet.
 
     Attributes:
-        bound: no schedule is better.
-        multipliers: prices of the limits that prove it.
-        cheapest: the cheapest schedule of each job at these prices.
-        value: of the program, without jobs that it could not place; None where some are left.
-        unplaced: jobs, in shares, that it cannot place.
+        bound: no schedule is better; ``at`` are the multipliers that prove it, and ``cheapest`` the
+            cheapest schedule of each job there.
+        value: of the program; None while it leaves ``unplaced`` jobs out, in shares.
         rounds: of pricing.
     """
-
-    bound: float
-    multipliers: Multipliers
-    cheapest: list[Best]
-    value: float | None
-    unplaced: float
-    rounds: int
-
-
-class Relaxation:
-    """Grows a linear program until its value and the bound meet."""
 
     def __init__(self, pricer: Pricer, options: Options) -> None:
         self.pricer, self.fleet, self.options = pricer, pricer.fleet, options
@@ -62,7 +47,6 @@ class Relaxation:
         self.rounds = 0
         self._known: set[tuple[int, bytes]] = set()
         self._entries: list[tuple[Indices, Indices, Floats]] = []
-        self._row_of: dict[int, int] = {}
         self._lp: Growing | None = None
 
     @property
@@ -96,9 +80,7 @@ class Relaxation:
             self._insert(fresh)
         return len(fresh)
 
-    def run(
-        self, target: float, best: float | None = None, stop: Callable[[], bool] = lambda: False
-    ) -> Relaxed:
+    def run(self, target: float, best: float | None = None, stop: Callable[[], bool] = lambda: False) -> None:
         """Solve until the value of the program is within a relative ``target`` of the bound.
 
         Args:
@@ -133,7 +115,6 @@ class Relaxation:
                 if not new and not self._broken().size:
                     break
             weight = min(0.9, weight + 0.1) if self.bound > before else max(0.0, weight - 0.1)
-        return self.relaxed()
 
     def ascend(self, steps: int, keep: int, stop: Callable[[], bool] = lambda: False) -> None:
         """Raise the bound by so many steps of ascent; the schedules of the last ``keep`` become columns."""
@@ -147,10 +128,6 @@ class Relaxation:
                 break
         for candidates in recent:
             self.add(candidates)
-
-    def relaxed(self) -> Relaxed:
-        """Return what is known so far."""
-        return Relaxed(self.bound, self.at, self.cheapest, self.value, self.unplaced, self.rounds)
 
     def _price(self, multipliers: Multipliers) -> list[Best] | None:
         found = self.pricer.bound(multipliers, lambda: self.options.expired)
@@ -223,9 +200,9 @@ class Relaxation:
             for r in np.unique(t.regions).tolist():
                 cap(("region", r), float(t.emitted[t.regions == r].sum()))
         cap(("job", c.job), t.totals[1])
-        if self._row_of:
-            row = self._cell_row[t.cells]
-            there = row >= 0
+        row = self._cell_row[t.cells]
+        there = row >= 0
+        if there.any():
             at, index = np.unique(row[there], return_inverse=True)
             amounts = (t.held / self._cell_size[t.cells])[there]
             rows += at.tolist()
@@ -291,8 +268,6 @@ class Relaxation:
         assert self._lp is not None
         first = self._lp.rows
         self._cell_row[broken] = first + np.arange(broken.size)
-        for i, cell in enumerate(broken.tolist()):
-            self._row_of[first + i] = cell
         cells, columns, amounts = self._all_entries()
         mine = self._cell_row[cells] >= first
         row = self._cell_row[cells[mine]] - first
