@@ -17,6 +17,11 @@ from mlsysim.physics.transformer import Transformer
 OLD_STACK = 2022
 # Until 2023 attention on H100 ran by kernels that were written for A100.
 OLD_ATTENTION = 2023
+# What attention reaches of the peak by kernels of then: of the first FlashAttention 30 to 50% forward.
+_KERNELS = {
+    "H100": (0.35, "FlashAttention-2, which reaches 35% of an H100 (Shah 2024)"),
+    "A100": (0.40, "FlashAttention, which reaches 30 to 50% of an A100 forward (Dao 2023, section 2.3)"),
+}
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
 # Release 0.x of TensorRT-LLM; the first one in which query heads of a group share reads, how many and how
@@ -73,19 +78,26 @@ def fused_attention(row: Row, filling: Filling) -> bool:
 def attention_share(row: Row, filling: Filling) -> float | None:
     """Return the share of peak that fused attention reaches where its kernels are older than the chip."""
     published = year(row)
-    if published is None or not OLD_STACK < published <= OLD_ATTENTION or "H100" not in row.chip:
+    if published is None or not OLD_STACK < published <= OLD_ATTENTION:
         return None
-    rule = f"published by {OLD_ATTENTION}: FlashAttention-2, which reaches 35% of an H100 (Shah 2024)"
-    return float(filling.take("attention_share", 0.35, rule))
+    for chip, (share, rule) in _KERNELS.items():
+        if chip in row.chip:
+            return float(filling.take("attention_share", share, f"published by {OLD_ATTENTION}: {rule}"))
+    return None
 
 
 def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
     """Return whether tensor-parallel traffic hides behind the products that it belongs to."""
     if tp > 1 and sharded and "tp-comm" in str(row.config.get("overlap", "")):
         return True
-    if tp == 1 or not sharded or not any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING):
+    if tp == 1 or not sharded or not _of_recipes(row):
         return False
     return bool(filling.take("overlap_tensor", True, "recipes of NVIDIA since 2024: overlapped by default"))
+
+
+def _of_recipes(row: Row) -> bool:
+    """Return whether a run is one of NVIDIA's recipes, which overlap what they can."""
+    return any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING)
 
 
 def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
@@ -152,15 +164,26 @@ def overlap_gradients(row: Row, filling: Filling) -> bool:
     return bool(filling.take("overlap_gradients", False, rule))
 
 
-def overlap_pipeline(row: Row, pp: int) -> bool:
+def stated_overlap(row: Row, pp: int) -> bool:
     """Return whether a source says that sends between stages hide behind compute."""
     return pp > 1 and "pp" in re.split(r"\W+", str(row.config.get("overlap", "")))
+
+
+def overlap_pipeline(row: Row, pp: int, chunks: int, filling: Filling) -> bool:
+    """Return whether sends between stages hide behind compute."""
+    if stated_overlap(row, pp):
+        return True
+    if pp == 1 or chunks == 1 or not _of_recipes(row):
+        return False
+    # MegatronCommOverlapCallback of NeMo, comm_overlap of Megatron-Bridge: overlap_p2p_comm with vp_size > 1
+    rule = "recipes of NVIDIA since 2024: sends of interleaved stages are overlapped"
+    return bool(filling.take("overlap_pipeline", True, rule))
 
 
 def interleave(row: Row, pp: int, filling: Filling) -> int:
     """Return the model chunks of a pipeline stage."""
     stated = row.config.get("vpp")
-    if stated is None and overlap_pipeline(row, pp) and int(row.model.get("layers", 0)) % (2 * pp) == 0:
+    if stated is None and stated_overlap(row, pp) and int(row.model.get("layers", 0)) % (2 * pp) == 0:
         rule = "not stated, but overlapped sends, which only an interleaved schedule has: two chunks a stage"
         return int(filling.take("interleave", 2, rule))
     if stated is None and pp > 1:

@@ -80,6 +80,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         raise NotPredictedError("the batch does not divide over the data-parallel ranks")
     sharded = fill.sequence_parallel(row, tp, filling)
     recompute = fill.recompute(row, filling)
+    chunks = fill.interleave(row, pp, filling)
     bare = Layout(
         tp=tp,
         cp=cp,
@@ -87,13 +88,13 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         dp=dp,
         ep=fill.experts_over(row, filling),
         microbatch_size=int(row.config.get("microbatch", 1)),
-        interleave=fill.interleave(row, pp, filling),
+        interleave=chunks,
         recompute=recompute or "none",
         sequence_parallel=sharded,
         overlap_gradients=fill.overlap_gradients(row, filling),
         overlap_tensor=fill.overlap_tensor(row, tp, sharded, filling),
         overlap_experts="experts" in str(row.config.get("overlap", "")),
-        overlap_pipeline=fill.overlap_pipeline(row, pp),
+        overlap_pipeline=fill.overlap_pipeline(row, pp, chunks, filling),
         zero_stage=fill.zero_stage(row, filling),
     )
     if bare.recompute not in tf.RECOMPUTE:
