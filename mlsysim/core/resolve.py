@@ -224,4 +224,5 @@ def _job(s: Scenario, take: Assumptions) -> Job:
         host_bandwidth=take.take("host_bandwidth", "byte/s"),
         fused_attention=s.settings.fused_attention,
         dropout=s.settings.dropout,
+        stack=s.settings.stack,
     )

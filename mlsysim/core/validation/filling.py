@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 from mlsysim.core import registry
 from mlsysim.core.validation.rows import Row
+from mlsysim.physics.job import Stack
 from mlsysim.physics.transformer import Transformer
 
 # Until 2022 Megatron had no FlashAttention, no sequence parallelism and no distributed optimizer.
 OLD_STACK = 2022
+# Since 2021 Megatron's and DeepSpeed's stages send what tensor-parallel ranks hold alike in shares.
+SCATTERING = 2021
 # Until 2023 attention on H100 ran by kernels that were written for A100.
 OLD_ATTENTION = 2023
 # What attention reaches of the peak by kernels of then: of the first FlashAttention 30 to 50% forward.
@@ -24,6 +27,12 @@ _KERNELS = {
 }
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
+# Runs by PyTorch's checkpoints that are not reentrant (submit_benchmarks.py of llm-foundry) or by JAX.
+_STOPPING = ("llm-foundry", "maxtext", "paxml")
+# Sources that say that every launch blocks (BigScience, chronicles-prequel, "dealing with JZ hanging").
+_BLOCKING = ("bigscience_chronicles",)
+# Sources of 2022 whose sums are fused: they introduced it, or use what did.
+_FUSED = ("korthikanti_2022",)
 # Release 0.x of TensorRT-LLM; the first one in which query heads of a group share reads, how many and how
 # wide.
 _RELEASE = re.compile(r"TensorRT-LLM v0\.(\d+)")
@@ -67,12 +76,49 @@ def old_stack(row: Row) -> bool:
     return published is not None and published <= OLD_STACK
 
 
+def stack(row: Row, filling: Filling) -> Stack:
+    """Return what the software of a run does beside its layout; no source says it."""
+    published = year(row)
+    # Megatron-LM adds sums in the product's kernel since 2022; the search of BLOOM ran on DeepSpeed's optimizer
+    fused = published is None or published > OLD_STACK or row.source in _FUSED
+    if not fused:
+        filling.take("sums", "not fused", "published by 2022: gradients are added by a kernel of their own")
+    words = f"{row.set} {row.cited} {row.id}".lower()
+    stops = any(name in words for name in _STOPPING)
+    if stops:
+        rule = "checkpoints of FSDP and JAX: recomputed up to the last tensor that is needed"
+        filling.take("early_stop", True, rule)
+    blocking, width = 0.0, 8.0
+    if row.source in _BLOCKING:
+        blocking = registry.default("host_operator", "s").base
+        filling.take("launches", "blocking", "the source: CUDA_LAUNCH_BLOCKING=1, or large runs hang")
+        # sums are in 16 bits in fp16; in bf16 a gradient is converted, added in 32 bits, and cleared
+        width = 4.0 if "fp16" in str(row.config.get("precision")) else 18.0
+    return Stack(fused, stops, width, scattered_sends(row, filling), blocking)
+
+
 def fused_attention(row: Row, filling: Filling) -> bool:
     """Return whether attention runs as one kernel; no source says it."""
     old = old_stack(row)
     rule = "published by 2022: scores are stored" if old else "published after 2022: FlashAttention"
     filling.take("attention", "unfused" if old else "fused", rule)
     return not old
+
+
+def scattered_sends(row: Row, filling: Filling) -> bool:
+    """Return whether tensor-parallel ranks share what stages of a pipeline exchange."""
+    published = year(row)
+    if published is None or published < SCATTERING or int(row.config.get("tp", 1)) == 1:
+        return False
+    rule = "since 2021: tensor-parallel ranks send a share each (Megatron, DeepSpeed's PartitionedTensor)"
+    return bool(filling.take("sends", "scattered", rule))
+
+
+def dropout(row: Row, filling: Filling) -> bool:
+    """Return whether activations are dropped at random."""
+    if not old_stack(row):
+        return False
+    return bool(filling.take("dropout", True, "published by 2022: dropout of 0.1, the default of Megatron"))
 
 
 def attention_share(row: Row, filling: Filling) -> float | None:

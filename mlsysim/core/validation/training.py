@@ -58,6 +58,8 @@ def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
         accelerators=settings.pop("accelerators", None) or subject.count_of(row),
         fused_attention=fill.fused_attention(row, filling),
         attention_share=fill.attention_share(row, filling),
+        dropout=settings.pop("dropout", None) or fill.dropout(row, filling),
+        stack=fill.stack(row, filling),
         captured=row.config.get("graph") == "step",
         **settings,
     )

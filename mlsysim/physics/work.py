@@ -1,0 +1,149 @@
+"""Work of a layer of a training job on one rank: products, attention, memory-bound operators."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from mlsysim.physics import roofline
+from mlsysim.physics import transformer as tf
+from mlsysim.physics.job import Job
+from mlsysim.physics.types import Array
+
+# Tensor cores take rows of a multiple of 16 bytes: 8 elements of 16 bits (NVIDIA, Matrix Multiplication
+# Background User's Guide, section 4).
+ALIGNED = 8
+# Operators that a host issues one by one for a product of an expert in fewer than 16 bits: cast, layout of
+# the scaling factors and product forward; cast, layout and two products backward (NVIDIA Transformer
+# Engine, GroupedLinear).
+ISSUED = 3.0
+ISSUED_BACKWARD = 4.0
+# Bytes of a sum of gradients in 32 bits, read and written for each microbatch.
+SUM = 8.0
+
+
+def issued(job: Job, m: tf.Transformer, ep: Array) -> Array:
+    """Return the time in which the host issues one operator for each product of a rank's experts [s].
+
+    While that takes longer than the accelerator's work, the accelerator waits: with many experts on a
+    rank and few tokens for each.
+    """
+    if not job.chip.narrow:
+        return 0.0 * ep
+    return job.chip.host * 2.0 * m.moe_share * m.experts / ep
+
+
+class Time(NamedTuple):
+    """Time of matrix products: at the achieved rate, and what memory and launches add [s]."""
+
+    compute: Array
+    excess: Array
+
+
+def products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = None) -> tuple[Time, Time]:
+    """Return the time of products, forward and backward.
+
+    The gradients of inputs and of weights are two products of the same size. That of the weights is
+    added to a sum in 32 bits, which is read and written for each microbatch (Shoeybi 2019; the default
+    of Megatron), by the product or by a kernel of its own (:class:`mlsysim.physics.job.Stack`). Operands that are cast for the product are read and written besides: the input
+    forward, the gradient of the output backward.
+    """
+    chip = chip or job.chip
+    inputs = [tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches, grouped=p.grouped) for p in products]
+    weights = [
+        tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches, grouped=p.grouped) for p in products
+    ]
+
+    def time(group: list[tf.Matmul], sums: list[tf.Matmul], cast: list[tf.Matmul]) -> _Time:
+        compute = sum(roofline.matmul_compute(p, chip) for p in group + sums)
+        fused = job.stack.fused_sums
+        whole = sum(roofline.matmul_time(p, chip, job.width) for p in group)
+        whole = whole + sum(roofline.matmul_time(p, chip, job.width, summed=SUM * fused) for p in sums)
+        if not fused:
+            added = sum(p.rows * p.columns * p.count for p in sums)
+            whole = whole + roofline.kernel_time((job.width + job.stack.sum_bytes) * added, chip)
+        casts = roofline.stream_time(sum(roofline.cast_bytes(p, chip, job.width) for p in cast), chip)
+        return Time(compute, whole - compute + casts)
+
+    return time(products, [], products), time(inputs, weights, inputs)
+
+
+def waited(job: Job, m: tf.Transformer) -> float:
+    """Return what the host adds to a layer's forward pass where it waits for every operator [s].
+
+    The backward pass has two operators for each of the forward pass.
+    """
+    return job.stack.blocking * tf.operators(m, job.fused_attention)
+
+
+def stopped(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> Time:
+    """Return what a recomputation that stops early leaves out: the last product of the MLP.
+
+    Its output is no operand of the backward pass. Of experts it is one: their weights are its gradient.
+    """
+    if not job.stack.early_stop or m.moe_share == 1.0:
+        return Time(0.0, 0.0)
+    dense = 1.0 - m.moe_share
+    forward, _ = products(job, [tf.Matmul(tokens, m.ffn / tp, m.hidden, dense, dense)])
+    return forward
+
+
+def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Array, Array]:
+    """Return the time of the matrix work of attention, forward and backward [s].
+
+    Fused, it skips the masked half, and its backward pass recomputes the scores: 2.5 times the forward
+    work (Dao 2023, section 3), at a somewhat lower rate. Unfused, two batched products work on the whole
+    square, on ordinary cores where the rows of a head are not aligned.
+    """
+    if not job.fused_attention:
+        span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
+        chip = roofline.wide(job.chip)
+        if m.head_dim % ALIGNED and chip.plain_peak:
+            chip = replace(chip, peak=chip.plain_peak)
+        once = roofline.compute_time(tf.attention_flops(m, tokens, span) / tp, chip)
+        return once, 2.0 * once
+    width = tf.head_width(m)
+
+    def time(one: tf.Transformer) -> Array:
+        """Time of layers that all attend alike: a window is as far from the peak as a short sequence."""
+        span = tf.attended(one, job.seq_len)
+        flops = tf.attention_flops(one, tokens, span) / tp
+        length = np.minimum(job.seq_len, 2.0 * span) / cp
+        return roofline.attention_time(flops, job.chip, length, width)
+
+    once = time(replace(m, window=0.0))
+    if m.window:
+        once = tf.over_layers(m, time(replace(m, full_layers=0.0)), once)
+    slower = 1.0 / roofline.ATTENTION_BACKWARD if job.chip.attention else 1.0
+    return once, 2.5 * slower * once
+
+
+def elementwise(
+    job: Job, m: tf.Transformer, tokens: Array, tp: Array, ep: Array, sequence_parallel: Array
+) -> tuple[Array, Array]:
+    """Return the time of memory-bound operators of a layer, forward and backward [s]."""
+
+    def time(backward: bool) -> Array:
+        moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep)
+        if not job.fused_attention:
+            # scores written, softmax read and written, read again; twice as much for their gradients;
+            # dropout reads and writes them once more each way, with a mask of one byte
+            scores = m.attention_blocks * m.heads * job.seq_len * tokens / tp
+            passes = (8.0 if backward else 4.0) + (2.0 if job.dropout else 0.0)
+            moved = moved + (passes * job.width + (1.0 if job.dropout else 0.0)) * scores
+        return roofline.kernel_time(moved, job.chip)
+
+    return time(False), time(True)
+
+
+def head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array, Array]:
+    """Return the vocabulary layer's time, forward and backward: matrix work, and the rest [s].
+
+    It stays in 16 bits where the layers run in fewer.
+    """
+    forward, backward = products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)], roofline.wide(job.chip))
+    # the loss reads and writes 32-bit logits about three times
+    loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
+    return forward.compute + backward.compute, forward.excess + backward.excess + loss
