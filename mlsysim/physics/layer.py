@@ -97,7 +97,9 @@ def layer_part(
         once + back + stream + forward.excess + back_stream + comm + comm_back
     )
     wait = np.maximum(wait, 0.0)
-    stream, back_stream = stream + work.waited(job, m), back_stream + 2.0 * work.waited(job, m)
+    added, added_back = work.biased(job, m, tokens, ep, np.where(sequence_parallel, tp, 1.0))
+    stream = stream + added + work.waited(job, m)
+    back_stream = back_stream + added_back + 2.0 * work.waited(job, m)
     last = work.stopped(job, m, tokens, tp)
     head, head_stream = work.head(job, m, tokens, tp)
 

@@ -46,6 +46,7 @@ class Chip:
         kernel_share: share of the bandwidth of large streams that operators of a layer reach.
         host: time in which the host issues an operator, where it does so one by one [s]: of training
             those of experts, of inference the kernels of a prefill.
+        eager: time in which the host issues one of the small kernels of experts with biases [s].
     """
 
     peak: float
@@ -69,6 +70,7 @@ class Chip:
     grouped: float = 1.0
     kernel_share: float = 1.0
     host: float = 0.0
+    eager: float = 0.0
 
 
 def tile_share(p: Matmul, chip: Chip) -> Array:

@@ -20,6 +20,11 @@ ALIGNED = 8
 # Engine, GroupedLinear).
 ISSUED = 3.0
 ISSUED_BACKWARD = 4.0
+# A bias is added to the output of each expert by itself, weighted in 32 bits: operators forward and
+# backward, and the bytes that they move for an element (NVIDIA Megatron-LM, TEGroupedMLP._apply_bias:
+# product, sum, concatenation and conversion; backward the conversions and two reductions of products).
+BIASED = (3.0, 28.0)
+BIASED_BACKWARD = (7.0, 36.0)
 # Bytes of a sum of gradients in 32 bits, read and written for each microbatch.
 SUM = 8.0
 
@@ -68,6 +73,30 @@ def products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = N
         return Time(compute, whole - compute + casts)
 
     return time(products, [], products), time(inputs, weights, inputs)
+
+
+def biased(job: Job, m: tf.Transformer, tokens: Array, ep: Array, shared: Array) -> tuple[Array, Array]:
+    """Return the time in which the biases of experts are added, forward and backward [s].
+
+    Expert by expert, as long as the host takes to issue that: it has waited for the routing, so that it
+    is not ahead. As one graph it is what memory takes.
+
+    Args:
+        job: the job.
+        m: the model.
+        tokens: tokens of the rank.
+        ep: expert-parallel ranks.
+        shared: ranks that the tokens are divided by besides.
+    """
+    if not (m.bias and m.experts):
+        return 0.0 * ep * shared, 0.0 * ep * shared
+    elements = tokens * m.experts_active * m.hidden / shared
+
+    def time(operators: float, moved: float) -> Array:
+        issued = operators * job.chip.eager * m.experts / ep
+        return m.moe_share * np.maximum(issued, roofline.kernel_time(moved * elements, job.chip))
+
+    return time(*BIASED), time(*BIASED_BACKWARD)
 
 
 def waited(job: Job, m: tf.Transformer) -> float:

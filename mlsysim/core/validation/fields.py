@@ -77,6 +77,7 @@ MODEL: dict[str, Field] = {
     "active_params_b": Field("number", "1e9 param", 1e-6, 1e6),
     **dict.fromkeys(("moe", "mla", "hybrid"), Field("sizes")),
     "proxy": Field("flag"),
+    "bias": Field("flag"),
 }
 HARDWARE: dict[str, Field] = {
     **_texts("chip node system intra_node inter_node"),

@@ -22,7 +22,7 @@ SCATTERING = 2021
 OLD_ATTENTION = 2023
 # What attention reaches of the peak by kernels of then: of the first FlashAttention 30 to 50% forward.
 _KERNELS = {
-    "H100": (0.35, "FlashAttention-2, which reaches 35% of an H100 (Shah 2024)"),
+    "H100": (0.23, "FlashAttention: 40/60 of what FlashAttention-2 reaches of an H100, 35% (Dao 2023, Shah 2024)"),
     "A100": (0.40, "FlashAttention, which reaches 30 to 50% of an A100 forward (Dao 2023, section 2.3)"),
 }
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
