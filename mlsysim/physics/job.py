@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlsysim.physics import collectives as net
+from mlsysim.physics import lora as low_rank
 from mlsysim.physics import memory, roofline
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.opaque import Operations
@@ -90,6 +91,7 @@ class Job:
         host_bandwidth: of the host's memory, for each accelerator [byte/s].
         fused_attention, dropout: see :func:`mlsysim.physics.transformer.activation_bytes`.
         stack: what the software does.
+        lora: adapters that are trained in the place of the model; None where it is trained itself.
     """
 
     model: tf.Transformer | Operations
@@ -109,3 +111,12 @@ class Job:
     fused_attention: bool
     dropout: bool
     stack: Stack = Stack()
+    lora: low_rank.Lora | None = None
+
+
+def adapters_of(job: Job) -> Weights | None:
+    """Return where the parameters of a job's adapters lie; None where the model itself is trained."""
+    if job.lora is None or isinstance(job.model, Operations):
+        return None
+    m = job.model
+    return Weights(m.layers, low_rank.params(m, job.lora), 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlsysim.physics import inference, roofline, traffic, work
+from mlsysim.physics import lora as low_rank
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
 from mlsysim.physics.opaque import Operations
 from mlsysim.physics.types import Array
+
 
 @dataclass(frozen=True)
 class LayerPart:
@@ -75,7 +77,8 @@ def layer_part(
     flags = np.asarray(sequence_parallel) * np.asarray(overlap) * np.asarray(overlap_experts)
     none = 0.0 * tokens * tp * ep * selective * flags
 
-    forward, backward = work.products(job, tf.layer_matmuls(m, tokens, tp, ep))
+    products = tf.layer_matmuls(m, tokens, tp, ep)
+    forward, backward = work.products(job, products, frozen=job.lora is not None)
     attention, attention_back = work.attention(job, m, tokens, tp, cp)
     # selective recomputation repeats the attention core where scores are not fused away
     core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
@@ -98,22 +101,31 @@ def layer_part(
     )
     wait = np.maximum(wait, 0.0)
     added, added_back = work.biased(job, m, tokens, ep, np.where(sequence_parallel, tp, 1.0))
-    stream = stream + added + work.waited(job, m)
-    back_stream = back_stream + added_back + 2.0 * work.waited(job, m)
+    adapters, adapters_back = work.adapters(job, m, tokens, tp)
+    stream = stream + added + adapters + work.waited(job, m)
+    back_stream = back_stream + added_back + adapters_back + 2.0 * work.waited(job, m)
     last = work.stopped(job, m, tokens, tp)
     head, head_stream = work.head(job, m, tokens, tp)
 
+    more = 0.0
+    if job.lora is not None:
+        more = low_rank.kept_elements(m, job.lora, tokens, tp, np.where(sequence_parallel, tp, 1.0))
+
     def kept(mode: Array) -> Array:
-        return none + tf.activation_bytes(
-            m,
-            tokens,
-            job.seq_len,
-            tp,
-            sequence_parallel,
-            mode,
-            width_bytes=job.width,
-            fused_attention=job.fused_attention,
-            dropout=job.dropout,
+        return (
+            none
+            + np.where(mode == 2, 0.0, more * job.width)
+            + tf.activation_bytes(
+                m,
+                tokens,
+                job.seq_len,
+                tp,
+                sequence_parallel,
+                mode,
+                width_bytes=job.width,
+                fused_attention=job.fused_attention,
+                dropout=job.dropout,
+            )
         )
 
     scattered = np.asarray(sequence_parallel) | job.stack.scattered_sends

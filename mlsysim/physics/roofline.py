@@ -160,16 +160,16 @@ def attention_time(flops: Array, chip: Chip, length: Array, width: Array) -> Arr
     return flops / (wide(chip).peak * attention_share(chip, length, width))
 
 
-def cast_bytes(p: Matmul, chip: Chip, width_bytes: float) -> Array:
-    """Return what casting the operand of a product moves: read once, written in both layouts [byte].
+def cast_bytes(p: Matmul, chip: Chip, width_bytes: float, layouts: float = 2.0) -> Array:
+    """Return what casting the operand of a product moves: read once, written in its layouts [byte].
 
     A product's input is needed again, transposed, for the gradient of its weights; a norm writes both
     layouts itself, in no more bytes than it would in 16 bits (NVIDIA Transformer Engine,
-    LayerNormLinear).
+    LayerNormLinear). One layout is enough where the weights are frozen.
     """
     if not chip.narrow or p.normed:
         return 0.0
-    return (width_bytes + 2.0 * chip.narrow) * p.rows * p.inner * p.count
+    return (width_bytes + layouts * chip.narrow) * p.rows * p.inner * p.count
 
 
 def compute_time(flops: Array, chip: Chip) -> Array:

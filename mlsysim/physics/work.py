@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlsysim.physics import roofline
+from mlsysim.physics import lora, roofline
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
 from mlsysim.physics.types import Array
@@ -47,21 +47,24 @@ class Time(NamedTuple):
     excess: Array
 
 
-def products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = None) -> tuple[Time, Time]:
+def products(
+    job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = None, *, frozen: bool = False
+) -> tuple[Time, Time]:
     """Return the time of products, forward and backward.
 
     The gradients of inputs and of weights are two products of the same size. That of the weights is
     added to a sum in 32 bits, which is read and written for each microbatch (Shoeybi 2019; the default
-    of Megatron), by the product or by a kernel of its own (:class:`mlsysim.physics.job.Stack`). Operands that are cast for the product are read and written besides: the input
-    forward, the gradient of the output backward.
+    of Megatron), by the product or by a kernel of its own (:class:`mlsysim.physics.job.Stack`). Operands
+    that are cast for the product are read and written besides: the input forward, the gradient of the
+    output backward. Weights that are frozen have no gradient.
     """
-    chip = chip or job.chip
+    chip, layouts = chip or job.chip, 1.0 if frozen else 2.0
     inputs = [tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches, grouped=p.grouped) for p in products]
     weights = [
         tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches, grouped=p.grouped) for p in products
     ]
 
-    def time(group: list[tf.Matmul], sums: list[tf.Matmul], cast: list[tf.Matmul]) -> _Time:
+    def time(group: list[tf.Matmul], sums: list[tf.Matmul], cast: list[tf.Matmul]) -> Time:
         compute = sum(roofline.matmul_compute(p, chip) for p in group + sums)
         fused = job.stack.fused_sums
         whole = sum(roofline.matmul_time(p, chip, job.width) for p in group)
@@ -69,10 +72,32 @@ def products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = N
         if not fused:
             added = sum(p.rows * p.columns * p.count for p in sums)
             whole = whole + roofline.kernel_time((job.width + job.stack.sum_bytes) * added, chip)
-        casts = roofline.stream_time(sum(roofline.cast_bytes(p, chip, job.width) for p in cast), chip)
+        casts = roofline.stream_time(
+            sum(roofline.cast_bytes(p, chip, job.width, layouts) for p in cast), chip
+        )
         return Time(compute, whole - compute + casts)
 
-    return time(products, [], products), time(inputs, weights, inputs)
+    return time(products, [], products), time(inputs, [] if frozen else weights, inputs)
+
+
+def adapters(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array, Array]:
+    """Return the time of a layer's adapters, forward and backward [s].
+
+    Their products run in 16 bits, and what they give is added: two tensors read, one written.
+    """
+    own = job.lora
+    if own is None:
+        return 0.0, 0.0
+    forward, backward = products(job, lora.matmuls(m, own, tokens, tp), roofline.wide(job.chip))
+
+    def added(back: bool) -> Array:
+        elements = lora.added_elements(m, own, tokens, tp, backward=back)
+        return roofline.kernel_time(3.0 * job.width * elements, job.chip)
+
+    return (
+        forward.compute + forward.excess + added(False),
+        backward.compute + backward.excess + added(True),
+    )
 
 
 def biased(job: Job, m: tf.Transformer, tokens: Array, ep: Array, shared: Array) -> tuple[Array, Array]:
@@ -172,7 +197,8 @@ def head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array, 
 
     It stays in 16 bits where the layers run in fewer.
     """
-    forward, backward = products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)], roofline.wide(job.chip))
+    chip, frozen = roofline.wide(job.chip), job.lora is not None
+    forward, backward = products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)], chip, frozen=frozen)
     # the loss reads and writes 32-bit logits about three times
     loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
     return forward.compute + backward.compute, forward.excess + backward.excess + loss

@@ -172,7 +172,8 @@ def test_a_utilization_becomes_a_time():
 def test_what_a_source_leaves_open_is_filled_in_and_recorded():
     row = with_(the(BASE), "config", recompute=None, microbatch=None, zero_stage=None)
     taken = {f.setting: f.value for f in one(row).filled}
-    assert set(taken) == {"attention", "recompute", "microbatch", "zero_stage", "overlap_gradients"}
+    always = {"attention", "dropout", "overlap_gradients", "sends", "sums"}
+    assert set(taken) == {"recompute", "microbatch", "zero_stage"} | always
     assert taken["attention"] == "unfused"
     assert not one(row).states_layout
     assert one(the(BASE)).states_layout

@@ -12,17 +12,24 @@ from typing import Any, NamedTuple
 from mlsysim.core import registry
 from mlsysim.core.validation.rows import Row
 from mlsysim.physics.job import Stack
+from mlsysim.physics.lora import Lora
 from mlsysim.physics.transformer import Transformer
 
 # Until 2022 Megatron had no FlashAttention, no sequence parallelism and no distributed optimizer.
 OLD_STACK = 2022
 # Since 2021 Megatron's and DeepSpeed's stages send what tensor-parallel ranks hold alike in shares.
 SCATTERING = 2021
+# Tokens of a sequence of SQuAD, many of which this source packs into one.
+PACKED = 256
+_PACKING = "nemo_performance_2024"
 # Until 2023 attention on H100 ran by kernels that were written for A100.
 OLD_ATTENTION = 2023
 # What attention reaches of the peak by kernels of then: of the first FlashAttention 30 to 50% forward.
 _KERNELS = {
-    "H100": (0.23, "FlashAttention: 40/60 of what FlashAttention-2 reaches of an H100, 35% (Dao 2023, Shah 2024)"),
+    "H100": (
+        0.23,
+        "FlashAttention: 40/60 of what FlashAttention-2 reaches of an H100, 35% (Dao 2023, Shah 2024)",
+    ),
     "A100": (0.40, "FlashAttention, which reaches 30 to 50% of an A100 forward (Dao 2023, section 2.3)"),
 }
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
@@ -76,10 +83,19 @@ def old_stack(row: Row) -> bool:
     return published is not None and published <= OLD_STACK
 
 
+def lora(row: Row, filling: Filling) -> Lora | None:
+    """Return the adapters of a run that trains such."""
+    if "LoRA" not in str(row.config.get("task", "")) and not row.id.endswith("-lora"):
+        return None
+    # NeMo, lora_tuning: target_modules [attention_qkv], adapter_dim 32; Megatron-Bridge, perf_recipes
+    filling.take("lora", "rank 32, qkv", "not stated: adapters as in the recipes of NeMo and Megatron-Bridge")
+    return Lora(32.0, ("qkv",))
+
+
 def stack(row: Row, filling: Filling) -> Stack:
     """Return what the software of a run does beside its layout; no source says it."""
     published = year(row)
-    # Megatron-LM adds sums in the product's kernel since 2022; the search of BLOOM ran on DeepSpeed's optimizer
+    # Megatron-LM adds sums in the product's kernel since 2022; BLOOM's search ran on DeepSpeed's optimizer
     fused = published is None or published > OLD_STACK or row.source in _FUSED
     if not fused:
         filling.take("sums", "not fused", "published by 2022: gradients are added by a kernel of their own")
@@ -167,6 +183,16 @@ def seq_len(row: Row, filling: Filling) -> int | None:
     return stated
 
 
+def packed(row: Row, length: int, filling: Filling) -> int:
+    """Return how many sequences are packed into one of the row's, each attending to itself alone."""
+    if row.kind != "finetuning" or row.source != _PACKING or length % PACKED:
+        return 1
+    # their TFLOP/s over tokens/s are the products' alone, and at most 1% more: attention over short spans
+    rule = f"finetuning with NeMo in 2024: packed questions of SQuAD, taken as {PACKED} tokens each"
+    filling.take("seq_len", PACKED, rule)
+    return length // PACKED
+
+
 def vocab(row: Row, filling: Filling) -> int | None:
     """Return the size of the vocabulary, None where nothing tells."""
     stated = row.model.get("vocab")
@@ -232,6 +258,12 @@ def interleave(row: Row, pp: int, filling: Filling) -> int:
     if stated is None and stated_overlap(row, pp) and int(row.model.get("layers", 0)) % (2 * pp) == 0:
         rule = "not stated, but overlapped sends, which only an interleaved schedule has: two chunks a stage"
         return int(filling.take("interleave", 2, rule))
+    if stated is None and pp > 1 and row.kind == "finetuning" and _of_recipes(row):
+        # a table without the column; where recipes of that release state it, it is one layer a chunk
+        chunks = max(int(row.model.get("layers", 1)) // pp, 1)
+        return int(
+            filling.take("interleave", chunks, "recipes of NVIDIA: one layer a chunk, as where stated")
+        )
     if stated is None and pp > 1:
         return int(filling.take("interleave", 1, "not stated: one chunk a stage"))
     return int(stated or 1) if pp > 1 else 1

@@ -41,25 +41,25 @@ class Quantity:
 
 def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
     """Return the training job of a row; ``settings`` replace what the row says."""
-    if "LoRA" in str(row.config.get("task", "")) or row.id.endswith("-lora"):
-        raise NotPredictedError("training of low-rank adapters is not modelled")
     length = fill.seq_len(row, filling)
     if length is None:
         raise NotPredictedError("the length of a sequence is not stated")
     batch = settings.pop("batch", None) or row.config.get("global_batch")
     if batch is None:
         raise NotPredictedError("the sequences of a step are not stated")
+    packed = fill.packed(row, int(length), filling)
     return subject.scenario(
         row,
         filling,
         phase="training",
-        batch=int(batch),
-        seq_len=int(length),
+        batch=int(batch) * packed,
+        seq_len=int(length) // packed,
         accelerators=settings.pop("accelerators", None) or subject.count_of(row),
         fused_attention=fill.fused_attention(row, filling),
         attention_share=fill.attention_share(row, filling),
         dropout=settings.pop("dropout", None) or fill.dropout(row, filling),
         stack=fill.stack(row, filling),
+        lora=fill.lora(row, filling),
         captured=row.config.get("graph") == "step",
         **settings,
     )
@@ -83,13 +83,14 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
     sharded = fill.sequence_parallel(row, tp, filling)
     recompute = fill.recompute(row, filling)
     chunks = fill.interleave(row, pp, filling)
+    packed = max(int(row.model.get("seq_len", s.seq_len)) // s.seq_len, 1)
     bare = Layout(
         tp=tp,
         cp=cp,
         pp=pp,
         dp=dp,
         ep=fill.experts_over(row, filling),
-        microbatch_size=int(row.config.get("microbatch", 1)),
+        microbatch_size=int(row.config.get("microbatch", 1)) * packed,
         interleave=chunks,
         recompute=recompute or "none",
         sequence_parallel=sharded,
