@@ -59,6 +59,8 @@ class Stack:
             in 32 bits, 4 in 16.
         scattered_sends: whether each tensor-parallel rank sends its share of what stages exchange, to be
             gathered behind (Narayanan 2021, section 4.1), though the ranks hold it all.
+        attention_gain: rate of fused attention over that in 16 bits, where it runs in fewer.
+        narrow_head: whether the vocabulary layer runs at the precision of the others.
         blocking: time that the host adds to every operator, where it waits for each to end before it
             issues the next (``CUDA_LAUNCH_BLOCKING=1``) [s].
     """
@@ -67,6 +69,8 @@ class Stack:
     early_stop: bool = False
     sum_bytes: float = 8.0
     scattered_sends: bool = False
+    attention_gain: float = 1.0
+    narrow_head: bool = False
     blocking: float = 0.0
 
 

@@ -165,7 +165,7 @@ def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) 
         span = tf.attended(one, job.seq_len)
         flops = tf.attention_flops(one, tokens, span) / tp
         length = np.minimum(job.seq_len, 2.0 * span) / cp
-        return roofline.attention_time(flops, job.chip, length, width)
+        return roofline.attention_time(flops, job.chip, length, width) / job.stack.attention_gain
 
     once = time(replace(m, window=0.0))
     if m.window:
@@ -195,9 +195,10 @@ def elementwise(
 def head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array, Array]:
     """Return the vocabulary layer's time, forward and backward: matrix work, and the rest [s].
 
-    It stays in 16 bits where the layers run in fewer.
+    It stays in 16 bits where the layers run in fewer, unless the software says otherwise.
     """
-    chip, frozen = roofline.wide(job.chip), job.lora is not None
+    chip = job.chip if job.stack.narrow_head else roofline.wide(job.chip)
+    frozen = job.lora is not None
     forward, backward = products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)], chip, frozen=frozen)
     # the loss reads and writes 32-bit logits about three times
     loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)

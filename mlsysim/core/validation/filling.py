@@ -110,7 +110,16 @@ def stack(row: Row, filling: Filling) -> Stack:
         filling.take("launches", "blocking", "the source: CUDA_LAUNCH_BLOCKING=1, or large runs hang")
         # sums are in 16 bits in fp16; in bf16 a gradient is converted, added in 32 bits, and cleared
         width = 4.0 if "fp16" in str(row.config.get("precision")) else 18.0
-    return Stack(fused, stops, width, scattered_sends(row, filling), blocking)
+    narrow = str(row.config.get("narrow", ""))
+    return Stack(
+        fused_sums=fused,
+        early_stop=stops,
+        sum_bytes=width,
+        scattered_sends=scattered_sends(row, filling),
+        attention_gain=registry.default("attention_narrow").base if "attention" in narrow else 1.0,
+        narrow_head="head" in narrow,
+        blocking=blocking,
+    )
 
 
 def fused_attention(row: Row, filling: Filling) -> bool:
