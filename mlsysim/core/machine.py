@@ -94,7 +94,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         narrow=BYTES[precision] if narrow and training else 0.0,
         cache_share=achieved("decode_attention", "bandwidth_share") if reached.decode_attention else 0.0,
         kernel_share=achieved("training_stream", "training_stream_share") if training else 1.0,
-        eager=take.take("host_kernel", "s") if training and biased and not s.captured else 0.0,
+        eager=take.take("host_operator", "s") if training and biased and not s.captured else 0.0,
         host=_host(training, mixture and narrow and not s.captured, take) if fused else 0.0,
     )
 

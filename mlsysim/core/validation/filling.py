@@ -35,7 +35,8 @@ _KERNELS = {
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
 # Runs by PyTorch's checkpoints that are not reentrant (submit_benchmarks.py of llm-foundry) or by JAX.
-_STOPPING = ("llm-foundry", "maxtext", "paxml")
+_JAX = ("maxtext", "paxml")
+_STOPPING = ("llm-foundry", *_JAX)
 # Sources that say that every launch blocks (BigScience, chronicles-prequel, "dealing with JZ hanging").
 _BLOCKING = ("bigscience_chronicles",)
 # Sources of 2022 whose sums are fused: they introduced it, or use what did.
@@ -296,6 +297,11 @@ def recompute(row: Row, filling: Filling) -> str | None:
     if "offload" in row.config:
         return str(filling.take("recompute", "none", "activations go to the host instead, beside the work"))
     return None
+
+
+def scanned(row: Row) -> bool:
+    """Return whether the layers of a model are a scan, each with the same policy of recomputation."""
+    return any(name in row.id for name in _JAX)
 
 
 def sequence_parallel(row: Row, tp: int, filling: Filling) -> bool:

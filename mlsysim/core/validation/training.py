@@ -106,7 +106,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         bare = _microbatch(s, bare, filling)
     if s.batch % (dp * bare.microbatch_size):
         raise NotPredictedError("the batch does not divide into microbatches")
-    return _recompute(s, bare, filling) if recompute is None else bare
+    return _recompute(s, bare, fill.scanned(row), filling) if recompute is None else bare
 
 
 def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
@@ -117,13 +117,17 @@ def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
     return replace(layout, microbatch_size=filling.take("microbatch", max(fitting), rule))
 
 
-def _recompute(s: Scenario, layout: Layout, filling: Filling) -> Layout:
-    """Return a layout with the least recomputation that fits."""
+def _recompute(s: Scenario, layout: Layout, scanned: bool, filling: Filling) -> Layout:
+    """Return a layout with the least recomputation that fits; of a scan over layers, in all or in none."""
     assert s.job is not None
     modes = ("none",) if s.job.fused_attention else ("none", "selective")
     tried = (replace(layout, recompute=mode) for mode in modes)
-    found = next((each for each in tried if _fits(s, each)), None) or _fewest_layers(s, layout)
+    found = next((each for each in tried if _fits(s, each)), None)
     rule = "not stated: the least that fits the memory, layer by layer"
+    if scanned:
+        rule = "not stated, layers in a scan of JAX: all are recomputed where not all fit"
+        found = found or replace(layout, recompute="full")
+    found = found or _fewest_layers(s, layout)
     again = f" {found.recompute_layers}" if found.recompute_layers else ""
     filling.take("recompute", found.recompute + again, rule)
     return found
