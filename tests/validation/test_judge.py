@@ -172,7 +172,7 @@ def test_a_utilization_becomes_a_time():
 def test_what_a_source_leaves_open_is_filled_in_and_recorded():
     row = with_(the(BASE), "config", recompute=None, microbatch=None, zero_stage=None)
     taken = {f.setting: f.value for f in one(row).filled}
-    always = {"attention", "dropout", "overlap_gradients", "sends", "sums"}
+    always = {"attention", "dropout", "overlap_gradients", "sums"}
     assert set(taken) == {"recompute", "microbatch", "zero_stage"} | always
     assert taken["attention"] == "unfused"
     assert not one(row).states_layout
@@ -227,7 +227,6 @@ def test_the_network_is_that_of_the_row():
         ("config", {"precision": "posit"}, "number format 'posit'"),
         ("config", {"precision": "fp4"}, "no fp4 rate of A100"),
         ("config", {"recompute": "sometimes"}, "'sometimes' is not modelled"),
-        ("config", {"task": "LoRA"}, "low-rank adapters"),
         ("model", {"layers": None}, "does not record the model's architecture"),
         ("model", {"type": "x", "vocab": None}, "vocabulary"),
         ("model", {"seq_len": None}, "length of a sequence"),

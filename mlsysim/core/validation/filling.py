@@ -134,7 +134,8 @@ def fused_attention(row: Row, filling: Filling) -> bool:
 def scattered_sends(row: Row, filling: Filling) -> bool:
     """Return whether tensor-parallel ranks share what stages of a pipeline exchange."""
     published = year(row)
-    if published is None or published < SCATTERING or int(row.config.get("tp", 1)) == 1:
+    alone = 1 in (row.config.get("tp", 1), row.config.get("pp", 1))
+    if published is None or published < SCATTERING or alone:
         return False
     rule = "since 2021: tensor-parallel ranks send a share each (Megatron, DeepSpeed's PartitionedTensor)"
     return bool(filling.take("sends", "scattered", rule))
