@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mlsysim.core import registry
 from mlsysim.core.resolve import Scenario
 from mlsysim.core.validation import filling as fill
 from mlsysim.core.validation import subject
@@ -34,8 +35,19 @@ def predict(row: Row, filling: Filling) -> list[Quantity]:
         raise NotPredictedError("the length of the prompt is not stated")
     s = _scenario(row, filling, tp, prompt, output, batch)
     shared = fill.shared_reads(row, s.model.transformer, filling)
-    i = Instance(s.model.transformer, s.chip, s.network, float(tp), s.width, shared_reads=shared)
+    again = None if shared else _rereads(row)
+    i = Instance(
+        s.model.transformer, s.chip, s.network, float(tp), s.width, shared_reads=shared, rereads=again
+    )
     return _quantities(row, i, prompt, output, batch)
+
+
+def _rereads(row: Row) -> float | None:
+    """Return the rate at which heads that share a cache read it again, None where it is not known."""
+    cache = subject.hardware_of(row).on_chip
+    if cache is None or cache.bandwidth is None:
+        return None
+    return cache.bandwidth.base * registry.default("reread_share").base
 
 
 def _quantities(row: Row, i: Instance, prompt: float, output: float, batch: float) -> list[Quantity]:
