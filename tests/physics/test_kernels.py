@@ -217,7 +217,7 @@ def test_products_of_few_rows_start_and_read_at_a_pace_of_their_own():
     ],
 )
 def test_small_all_reduces_as_measured(chip, ranks, size, measured):
-    """Tables of TensorRT-LLM in AIConfigurator, by bytes, in us: within a quarter, where NCCL takes 8 to 29."""
+    """Tables of TensorRT-LLM in AIConfigurator, by bytes, in us: within a quarter (NCCL takes 8 to 29)."""
     up = network_of(
         node(f"DGX_{chip}"),
         8,

@@ -179,6 +179,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "matmul_flat": Range(0, 1, "1", "a share"),
         "matmul_stream_share": Range(0.05, 1, "1", "a share"),
         "reread_share": Range(0.05, 1, "1", "a share"),
+        "early_group_share": Range(0.05, 1, "1", "a share"),
         "matmul_grouped": Range(0.1, 1, "1", "grouped over single products"),
         "matmul_depth": Range(0, 1e5, "byte", "some hundreds"),
         "attention_share": Range(0.05, 1, "1", "a share of peak"),

@@ -19,10 +19,10 @@ OLD_STACK = 2022
 OLD_ATTENTION = 2023
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
-# Release 0.x of TensorRT-LLM; the first one in which query heads of a group share reads, how many and how
-# wide.
+# Release 0.x of TensorRT-LLM; the first ones in which query heads of a group share reads: groups of so many
+# heads so wide, the same on Hopper and Ada at full speed, and groups of any size.
 _RELEASE = re.compile(r"TensorRT-LLM v0\.(\d+)")
-XQA = 8
+XQA, FASTER_XQA, EVERY_XQA = 8, 10, 11
 XQA_SHAPE = (8, 128)
 _YEAR = re.compile(r"\b(20[12]\d)\b")
 
@@ -88,17 +88,26 @@ def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
     return bool(filling.take("overlap_tensor", True, "recipes of NVIDIA since 2024: overlapped by default"))
 
 
-def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
-    """Return whether query heads that share a KV head read its cache once in decode."""
+def shared_reads(row: Row, m: Transformer, filling: Filling) -> tuple[bool, str]:
+    """Return whether query heads that share a KV head read its cache once in decode.
+
+    With it the default of the share of the level-2 cache's bandwidth that these reads get, nothing where
+    the memory alone holds them up.
+    """
     release = _RELEASE.search(row.set)
     if m.heads == m.kv_heads or m.kv_rank or release is None:
-        return True
+        return True, ""
     # NVIDIA/TensorRT-LLM, decoderXQARunner.h of these releases; before them none (NVIDIA, "New
-    # XQA-kernel", 2023: 2.4 times the throughput of Llama 70B)
-    known = int(release[1]) >= XQA and (m.heads / m.kv_heads, m.head_dim) == XQA_SHAPE
-    heads, width = XQA_SHAPE
+    # XQA-kernel", 2023: 2.4 times the throughput of Llama 70B); faster ones in release 0.10.0
+    number, (heads, width) = int(release[1]), XQA_SHAPE
+    if number >= EVERY_XQA:
+        return True, ""
+    known = number >= XQA and (m.heads / m.kv_heads, m.head_dim) == XQA_SHAPE
     rule = f"TensorRT-LLM shares reads from 0.{XQA} on, in groups of {heads} heads {width} wide (XQA)"
-    return bool(filling.take("shared_reads", known, rule))
+    filling.take("shared_reads", known, rule)
+    if not known:
+        return False, "reread_share"
+    return True, "early_group_share" if number < FASTER_XQA else ""
 
 
 def seq_len(row: Row, filling: Filling) -> int | None:
