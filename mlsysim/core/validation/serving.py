@@ -53,7 +53,7 @@ def predict(row: Row, filling: Filling) -> list[Quantity]:
 
 
 def _best(row: Row, s: Scenario, i: Instance, filling: Filling) -> list[Quantity]:
-    """Return the throughput with as many requests at once as the cache has room for, or fewer if that is more.
+    """Return the throughput of the batch that gives most of those that the cache has room for.
 
     Raises:
         NotPredictedError: not one request fits.
