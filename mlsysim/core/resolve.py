@@ -53,7 +53,7 @@ def resolve(s: Settings) -> Scenario:
         seq_len=(0 if answers else round(take.take("seq_len", "token"))) if s.seq_len is None else s.seq_len,
         accelerators=count,
         chip=chip_of(s, precision, take),
-        network=network_of(server, count, take),
+        network=network_of(server, count, take, inference=s.phase == "inference"),
         site=site,
         fleet=fleet_of(s, server, count, take),
         duration=take.take("duration", "day") if s.duration is None else s.duration,

@@ -59,6 +59,10 @@ def log_inverse_b(load: Array, servers: Array, growth: Array = 0.0) -> Array:
     x, w = nodes()
     v = first[..., None] + half[..., None] * x
     c, end, pull, grows, peak, power = (np.asarray(y)[..., None] for y in (c, end, pull, grows, peak, power))
+    if not grows.any():  # half of the work
+        log_top = c * np.log1p(peak * pull) - peak
+        total = half * (w * np.exp(c * np.log1p(v * pull) - v - log_top)).sum(axis=-1)
+        return np.where(given > 0.0, log_top[..., 0] + np.log(total), np.inf)
     left = np.where(grows, v, 1.0)  # from here on to the end
     t = np.where(grows, end * (1.0 - left**power), v)
     log_top = c * np.log1p(peak * pull) + np.where(

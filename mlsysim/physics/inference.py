@@ -141,6 +141,7 @@ def forward(
     tp: Array = 1.0,
     network: net.Network | None = None,
     shared_reads: bool = True,
+    rereads: float | None = None,
 ) -> Pass:
     """Return one forward pass over ``tp`` accelerators that share each layer's matrices.
 
@@ -159,6 +160,8 @@ def forward(
         network: of the accelerators; collectives take no time where it is None.
         shared_reads: whether query heads that share a KV head read its cache once; kernels without
             grouped queries read it once for each.
+        rereads: rate at which they then do, from the level-2 cache; see
+            :func:`mlsysim.physics.roofline.cache_time`.
     """
     products = [
         p._replace(count=p.count * m.layers, launches=p.launches * m.layers)
@@ -171,7 +174,7 @@ def forward(
     attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
     kv = kvcache.token_bytes(m, width, tp)
     heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
-    cached = load.read * kv * heads_of_group
+    cached = load.read * kv
     # prompts attend to half of their length on average
     length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
     scores = roofline.attention_time(attention, chip, length, tf.head_width(m))
@@ -188,7 +191,7 @@ def forward(
     time = (
         sum(roofline.matmul_time(p, chip, width) for p in products)
         + roofline.matmul_time(head, roofline.wide(chip), wide)
-        + np.maximum(scores, roofline.cache_time(cached, chip))
+        + np.maximum(scores, roofline.cache_time(cached, chip, heads_of_group, rereads))
         + roofline.stream_time(moved, chip)
         + chip.launch * kernels
         + exposed
@@ -202,7 +205,9 @@ def forward(
         matmul=sum(roofline.matmul_compute(p, chip) for p in products)
         + roofline.matmul_compute(head, roofline.wide(chip))
         + scores,
-        stream=roofline.stream_time(weights + moved + cached, chip),
+        stream=roofline.stream_time(
+            weights + moved + cached * (heads_of_group if rereads is None else 1.0), chip
+        ),
         time=time,
         flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in every) + attention,
         weights=held_weights(m, tp) * width,

@@ -24,8 +24,9 @@ __all__ = ["erlang_b", "erlang_c", "log_erlang_c"]
 STABLE = 1.0 - 1e-5
 # Halvings of a bracket: to 5e-20 of its first width.
 HALVINGS = 64
-# Newton's steps to a rate of decay.
+# Newton's steps to a rate of decay at most, and the relative step after which there is no other.
 NEWTON = 24
+SETTLED = 1e-15
 # Stations whose percentiles are looked for at a time.
 CHUNK = 512
 TINY = 1e-300
@@ -143,6 +144,12 @@ def wait_quantile(q: Station, percentile: Array) -> Array:
     return np.where(stable, wait.quantile(1.0 - np.asarray(percentile, dtype=float)), np.inf)
 
 
+def wait_tail(q: Station, time: Array) -> Array:
+    """Return the share of arrivals that wait longer than a time; 1 at saturation. See :class:`Wait`."""
+    stable, wait = _wait(q)
+    return np.where(stable, wait.chance * wait.longer(time), 1.0)
+
+
 def fanout_share(slow: Array, parts: Array) -> Array:
     """Return the share of requests of which some part is slow, ``1 - (1 - p)^n`` (Dean 2013)."""
     with np.errstate(divide="ignore"):
@@ -168,7 +175,9 @@ def _decay(q: Station, rho: Array) -> Array:
     for _ in range(NEWTON):
         over, under = 1.0 + y * ca / rho, 1.0 - y * cs
         value = np.log1p(y * ca / rho) / ca + np.log1p(-y * cs) / cs
-        y = np.clip(y - value / (1.0 / (rho * over) - 1.0 / under), 0.5 * y, y)
+        last, y = y, np.clip(y - value / (1.0 / (rho * over) - 1.0 / under), 0.5 * y, y)
+        if np.all(last - y <= SETTLED * y):
+            break
     return y
 
 

@@ -42,6 +42,9 @@ class Chip:
         attention_width: width of a head of which the same is true.
         narrow: bytes of an operand of a product that is cast before it; 0 where none is.
         cache_share: share of ``bandwidth`` at which attention reads a cache; 0 where it is that of streams.
+        operand_share: share of ``bandwidth`` at which matrix products read and write; 0 where it is that
+            of streams.
+        matmul_launch: time to start one matrix product; 0 where it is ``launch`` [s].
         grouped: rate of grouped products over that of single ones.
         kernel_share: share of the bandwidth of large streams that operators of a layer reach.
         host: time in which the host issues an operator, where it does so one by one [s]: of training
@@ -67,6 +70,8 @@ class Chip:
     attention_width: float = 0.0
     narrow: float = 0.0
     cache_share: float = 0.0
+    operand_share: float = 0.0
+    matmul_launch: float = 0.0
     grouped: float = 1.0
     kernel_share: float = 1.0
     host: float = 0.0
@@ -110,7 +115,7 @@ def matmul_compute(p: Matmul, chip: Chip) -> Array:
 def matmul_time(p: Matmul, chip: Chip, width_bytes: float, *, summed: float = 0.0) -> Array:
     """Return the time of a group of matrix products [s].
 
-    The longer of operations at the achieved rate and operands at the achieved bandwidth.
+    The longer of operations at the achieved rate and operands at the achieved bandwidth, and the starts.
 
     Args:
         p: the products.
@@ -121,14 +126,17 @@ def matmul_time(p: Matmul, chip: Chip, width_bytes: float, *, summed: float = 0.
     """
     written = summed or width_bytes
     moved = p.count * (width_bytes * (p.rows * p.inner + p.inner * p.columns) + written * p.rows * p.columns)
-    return np.maximum(matmul_compute(p, chip), stream_time(moved, chip)) + chip.launch * p.launches
+    read = moved / (chip.bandwidth * (chip.operand_share or chip.bandwidth_share))
+    return np.maximum(matmul_compute(p, chip), read) + (chip.matmul_launch or chip.launch) * p.launches
 
 
 def wide(chip: Chip) -> Chip:
     """Return the accelerator as products in 16 bits see it, whatever the precision of the run."""
     if not chip.wide_peak:
         return chip
-    return replace(chip, peak=chip.wide_peak, share=chip.wide_share, depth=chip.wide_depth, narrow=0.0)
+    return replace(
+        chip, peak=chip.wide_peak, share=chip.wide_share, depth=chip.wide_depth, narrow=0.0, matmul_launch=0.0
+    )
 
 
 def attention_share(chip: Chip, length: Array, width: Array) -> Array:
@@ -182,9 +190,18 @@ def stream_time(moved: Array, chip: Chip) -> Array:
     return moved / (chip.bandwidth * chip.bandwidth_share)
 
 
-def cache_time(moved: Array, chip: Chip) -> Array:
-    """Return the time in which attention reads so many bytes of keys and values [s]."""
-    return moved / (chip.bandwidth * (chip.cache_share or chip.bandwidth_share))
+def cache_time(moved: Array, chip: Chip, times: Array = 1.0, again: float | None = None) -> Array:
+    """Return the time in which attention reads so many bytes of keys and values [s].
+
+    Args:
+        moved: bytes of keys and values.
+        chip: the accelerator.
+        times: how often they are read: by each of the query heads that share them, one beside the other.
+        again: rate of all these reads, of which the memory serves the first and the level-2 cache the
+            others [byte/s]; None where the memory serves all.
+    """
+    once = moved / (chip.bandwidth * (chip.cache_share or chip.bandwidth_share))
+    return times * once if again is None else np.maximum(once, times * moved / again)
 
 
 def kernel_time(moved: Array, chip: Chip) -> Array:

@@ -11,40 +11,19 @@ from typing import Any, NamedTuple
 
 from mlsysim.core import registry
 from mlsysim.core.validation.rows import Row
-from mlsysim.physics.job import Stack
-from mlsysim.physics.lora import Lora
 from mlsysim.physics.transformer import Transformer
 
 # Until 2022 Megatron had no FlashAttention, no sequence parallelism and no distributed optimizer.
 OLD_STACK = 2022
-# Since 2021 Megatron's and DeepSpeed's stages send what tensor-parallel ranks hold alike in shares.
-SCATTERING = 2021
 # Tokens of a sequence of SQuAD, many of which this source packs into one.
 PACKED = 256
 _PACKING = "nemo_performance_2024"
-# Until 2023 attention on H100 ran by kernels that were written for A100.
-OLD_ATTENTION = 2023
-# What attention reaches of the peak by kernels of then: of the first FlashAttention 30 to 50% forward.
-_KERNELS = {
-    "H100": (
-        0.23,
-        "FlashAttention: 40/60 of what FlashAttention-2 reaches of an H100, 35% (Dao 2023, Shah 2024)",
-    ),
-    "A100": (0.40, "FlashAttention, which reaches 30 to 50% of an A100 forward (Dao 2023, section 2.3)"),
-}
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
-# Runs by PyTorch's checkpoints that are not reentrant (submit_benchmarks.py of llm-foundry) or by JAX.
-_JAX = ("maxtext", "paxml")
-_STOPPING = ("llm-foundry", *_JAX)
-# Sources that say that every launch blocks (BigScience, chronicles-prequel, "dealing with JZ hanging").
-_BLOCKING = ("bigscience_chronicles",)
-# Sources of 2022 whose sums are fused: they introduced it, or use what did.
-_FUSED = ("korthikanti_2022",)
-# Release 0.x of TensorRT-LLM; the first one in which query heads of a group share reads, how many and how
-# wide.
+# Release 0.x of TensorRT-LLM; the first ones in which query heads of a group share reads: groups of so many
+# heads so wide, the same on Hopper and Ada at full speed, and groups of any size.
 _RELEASE = re.compile(r"TensorRT-LLM v0\.(\d+)")
-XQA = 8
+XQA, FASTER_XQA, EVERY_XQA = 8, 10, 11
 XQA_SHAPE = (8, 128)
 _YEAR = re.compile(r"\b(20[12]\d)\b")
 
@@ -84,81 +63,6 @@ def old_stack(row: Row) -> bool:
     return published is not None and published <= OLD_STACK
 
 
-def lora(row: Row, filling: Filling) -> Lora | None:
-    """Return the adapters of a run that trains such."""
-    if "LoRA" not in str(row.config.get("task", "")) and not row.id.endswith("-lora"):
-        return None
-    # NeMo, lora_tuning: target_modules [attention_qkv], adapter_dim 32; Megatron-Bridge, perf_recipes
-    filling.take("lora", "rank 32, qkv", "not stated: adapters as in the recipes of NeMo and Megatron-Bridge")
-    return Lora(32.0, ("qkv",))
-
-
-def stack(row: Row, filling: Filling) -> Stack:
-    """Return what the software of a run does beside its layout; no source says it."""
-    published = year(row)
-    # Megatron-LM adds sums in the product's kernel since 2022; BLOOM's search ran on DeepSpeed's optimizer
-    fused = published is None or published > OLD_STACK or row.source in _FUSED
-    if not fused:
-        filling.take("sums", "not fused", "published by 2022: gradients are added by a kernel of their own")
-    words = f"{row.set} {row.cited} {row.id}".lower()
-    stops = any(name in words for name in _STOPPING)
-    if stops:
-        rule = "checkpoints of FSDP and JAX: recomputed up to the last tensor that is needed"
-        filling.take("early_stop", True, rule)
-    blocking, width = 0.0, 8.0
-    if row.source in _BLOCKING:
-        blocking = registry.default("host_operator", "s").base
-        filling.take("launches", "blocking", "the source: CUDA_LAUNCH_BLOCKING=1, or large runs hang")
-        # sums are in 16 bits in fp16; in bf16 a gradient is converted, added in 32 bits, and cleared
-        width = 4.0 if "fp16" in str(row.config.get("precision")) else 18.0
-    narrow = str(row.config.get("narrow", ""))
-    return Stack(
-        fused_sums=fused,
-        early_stop=stops,
-        sum_bytes=width,
-        scattered_sends=scattered_sends(row, filling),
-        attention_gain=registry.default("attention_narrow").base if "attention" in narrow else 1.0,
-        narrow_head="head" in narrow,
-        blocking=blocking,
-    )
-
-
-def fused_attention(row: Row, filling: Filling) -> bool:
-    """Return whether attention runs as one kernel; no source says it."""
-    old = old_stack(row)
-    rule = "published by 2022: scores are stored" if old else "published after 2022: FlashAttention"
-    filling.take("attention", "unfused" if old else "fused", rule)
-    return not old
-
-
-def scattered_sends(row: Row, filling: Filling) -> bool:
-    """Return whether tensor-parallel ranks share what stages of a pipeline exchange."""
-    published = year(row)
-    alone = 1 in (row.config.get("tp", 1), row.config.get("pp", 1))
-    if published is None or published < SCATTERING or alone:
-        return False
-    rule = "since 2021: tensor-parallel ranks send a share each (Megatron, DeepSpeed's PartitionedTensor)"
-    return bool(filling.take("sends", "scattered", rule))
-
-
-def dropout(row: Row, filling: Filling) -> bool:
-    """Return whether activations are dropped at random."""
-    if not old_stack(row):
-        return False
-    return bool(filling.take("dropout", True, "published by 2022: dropout of 0.1, the default of Megatron"))
-
-
-def attention_share(row: Row, filling: Filling) -> float | None:
-    """Return the share of peak that fused attention reaches where its kernels are older than the chip."""
-    published = year(row)
-    if published is None or not OLD_STACK < published <= OLD_ATTENTION:
-        return None
-    for chip, (share, rule) in _KERNELS.items():
-        if chip in row.chip:
-            return float(filling.take("attention_share", share, f"published by {OLD_ATTENTION}: {rule}"))
-    return None
-
-
 def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
     """Return whether tensor-parallel traffic hides behind the products that it belongs to."""
     if tp > 1 and sharded and "tp-comm" in str(row.config.get("overlap", "")):
@@ -173,17 +77,26 @@ def _of_recipes(row: Row) -> bool:
     return any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING)
 
 
-def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
-    """Return whether query heads that share a KV head read its cache once in decode."""
+def shared_reads(row: Row, m: Transformer, filling: Filling) -> tuple[bool, str]:
+    """Return whether query heads that share a KV head read its cache once in decode.
+
+    With it the default of the share of the level-2 cache's bandwidth that these reads get, nothing where
+    the memory alone holds them up.
+    """
     release = _RELEASE.search(row.set)
     if m.heads == m.kv_heads or m.kv_rank or release is None:
-        return True
+        return True, ""
     # NVIDIA/TensorRT-LLM, decoderXQARunner.h of these releases; before them none (NVIDIA, "New
-    # XQA-kernel", 2023: 2.4 times the throughput of Llama 70B)
-    known = int(release[1]) >= XQA and (m.heads / m.kv_heads, m.head_dim) == XQA_SHAPE
-    heads, width = XQA_SHAPE
+    # XQA-kernel", 2023: 2.4 times the throughput of Llama 70B); faster ones in release 0.10.0
+    number, (heads, width) = int(release[1]), XQA_SHAPE
+    if number >= EVERY_XQA:
+        return True, ""
+    known = number >= XQA and (m.heads / m.kv_heads, m.head_dim) == XQA_SHAPE
     rule = f"TensorRT-LLM shares reads from 0.{XQA} on, in groups of {heads} heads {width} wide (XQA)"
-    return bool(filling.take("shared_reads", known, rule))
+    filling.take("shared_reads", known, rule)
+    if not known:
+        return False, "reread_share"
+    return True, "early_group_share" if number < FASTER_XQA else ""
 
 
 def seq_len(row: Row, filling: Filling) -> int | None:
@@ -298,11 +211,6 @@ def recompute(row: Row, filling: Filling) -> str | None:
     if "offload" in row.config:
         return str(filling.take("recompute", "none", "activations go to the host instead, beside the work"))
     return None
-
-
-def scanned(row: Row) -> bool:
-    """Return whether the layers of a model are a scan, each with the same policy of recomputation."""
-    return any(name in row.id for name in _JAX)
 
 
 def sequence_parallel(row: Row, tp: int, filling: Filling) -> bool:

@@ -11,7 +11,7 @@ from mlsysim.core.layout import Layout, columns_of, layer_of
 from mlsysim.core.legal import divisors
 from mlsysim.core.resolve import Scenario
 from mlsysim.core.validation import filling as fill
-from mlsysim.core.validation import subject
+from mlsysim.core.validation import software, subject
 from mlsysim.core.validation.filling import Filling
 from mlsysim.core.validation.rows import Row
 from mlsysim.core.validation.subject import NotPredictedError
@@ -55,11 +55,11 @@ def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
         batch=int(batch) * packed,
         seq_len=int(length) // packed,
         accelerators=settings.pop("accelerators", None) or subject.count_of(row),
-        fused_attention=fill.fused_attention(row, filling),
-        attention_share=fill.attention_share(row, filling),
-        dropout=settings.pop("dropout", None) or fill.dropout(row, filling),
-        stack=fill.stack(row, filling),
-        lora=fill.lora(row, filling),
+        fused_attention=software.fused_attention(row, filling),
+        attention_share=software.attention_share(row, filling),
+        dropout=settings.pop("dropout", None) or software.dropout(row, filling),
+        stack=software.stack(row, filling),
+        lora=software.lora(row, filling),
         captured=row.config.get("graph") == "step",
         **settings,
     )
@@ -106,7 +106,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         bare = _microbatch(s, bare, filling)
     if s.batch % (dp * bare.microbatch_size):
         raise NotPredictedError("the batch does not divide into microbatches")
-    return _recompute(s, bare, fill.scanned(row), filling) if recompute is None else bare
+    return _recompute(s, bare, software.scanned(row), filling) if recompute is None else bare
 
 
 def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
