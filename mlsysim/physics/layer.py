@@ -102,8 +102,9 @@ def layer_part(
     wait = np.maximum(wait, 0.0)
     added, added_back = work.biased(job, m, tokens, ep, np.where(sequence_parallel, tp, 1.0))
     adapters, adapters_back = work.adapters(job, m, tokens, tp)
-    stream = stream + added + adapters + work.waited(job, m)
-    back_stream = back_stream + added_back + adapters_back + 2.0 * work.waited(job, m)
+    waited, waited_back = work.waited(job, m)
+    stream = stream + added + adapters + waited
+    back_stream = back_stream + added_back + adapters_back + waited_back
     last = work.stopped(job, m, tokens, tp)
     head, head_stream = work.head(job, m, tokens, tp)
 

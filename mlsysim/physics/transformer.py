@@ -352,6 +352,12 @@ def operators(m: Transformer, fused_attention: bool) -> float:
     return products + all_reduces(m) + elementwise_kernels(m) + attention + 2.0
 
 
+def weight_tensors(m: Transformer) -> float:
+    """Return how many tensors the weights and biases of a layer are, experts aside."""
+    norms = m.norms + m.attention_blocks - 1.0
+    return (2.0 * m.attention_blocks + 2.0) * (1.0 + m.bias) + norms * m.norm_width
+
+
 def head_width(m: Transformer) -> float:
     """Return the width of a head: the mean of that of keys and of values."""
     return 0.5 * (m.qk_width + m.v_width) / m.heads

@@ -124,12 +124,15 @@ def biased(job: Job, m: tf.Transformer, tokens: Array, ep: Array, shared: Array)
     return time(*BIASED), time(*BIASED_BACKWARD)
 
 
-def waited(job: Job, m: tf.Transformer) -> float:
-    """Return what the host adds to a layer's forward pass where it waits for every operator [s].
+def waited(job: Job, m: tf.Transformer) -> tuple[float, float]:
+    """Return what the host adds to a layer, forward and backward, where it waits for every operator [s].
 
-    The backward pass has two operators for each of the forward pass.
+    The backward pass has two operators for each of the forward pass, and where sums are kernels of their
+    own, one for every weight and bias.
     """
-    return job.stack.blocking * tf.operators(m, job.fused_attention)
+    forward = tf.operators(m, job.fused_attention)
+    sums = 0.0 if job.stack.fused_sums else tf.weight_tensors(m)
+    return job.stack.blocking * forward, job.stack.blocking * (2.0 * forward + sums)
 
 
 def stopped(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> Time:
