@@ -94,8 +94,7 @@ def most_work(
         return queueing.wait_tail(Station(rate, servers, service, bursts, 0.0), within)
 
     # nobody waits for an idle instance, so the share falls from a full one on to none
-    spare = crossing(late, slow, np.full(count.shape, queueing.STABLE))
-    busy = queueing.STABLE - np.where(late(np.zeros(count.shape)) <= slow, 0.0, spare)
+    busy = queueing.STABLE - crossing(late, slow, np.full(count.shape, queueing.STABLE))
     return np.where((count > 0.0) & (within >= 0.0), busy * count, 0.0)
 
 
