@@ -98,7 +98,7 @@ def evaluate(
         _no_options(context)
         plan: Any = opened(what)
         if is_fleet(plan):
-            return _jobs(form, plan, wall or (chart and chart[0]), report)
+            return _jobs(form, plan, wall or (chart[0] if chart else None), report)
         result = evaluate_plan(plan)
     elif (scenario := _scenario(what)) is not None:
         _no_options(context)
