@@ -98,7 +98,7 @@ def evaluate(
         _no_options(context)
         plan: Any = opened(what)
         if is_fleet(plan):
-            return _jobs(form, plan, wall or (chart[0] if chart else None), report)
+            return _jobs(form, plan, "--wall" if wall else "--chart" if chart else "", report)
         result = evaluate_plan(plan)
     elif (scenario := _scenario(what)) is not None:
         _no_options(context)
@@ -123,15 +123,15 @@ def evaluate(
     return result.exit_code
 
 
-def _jobs(form: Output, plan: object, wall: str | None, report: str | None) -> int:
+def _jobs(form: Output, plan: object, refused: str, report: str | None) -> int:
     """Print the evaluation of a plan with several jobs."""
     from mlsysim.core.api import evaluate_fleet
 
-    if wall is not None:
+    if refused:
         raise InputError(
-            "--wall and --chart are of plans with one job",
+            f"{refused} is of plans with one job",
             where="eval",
-            hint="leave them out, or evaluate a job alone",
+            hint="leave it out, or evaluate a job alone",
         )
     found = evaluate_fleet(plan)
     emit(form, found.to_dict, found.scorecard, found.markdown)

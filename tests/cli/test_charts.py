@@ -53,7 +53,7 @@ def test_the_command_draws_what_it_is_asked_for():
         (("Llama3_8B", "H100", "--chart", "rofline"), "Nearest: roofline"),
         (("Llama3_8B", "H100", "--chart", "time", "--wall", "2"), "--chart does not go with --wall"),
         (("Llama3_8B", "H100", "--chart", "time", "-o", "json"), "--chart does not go with -o json"),
-        ((str(EXAMPLES / "fleet_small.yaml"), "--chart", "time"), "plans with one job"),
+        ((str(EXAMPLES / "fleet_small.yaml"), "--chart", "time"), "--chart is of plans with one job"),
     ],
 )
 def test_wrong_charts_are_refused(arguments, said):
