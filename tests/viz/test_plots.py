@@ -186,3 +186,10 @@ def test_without_plotly_a_plot_says_what_to_install(monkeypatch):
         e.plot()
     with pytest.raises(MissingExtraError, match=r"mlsysim\[labs\]"):
         mlsysim.viz.roofline(e)
+
+
+def test_no_module_takes_the_place_of_a_function():
+    modules = {path.stem for path in Path(viz.__file__).parent.glob("*.py")}
+    assert not modules & set(viz.__all__)
+    mlsysim.evaluate_plan(TRAINING).plot("roofline")
+    assert all(callable(getattr(viz, name)) for name in viz.__all__)
