@@ -20,7 +20,6 @@ COMMANDS = {
     "eval": (("eval", "NASTY"), 0, 5),
     "eval-assertion": (("eval", str(EXAMPLES / "example_cluster.yaml")), 3, 5),
     "eval-service": (("eval", str(EXAMPLES / "document_chat.yaml")), 3, 4),
-    "eval-vision": (("eval", "ResNet50", "H100"), 0, 4),
     "eval-fleet": (("eval", FLEET), 0, 2),
     "serve": (("serve", "Llama3_8B", "H100", "--qps", "5"), 0, 4),
     "parallelism": (("optimize", "parallelism", "NASTY", "--top", "3"), 0, 5),
