@@ -53,7 +53,7 @@ def resolve(s: Settings) -> Scenario:
         seq_len=(0 if answers else round(take.take("seq_len", "token"))) if s.seq_len is None else s.seq_len,
         accelerators=count,
         chip=chip_of(s, precision, take),
-        network=network_of(server, count, take),
+        network=network_of(server, count, take, inference=s.phase == "inference"),
         site=site,
         fleet=fleet_of(s, server, count, take),
         duration=take.take("duration", "day") if s.duration is None else s.duration,
@@ -205,6 +205,12 @@ def _fleet_size(s: Settings, server: Node | None, take: Assumptions) -> int:
 
 def _job(s: Scenario, take: Assumptions) -> Job:
     model = s.model.transformer if s.model.is_transformer else s.model.operations(s.seq_len)
+    if s.settings.lora is not None and not s.model.is_transformer:
+        raise InputError(
+            f"{s.model.name} is known by its totals: where adapters would go is not",
+            where="workload.lora",
+            hint="leave it out, or take a transformer: mlsysim zoo models",
+        )
     if not s.model.is_transformer and not s.model.operations(s.seq_len).activations:
         take.choose("activations", "unknown", "not known for this model: memory counts none")
     return Job(
@@ -224,4 +230,6 @@ def _job(s: Scenario, take: Assumptions) -> Job:
         host_bandwidth=take.take("host_bandwidth", "byte/s"),
         fused_attention=s.settings.fused_attention,
         dropout=s.settings.dropout,
+        stack=s.settings.stack,
+        lora=s.settings.lora,
     )
