@@ -89,6 +89,7 @@ def _requests(made: Any, solution: ServingMix) -> None:
             "side": "right",
             "title": {"text": "requests a second [request/s]", "standoff": 12},
             "rangemode": "tozero",
+            "tickmode": "auto",
             "showgrid": False,
             "automargin": True,
         },
