@@ -68,11 +68,14 @@ def scenario(plan: PlanLike) -> Scenario:
     """
     from mlsysim.core.plan import load
     from mlsysim.core.resolve import settings_of
+    from mlsysim.core.supplies import check
 
     with placing(plan):
         parsed, document = load(plan)
         _document.set(document)
-        return resolve(settings_of(parsed, document))
+        found = resolve(settings_of(parsed, document))
+        check(found, lambda name: document.where(("what_if", name)))
+        return found
 
 
 def evaluate_plan(plan: PlanLike) -> Evaluation:
