@@ -127,6 +127,7 @@ def _supplies() -> Json:
                 "unit": _TEXT,
                 "there": _NUMBER,
                 "per_unit": _MAYBE,
+                "basis": _WORD,
                 "less": step,
                 "more": step,
                 "range": record({"low": _MAYBE, "high": _MAYBE, "exact": _FLAG}),
