@@ -10,7 +10,7 @@ import pytest
 import random_problems as rp
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_parallelism import between, brute, plan_of, plans
+from test_parallelism import between, brute, legal_layouts, plan_of, plans, points_of
 
 import mlsysim
 from formulations.infeasible import conflict
@@ -105,20 +105,24 @@ DECIDED = {
 }
 
 
-@pytest.mark.parametrize("model", ["Llama3_8B", "Gemma2_9B"])
+HELD = {"cp": 1, "interleave": 1, "sequence_parallel": False}
+
+
+@pytest.mark.parametrize("model", ["Llama3_8B", "GPT2_XL"])
 def test_decisions_in_a_conflict_are_those_of_enumeration(model):
-    base = plan_of(model, "H100", 4, 16, fixed={"cp": 1, "interleave": 1})
-    points = brute({**base, "what_if": {"capacity": "100 TiB"}}).points
+    base = scenario(plan_of(model, "H100", 4, 8, fixed=HELD))
+    points = points_of(base, legal_layouts(base))
     rng = random.Random(3)
-    met = 0
-    for _ in range(14):
+    for _ in range(10):
         names = rng.sample(sorted(DECIDED), rng.randint(2, 4))
         fixed = {n: rng.choice(DECIDED[n]) for n in names}
         mine = [e for e in points if all(getattr(e.layout, n) == v for n, v in fixed.items())]
         if not mine:  # no layout at all has them
             continue
-        room = min(e.metric("feasibility.memory") for e in mine) * rng.choice([0.5, 0.9, 1.1])
-        limit = min(e.metric("performance.latency") for e in mine) * rng.choice([0.7, 0.95, 2.0])
+        # just enough for one plan, drawn from the lean and quick: others that the decisions leave have more
+        one = min(rng.sample(points, 40), key=lambda e: e.metric("feasibility.memory") * e.time)
+        room = one.metric("feasibility.memory") * rng.choice([0.9, *[1.0001] * 5])
+        limit = one.time * 1e3 * rng.choice([0.9, *[1.0001] * 5])
 
         def holds(members, fixed=fixed, room=room, limit=limit):
             return any(
@@ -129,7 +133,7 @@ def test_decisions_in_a_conflict_are_those_of_enumeration(model):
             )
 
         plan = plan_of(
-            model, "H100", 4, 16, fixed={"cp": 1, "interleave": 1, **fixed},
+            model, "H100", 4, 8, fixed=HELD | fixed,
             asserts=[{"metric": "latency", "max": limit}],
         )  # fmt: skip
         plan["what_if"] = {"capacity": f"{room} GiB"}
@@ -146,9 +150,8 @@ def test_decisions_in_a_conflict_are_those_of_enumeration(model):
         assert not holds(members)
         for member in members:
             assert holds(members - {member}), (fixed, member)
-        met += bool(clash.decisions)
+        SEEN["decided"] += bool(clash.decisions)
         assert s.capacity == pytest.approx(room * 2**30)
-    assert met >= 3
 
 
 def test_a_decision_of_a_conflict_is_told_and_let_go():
@@ -208,8 +211,6 @@ def test_sensitivities_equal_planning_anew(plan, change):
 
 
 def brute_of(s, everything):
-    from test_parallelism import points_of
-
     return points_of(s, everything.points[0].sweep.layouts)
 
 
@@ -468,6 +469,7 @@ def test_what_a_plan_has_none_of_elsewhere():
 def test_the_property_tests_met_enough():
     if not SEEN:
         pytest.skip("the property tests did not run")
+    assert SEEN["decided"] >= 5
     assert SEEN["ways"] >= 3
     assert SEEN["prices"] >= 20
     assert SEEN["batches"] >= 4
