@@ -200,7 +200,9 @@ class _Designer:
         q = replace(self.question, scenario=what_if(self.s, rates))
         recipe = q.recipe()
         starts = known(recipe, *begun)
-        o = module("solve").solve(recipe.problem, self.ask.solver, self.ask.options, starts=starts).outcome
+        # from a plan that is known, what is better shows in the proof
+        ask = self.ask.solver, self.ask.options
+        o = module("solve").solve(recipe.problem, *ask, starts=starts, look=not begun).outcome
         if o.status == "unknown":
             from mlsysim.core.errors import SolverLimitError
 
