@@ -182,6 +182,7 @@ class Evaluation:
 
     def to_dict(self) -> Json:
         """Return the evaluation as the JSON document of ``eval``."""
+        from mlsysim.core.because import because
         from mlsysim.core.scorecard import lenses
 
         shown = lenses(self)
@@ -201,6 +202,7 @@ class Evaluation:
                 "units": their_units,
             }
         document["walls"] = [w.to_dict() for w in self.walls]
+        document["because"] = [b.to_dict() for b in because(self)]
         document["assertions"] = [c.to_dict() for c in self.checks]
         document["plan"] = self.plan()
         document["assumptions"] = [asdict(a) for a in self.scenario.assumptions]

@@ -77,6 +77,7 @@ def because() -> Json:
                 "wall": {"type": ["integer", "null"]},
                 "share": _NUMBER,
                 "text": _TEXT,
+                "supplies": several(_TEXT),
             }
         )
     )

@@ -102,7 +102,10 @@ def training(plan: PlanLike, command: str) -> Scenario:
     s = scenario(plan)
     if s.job is None:
         raise InputError(
-            f"{command} needs a training plan", where="workload.phase", hint="set workload.phase: training"
+            f"{command} is of training plans, and this is one of inference",
+            where="workload.phase",
+            hint="of inference, eval says what binds and what more would change it; optimize batching and "
+            "optimize serving name the limits that bind",
         )
     return s
 

@@ -52,7 +52,9 @@ def render(o: Optimization) -> str:
         lines += weighed(o.tradeoff)
     if o.alternatives:
         lines += ["", "Next best:", *_alternatives(o)]
-    return "\n".join([*lines, "", e.scorecard()])
+    from mlsysim.core import scorecard
+
+    return "\n".join([*lines, "", scorecard.render(e, told=o.problem_name == "parallelism")])
 
 
 def _comparison(o: Optimization) -> list[str]:
