@@ -45,6 +45,9 @@ STILL = 1e-6
 MOST_PARTS = 4
 # Rounds until no other layout is quicker, and by how much one has to be.
 SETTLED = 40
+# Times that the rates are made the cheapest of another layout, and a saving that is worth it.
+POLISHED = 4
+WORTH = 1e-3
 QUICKER = 1e-8
 Factors = dict[str, float]
 
@@ -150,16 +153,39 @@ class _Designer:
             best = evaluate(self.bare(anew.scenario), anew.layout)
         if draft is None:
             return Design(self.s, self.aim, self.weigh, now, {}, None, ())
-        draft = self.settled(draft)
+        draft = self.polished(self.settled(draft))
+        proof, better = self.near(draft).run()
+        if better.cost < self.cost(draft.evaluation, draft.factors) * (1.0 - STILL):
+            other = self.polished(self.settled(self.drafted(better)))
+            draft = min(draft, other, key=lambda d: self.cost(d.evaluation, d.factors))
+        return self.told(now, draft, proof)
+
+    def near(self, draft: _Draft) -> Undercut:
+        """Return what looks for less near a specification."""
         found = Known(draft.evaluation, draft.factors, self.cost(draft.evaluation, draft.factors))
         question = replace(self.question, scenario=self.bare(draft.evaluation.scenario))
-        proof, better = Undercut(question, self.aim, self.weigh, found).run()
-        if better.cost < found.cost * (1.0 - STILL):
-            other = _Draft(self.cut(better.evaluation, better.factors), better.evaluation, better.cost)
-            other = self.settled(other)
-            if self.cost(other.evaluation, other.factors) < found.cost:
-                draft = other
-        return self.told(now, draft, proof)
+        return Undercut(question, self.aim, self.weigh, found)
+
+    def drafted(self, found: Known) -> _Draft:
+        """Return a specification with each rate cut to what it takes."""
+        return _Draft(self.cut(found.evaluation, found.factors), found.evaluation, found.cost)
+
+    def polished(self, draft: _Draft) -> _Draft:
+        """Return a specification with the cheapest rates of its layout, by linear programs.
+
+        In closed form they are the cheapest only where no parts hide one another. Another layout may be
+        quicker on the new ones, so this is repeated.
+        """
+        for _ in range(POLISHED):
+            cost = self.cost(draft.evaluation, draft.factors)
+            found = self.near(draft).own()
+            if found.cost >= cost * (1.0 - WORTH):
+                break
+            other = self.settled(self.drafted(found))
+            if self.cost(other.evaluation, other.factors) >= cost:
+                break
+            draft = other
+        return draft
 
     def cost(self, e: Evaluation, rates: Factors) -> float:
         """Return what rates and the memory that a layout holds cost; 1 is all that the plan has."""

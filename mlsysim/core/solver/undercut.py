@@ -103,6 +103,13 @@ class Undercut:
                 return self._judged(width, *listed)
         return None, self.found
 
+    def own(self) -> Spec:
+        """Return the cheapest rates of the layout that was found, near those found."""
+        width = next((w for w in WIDTHS if w <= 2.0 and self._in_order(w)), None)
+        if width is None:
+            return self.found
+        return self._cheapest(width, self.found.evaluation, self.at, self.found)[0]
+
     def _in_order(self, width: float) -> bool:
         """Whether links stay at least as fast as the fabric: two levels of a collective are best then."""
         if "scale_up_bandwidth" not in self.names or "scale_out_bandwidth" not in self.names:
@@ -177,24 +184,27 @@ class Undercut:
         self, width: float, kept: dict[str, Any], columns: Any, which: Any, bounds: Any, begin: Any
     ) -> tuple[Spec, int]:
         """Return the cheapest specification of some layouts or that found before, and how many programs."""
-        specification = module("specification")
         recipe = self.q.recipe(kept=kept)
-        ends = self.at / width, self.at * width
         best, solves = self.found, 0
         for k in which:
             if bounds[k] >= best.cost or self.q.ask.options.expired:
                 break
             cells = {c: at[k : k + 1] for c, at in zip(recipe.problem.choices, columns, strict=True)}
-            e = evaluate(*recipe.decode(cells))
-            x = np.clip(begin[k], *ends)
-            lp = specification.cheapest(self.weights, ends, self._tangent(e), x, self.q.ask.options)
-            if lp is None:
-                continue
-            solves += lp.solves
-            cost = lp.cost + self.weigh["capacity"] * float(e.state.memory) / self.s.capacity
-            if cost < best.cost:
-                best = Spec(e, dict(zip(self.names, map(float, lp.rates), strict=True)), cost)
+            best, more = self._cheapest(width, evaluate(*recipe.decode(cells)), begin[k], best)
+            solves += more
         return best, solves
+
+    def _cheapest(self, width: float, e: Evaluation, begin: Any, best: Spec) -> tuple[Spec, int]:
+        """Return the cheapest rates of a layout, or what is known if they cost more; and the programs."""
+        ends = self.at / width, self.at * width
+        x = np.clip(begin, *ends)
+        lp = module("specification").cheapest(self.weights, ends, self._tangent(e), x, self.q.ask.options)
+        if lp is None:
+            return best, 0
+        cost = lp.cost + self.weigh["capacity"] * float(e.state.memory) / self.s.capacity
+        if cost >= best.cost:
+            return best, lp.solves
+        return Spec(e, dict(zip(self.names, map(float, lp.rates), strict=True)), cost), lp.solves
 
     def _tangent(self, e: Evaluation) -> Callable[[Any], Any]:
         """Return what gives the tangents of a layout's time over the target."""
