@@ -25,7 +25,7 @@ from mlsysim.core.rule import by_rule
 from mlsysim.core.scenario import Scenario, Settings
 from mlsysim.core.settings import settings_of
 from mlsysim.core.states import inference_state, training_state
-from mlsysim.core.supplies import apply
+from mlsysim.core.supplies import apply, check
 from mlsysim.core.supplies import given as with_amounts
 from mlsysim.core.sweep import Held, against_walls
 from mlsysim.core.variants import settled
@@ -163,7 +163,9 @@ class Evaluator:
             settings = settings_of(parsed, document)
             if supplies:
                 settings = with_amounts(settings, supplies)
-            s = settled(resolve(settings))
+            found = resolve(settings)
+            check(found)
+            s = settled(found)
             return Group(s.settings, None if s.job is None else by_rule(s))
         except InputError as error:
             return Group(None, None, f"{error.where}: {error.problem}" if error.where else error.problem)
