@@ -182,8 +182,8 @@ class Evaluation:
 
     def to_dict(self) -> Json:
         """Return the evaluation as the JSON document of ``eval``."""
-        from mlsysim.core.because import because
         from mlsysim.core.scorecard import lenses
+        from mlsysim.core.solver.because import because
 
         shown = lenses(self)
         document: Json = {

@@ -211,6 +211,21 @@ def _synthesis() -> Json:
             "met": _FLAG,
             "possible": _FLAG,
             "weights": {"type": "object", "additionalProperties": _NUMBER},
+            "cost": _MAYBE,
+            "proof": {
+                "anyOf": [
+                    {"type": "null"},
+                    record(
+                        {
+                            "bound": _NUMBER,
+                            "gap": _NUMBER,
+                            "within": _NUMBER,
+                            "layouts": _WHOLE,
+                            "programs": _WHOLE,
+                        }
+                    ),
+                ]
+            },
             "supplies": several(supply),
             "plan": _PLAN,
             "patch": _PLAN,

@@ -79,7 +79,7 @@ def render(e: Evaluation, *, told: bool = False) -> str:
     for name, lens in lenses(e).items():
         lines += _hanging(f"{name.capitalize():<12} {lens.status.upper():<5} ", lens.summary)
     if not told:
-        from mlsysim.core.because import sentence
+        from mlsysim.core.solver.because import sentence
 
         lines += ["", *text.wrap(sentence(e))]
     lines += ["", *walls_table(e.walls), *verdicts(e)]

@@ -7,9 +7,9 @@ from typing import Unpack
 
 from mlsysim.core import text, units
 from mlsysim.core.api import PlanLike, placing
-from mlsysim.core.because import Because, because
 from mlsysim.core.evaluation import SCHEMA_VERSION, Json
 from mlsysim.core.solver.asked import How
+from mlsysim.core.solver.because import Because, because
 from mlsysim.core.solver.decided import changes, decided
 from mlsysim.core.solver.priced import Price, Prices, Step
 from mlsysim.core.solver.prices import CHANGE, price_of

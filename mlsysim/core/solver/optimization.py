@@ -14,7 +14,7 @@ from mlsysim.core.solver.search import Conflict
 if TYPE_CHECKING:
     from formulations.problem import Problem
     from formulations.solve import Solved
-    from mlsysim.core.because import Because
+    from mlsysim.core.solver.because import Because
     from mlsysim.core.solver.robust import Robust
     from mlsysim.core.solver.tradeoff import Tradeoff
     from mlsysim.core.solver.ways_out import Way
@@ -160,7 +160,7 @@ class Optimization:
     @property
     def because(self) -> tuple[Because, ...]:
         """What the answer rests on: the walls that bind, and what the time goes to."""
-        from mlsysim.core.because import because
+        from mlsysim.core.solver.because import because
 
         return because(self.evaluation) if self.decided else ()
 
