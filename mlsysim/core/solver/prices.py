@@ -323,7 +323,12 @@ class _Again:
         return Step(factor, amount, shown, shown / before - 1.0, decided(e), moved)
 
     def _held(self, lever: _Lever, factor: float) -> float | None:
-        """Return the objective with a lever multiplied and the plan held; None where it breaks a row."""
+        """Return the objective with a lever multiplied and the plan held; None where it breaks a row.
+
+        Or where it cannot be: a batch that the plan's ranks do not divide.
+        """
+        if lever.whole and round(lever.there * factor) % self._round():
+            return None
         q = self.question(lever, factor)
         e = self._there(q)
         return self._worth(lever, factor, q.value(e)) if e.exit_code == 0 else None
