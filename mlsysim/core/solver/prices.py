@@ -235,12 +235,13 @@ class _Again:
         edge = self.value * self.factor / (1.0 + self.change)
         if found is None or found[0] > edge:  # what was left out may be better
             recipe = q.recipe()
-            o = _proven(q.solve(recipe, *self.known, q.before))
+            # a layout of another batch may not go with this one: no start for it, nor the other way round
+            o = _proven(q.solve(recipe, *(() if lever.whole else self.known), q.before))
             if o.objective is None:
                 return None
             found = o.objective, o.cells
         e = evaluate(*recipe.decode(found[1]))
-        if all(_decisions(e) != _decisions(k) for k in self.known):
+        if not lever.whole and all(_decisions(e) != _decisions(k) for k in self.known):
             self.known.append(e)
         return e
 
