@@ -68,12 +68,15 @@ def scenario(plan: PlanLike) -> Scenario:
     """
     from mlsysim.core.plan import load
     from mlsysim.core.resolve import settings_of
+    from mlsysim.core.supplies import check
 
     with placing(plan):
         parsed, document = load(plan)
         _document.set(document)
         one_service(parsed, document)
-        return resolve(settings_of(parsed, document))
+        found = resolve(settings_of(parsed, document))
+        check(found, lambda name: document.where(("what_if", name)))
+        return found
 
 
 def one_service(plan: Plan, document: Document) -> None:

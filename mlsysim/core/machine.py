@@ -64,8 +64,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
 
     # training runs are at the clock that power allows for long, kernels are timed alone
     sustained = achieved("training_matmul", "training_matmul_share") if training else 1.0
-    own = hardware.peak.precisions()
-    wide = next((p for p in ("bf16", "fp16") if p in own), precision)
+    wide = hardware.wide_precision or precision
     narrow = BYTES[precision] < BYTES[wide]
     share = matmul(precision) * sustained
     if narrow and training:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlsysim.core import inference_run, promises, training_run, units
+from mlsysim.core import inference_run, promises, training_run
 from mlsysim.core.errors import InputError
 from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, server_of, site_of
 from mlsysim.core.scenario import Assumption, Assumptions, Bound, Scenario, Settings
@@ -69,8 +69,6 @@ def resolve(s: Settings) -> Scenario:
     for name, change in written(s).items():
         take.choose(name, change, "asked by what_if")
     scenario = apply(scenario)
-    if s.supplies:
-        scenario = _supplied(scenario, take)
     if answers and s.seq_len is None:
         scenario = replace(scenario, seq_len=inference_run.usual_context(scenario, take))
         take.choose("seq_len", scenario.seq_len, "what a running request holds on average", "token")
@@ -95,18 +93,6 @@ def resolve(s: Settings) -> Scenario:
                 hint=f"it needs the {' and the '.join(_SAID[f] for f in bound.metric.needs)}",
             )
     return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
-
-
-def _supplied(s: Scenario, take: Assumptions) -> Scenario:
-    """Return a scenario with the supplies that its settings give in place of its own."""
-    from mlsysim.core.solver.sensitivity import replaced
-    from mlsysim.core.supplies import SUPPLIES
-
-    for name, value in s.settings.supplies.items():
-        if isinstance(value, int | float):
-            shown = units.from_base(value, SUPPLIES[name].unit)
-            take.choose(name, shown, "given in place of the registry's", SUPPLIES[name].unit)
-    return replaced(s, s.settings.supplies)
 
 
 # What a plan says for a state to have a field that a metric needs.

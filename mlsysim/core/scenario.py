@@ -52,11 +52,10 @@ class Settings:
     ``stack`` is what the software does beside the layout; ``lora`` are adapters that are trained in the
     place of the model.
     ``fixed`` is what the plan says of decisions of the layout.
-    ``supplies`` replaces supplies of the machine and the site, by name of
-    :data:`mlsysim.core.solver.sensitivity.SUPPLIES`, in base units.
     ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
     written. ``scales`` and ``amounts`` are supplies that are not what they are elsewhere: by how much
-    they are multiplied, and what they are in base units (:mod:`mlsysim.core.supplies`).
+    they are multiplied, and what they are in base units, or an array over points
+    (:mod:`mlsysim.core.supplies`).
     """
 
     model: Model
@@ -86,11 +85,10 @@ class Settings:
     limits: Limits = Limits()
     tokens: float | None = None
     scaling_fit: str = "besiroglu_2024"
-    supplies: dict[str, Array] = field(default_factory=dict)
     blocks: dict[str, dict[str, Any]] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
-    amounts: dict[str, float] = field(default_factory=dict)
+    amounts: dict[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

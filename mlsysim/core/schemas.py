@@ -292,6 +292,7 @@ def result_schema() -> Json:
             "performance": _lens("performance"),
             "macro": _lens("macro"),
             "walls": _list(_wall(), 22),
+            "because": schemas_why.because(),
             "assertions": _list(assertion),
             "plan": {"type": "object"},
             "assumptions": _list(assumption),

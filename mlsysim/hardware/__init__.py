@@ -169,6 +169,12 @@ class Hardware(Entry):
         return self.scope in ("rack", "wafer")
 
     @property
+    def wide_precision(self) -> str | None:
+        """The 16-bit format, in which runs of fewer bits do what they cannot do in those."""
+        have = self.peak.precisions()
+        return next((p for p in ("bf16", "fp16") if p in have), None)
+
+    @property
     def usual_precision(self) -> str:
         """The format used when the plan names none: bf16, or the next best that the chip has."""
         have = self.peak.precisions()
