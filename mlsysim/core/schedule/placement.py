@@ -163,6 +163,19 @@ class Placement:
 
         return render(self)
 
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``gantt``, ``map``, ``breakpoints``, ``pareto``.
+
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
+
     def write_html(self, path: str) -> None:
         """Write the answer as one HTML file with a Gantt and a map; needs the extra ``labs``."""
         from mlsysim.core.schedule.html import write_page
