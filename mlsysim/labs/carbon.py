@@ -80,12 +80,16 @@ def _(mlsysim, plan):
         """Return for which taxes which region is the best: the breakpoints are exact."""
         return solution.to_dict()["solution"]["tax"]["plans"]
 
-    return by_tax, stretches
+    def place(region):
+        """Return what a region is called."""
+        return getattr(mlsysim.Infra, region).title
+
+    return by_tax, place, stretches
 
 
 @app.cell
-def _(by_tax, first_tax, stretches, taxes, teach, viz):
-    teach.wait(first_tax)
+def _(by_tax, first_tax, place, stretches, taxes, teach, viz):
+    teach.wait(first_tax, aloud=True)
     world = by_tax("0:1000")
     cheap, clean = stretches(world)[:2]
     dearer, less = clean["cost"] - cheap["cost"], cheap["carbon"] - clean["carbon"]
@@ -94,8 +98,8 @@ def _(by_tax, first_tax, stretches, taxes, teach, viz):
             first_tax,
             teach.how_often(clean["from"], taxes),
             f"""
-            It is $ {clean["from"]:.2f} a ton, exactly. Below, {cheap["region"]} is the cheapest, with
-            {cheap["carbon"]:.0f} tCO2e; above it is {clean["region"]}, with {clean["carbon"]:.1f} tCO2e. That costs
+            It is $ {clean["from"]:.2f} a ton, exactly. Below, {place(cheap["region"])} is the cheapest, with
+            {cheap["carbon"]:.0f} tCO2e; above it is {place(clean["region"])}, with {clean["carbon"]:.1f} tCO2e. That costs
             $ {dearer:,.0f} more, which is {dearer / cheap["cost"]:.1%}, for {less:.0f} tons less. Divide one by the
             other: there the two are equal.
 
@@ -103,7 +107,7 @@ def _(by_tax, first_tax, stretches, taxes, teach, viz):
             nearly all electricity. So a small tax moves a job that is free to go anywhere.
             """,
         ),
-        viz.breakpoints(world),
+        viz.breakpoints(by_tax((0, 4 * clean["from"]))),
         teach.wall(world.evaluation, 17, 18),
     )
     return
@@ -125,8 +129,8 @@ def _(first_tax, taxes, teach):
 
 
 @app.cell
-def _(bound, by_tax, stretches, taxes, teach):
-    teach.wait(bound)
+def _(bound, by_tax, place, stretches, taxes, teach):
+    teach.wait(bound, aloud=True)
     places = {
         "the world": (),
         "the United States": (
@@ -163,7 +167,7 @@ def _(bound, by_tax, stretches, taxes, teach):
         bound,
         teach.how_often(asia[0]["to"], taxes),
         f"""
-        It is $ {asia[0]["to"]:.0f} a ton: from {asia[0]["region"]} to {asia[1]["region"]}, which still emits
+        It is $ {asia[0]["to"]:.0f} a ton: from {place(asia[0]["region"])} to {place(asia[1]["region"])}, which still emits
         {asia[1]["carbon"]:.0f} tCO2e. The grids there resemble one another, so moving saves little carbon for its
         price. What makes carbon cheap to avoid is the freedom to go where electricity is clean, and what makes
         it dear is each rule that takes this freedom away.
@@ -196,12 +200,12 @@ def _(by_tax, inside):
 
 
 @app.cell
-def _(by_tax, inside, now, over, stretches, tax, teach, viz):
+def _(by_tax, inside, now, over, place, stretches, tax, teach, viz):
     here = by_tax(float(tax.value), inside.value)
     teach.show(
         teach.say(
             f"""
-            At $ {tax.value} a ton the best region is **{here.decided["region"]}**: it costs
+            At $ {tax.value} a ton the best region is **{place(here.decided["region"])}**: it costs
             {teach.metric(here.evaluation, "macro.tco_usd")} and emits
             {teach.metric(here.evaluation, "macro.carbon_tco2e")}, after
             {teach.metric(now, "macro.carbon_tco2e")} in Iowa. With the tax that is
@@ -212,7 +216,7 @@ def _(by_tax, inside, now, over, stretches, tax, teach, viz):
             ("best region", "from $ a ton", "to $ a ton", "cost", "carbon"),
             [
                 (
-                    s["region"],
+                    place(s["region"]),
                     f"{s['from']:.2f}",
                     f"{s['to']:.2f}",
                     f"$ {s['cost']:,.0f}",
@@ -244,7 +248,7 @@ def _(bound, teach):
 
 @app.cell
 def _(clean_hours, hours, mlsysim, statistics, teach, viz):
-    teach.wait(clean_hours)
+    teach.wait(clean_hours, aloud=True)
 
     def fine_tune(tax=0, regions=("aws_eu_central_1",), may="pause"):
         """Eight hours on 64 H100 within two days, where and when it is the cheapest."""
@@ -297,7 +301,7 @@ def _(clean_hours, fine_tune, teach):
     both = fine_tune(regions=("aws_eu_central_1", "aws_eu_north_1"))
     where = both.to_dict()
     teach.show(
-        teach.say("### And where, and when\nNow Stockholm is open too; its 2 TB of data would have to come."),
+        teach.say("### And where, and when\nNow Stockholm is open too; the 2 TB of data would have to be sent there."),
         teach.table(
             ("", "cost", "carbon"),
             [

@@ -88,7 +88,7 @@ def _(mlsysim, plan, teach):
 
 @app.cell
 def _(designed, names, teach, there, worth):
-    teach.wait(worth)
+    teach.wait(worth, aloud=True)
 
     def seconds(solution):
         return solution.evaluation.metric("performance.latency") / 1000
@@ -229,7 +229,7 @@ def _(teach, worth):
 
 @app.cell
 def _(gap, mlsysim, money, plan, target, teach):
-    teach.wait(gap)
+    teach.wait(gap, aloud=True)
     least = mlsysim.solve.synthesis(plan, target=f"performance.latency <= {target} s", weigh=money)
     return (least,)
 

@@ -90,7 +90,7 @@ def _(teach):
 
 @app.cell
 def _(answering, plain, state, teach, times, viz):
-    teach.wait(state)
+    teach.wait(state, aloud=True)
     grown = plain.metric("feasibility.state") / answering.metric("feasibility.state")
     teach.show(
         teach.verdict(
@@ -139,7 +139,7 @@ def _(state, teach):
 
 @app.cell
 def _(costs, recomputing, teach, train):
-    teach.wait(recomputing)
+    teach.wait(recomputing, aloud=True)
     kept, forgotten = train(zero=1), train(zero=1, recompute="full")
     longer = forgotten.metric("performance.latency") / kept.metric("performance.latency")
     ways = [(z, r, train(zero=z, recompute=r)) for z in range(4) for r in ("none", "full")]
@@ -234,7 +234,7 @@ def _(recomputing, teach):
 
 @app.cell
 def _(big, mlsysim, servers, teach):
-    teach.wait(big)
+    teach.wait(big, aloud=True)
 
     def best(nodes):
         """Return the fastest layout of the 70B model on some servers, proven."""

@@ -71,11 +71,11 @@ def _(teach):
 
 @app.cell
 def _(best_tp, teach):
-    teach.wait(best_tp)
+    teach.wait(best_tp, aloud=True)
     tp = teach.choice("tp", {str(i): i for i in (1, 2, 4, 8, 16)}, "8")
     pp = teach.choice("pp", {str(i): i for i in (1, 2, 4, 8, 16)}, "1")
     cp = teach.choice("cp", {str(i): i for i in (1, 2, 4)}, "1")
-    microbatch = teach.choice("microbatch", {str(i): i for i in (1, 2, 4)}, "1")
+    microbatch = teach.slider("microbatch", [1, 2, 4, 8], 1)
     interleave = teach.choice("interleave", {str(i): i for i in (1, 2, 4, 5, 8, 10, 20)}, "1")
     recompute = teach.choice("recompute", ["none", "selective", "full"], "none")
     zero = teach.choice("ZeRO stage", {str(i): i for i in (0, 1, 2, 3)}, "1")
@@ -161,7 +161,7 @@ def _(best_tp, teach):
 
 @app.cell
 def _(gap, mlsysim, plan, teach):
-    teach.wait(gap)
+    teach.wait(gap, aloud=True)
     best = mlsysim.optimize.parallelism(plan)
     return (best,)
 
@@ -234,7 +234,7 @@ def _(best, best_tp, gap, mlsysim, plan, teach, tp_options):
                 if o.decided
             ],
         ),
-        teach.say("\n".join(["What the solver's layout rests on:\n", *(f"- {b.text}" for b in best.because)])),
+        teach.say(f"The solver's layout rests on this: {'; '.join(b.text for b in best.because)}."),
         teach.wall(best.evaluation, 2, 10, 14),
     )
     return

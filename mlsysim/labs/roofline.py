@@ -58,7 +58,7 @@ def _(teach):
 
 @app.cell
 def _(how_busy, one, share, teach):
-    teach.wait(how_busy)
+    teach.wait(how_busy, aloud=True)
     teach.verdict(
         how_busy,
         teach.how_often(one.metric("performance.mfu"), share),
@@ -113,7 +113,7 @@ def _(how_busy, teach):
 
 @app.cell
 def _(batch_64, chip, longer, mlsysim, one, teach):
-    teach.wait(batch_64)
+    teach.wait(batch_64, aloud=True)
 
     def at_batch(batch, context=2048, on=chip):
         return mlsysim.SystemEvaluator.evaluate(
@@ -156,7 +156,7 @@ def _(batch_64, teach):
 
 @app.cell
 def _(at_batch, stops, teach, what_stops):
-    teach.wait(what_stops)
+    teach.wait(what_stops, aloud=True)
     ladder = [at_batch(2**i) for i in range(11)]
     ends = next((e for e in ladder if not e.feasible or e.bottleneck == "compute"), None)
     first = "none" if ends is None else "memory" if not ends.feasible else "compute"
@@ -166,9 +166,10 @@ def _(at_batch, stops, teach, what_stops):
             what_stops,
             stops[first],
             """
-            Each answer brings a KV cache of its own, so bytes grow with the batch as the operations do,
-            and the intensity levels off. The same cache fills the capacity. So wall 2 has two faces,
-            bandwidth and capacity, and a batch walks from one to the other without coming near wall 1.
+            Each answer brings a KV cache of its own, so its bytes grow with the batch as its operations do:
+            in the figure below, *attention* stays where it is, whatever the batch, while the matrices move to
+            the right. The same cache fills the capacity. So wall 2 has two faces, bandwidth and
+            capacity, and a batch walks from one to the other without coming near wall 1.
             """,
         ),
         teach.table(
@@ -231,7 +232,7 @@ def _(teach, what_stops):
         2. Which of the accelerators above is the fastest for one person (batch 1)? Order them on paper by
            a single number of their datasheets: `mlsysim zoo hardware --sort -bandwidth`. Then check.
         3. Training reads the weights once for thousands of tokens. Say in one sentence what that does to
-           the intensity, and check it: `mlsysim eval examples/llama3_70b.yaml`.
+           the intensity, and what then limits it. The next lab shows whether you are right.
         """,
     )
     return

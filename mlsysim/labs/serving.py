@@ -68,7 +68,7 @@ def _(teach):
 
 @app.cell
 def _(doubled, half, places, quarter, slower, teach):
-    teach.wait(doubled)
+    teach.wait(doubled, aloud=True)
     grown = half.metric("performance.response_p99") / quarter.metric("performance.response_p99")
     teach.show(
         teach.verdict(
@@ -76,8 +76,8 @@ def _(doubled, half, places, quarter, slower, teach):
             teach.how_often(grown, slower),
             f"""
             It grows by {grown - 1.0:.0%}, to {teach.metric(half, "performance.response_p99")}. Nobody waits for a
-            place: {half.metric("performance.running"):.0f} of the {places} places are taken on average, after
-            {quarter.metric("performance.running"):.0f}. But all answers share the machine, so each word
+            place: {half.metric("performance.running"):.0f} of the {places} places are taken on average, and
+            {quarter.metric("performance.running"):.0f} were before. But all answers share the machine, so each word
             comes a little later (wall 4). And the million tokens now cost
             {teach.metric(half, "macro.usd_per_million_served")} in place of
             {teach.metric(quarter, "macro.usd_per_million_served")} (wall 17): load is what pays for the machine.
@@ -111,7 +111,7 @@ def _(doubled, full, teach):
 
 @app.cell
 def _(edge, full, last, service, teach):
-    teach.wait(edge)
+    teach.wait(edge, aloud=True)
     loads = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.96, 0.98, 0.99]
     ladder = [(100 * x, service(x * full)) for x in loads]
     near, nearer = service(0.94 * full), service(0.99 * full)
@@ -209,7 +209,7 @@ def _(edge, full, teach):
 
 @app.cell
 def _(full, mlsysim, service, size, teach):
-    teach.wait(size)
+    teach.wait(size, aloud=True)
     best = mlsysim.optimize.batching(
         {
             "version": "1.0",

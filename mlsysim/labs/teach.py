@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from inspect import cleandoc
 from typing import Any, TypeAlias
@@ -62,11 +63,11 @@ def _script() -> bool:
 
 def say(words: str) -> Shown:
     """Show Markdown. A dollar sign is one: labs write no formulas of their own."""
-    words = cleandoc(words)
+    blocks = _blocks(cleandoc(words))
     if _script():
-        print(_plain(words), end="\n\n")
+        print(_plain(blocks), end="\n\n")
         return None
-    return mo.md(words.replace("$", "\\$"))
+    return _markdown(blocks)
 
 
 def show(*parts: Shown) -> Shown:
@@ -75,49 +76,69 @@ def show(*parts: Shown) -> Shown:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Shown:
-    """Show a table; all columns but the first hold numbers."""
+    """Show a table; columns whose cells begin with a figure are aligned to the right."""
     if _script():
         print(*_narrow(header, rows), sep="\n", end="\n\n")
         return None
-    lines = markdown.table(header, rows).splitlines()
-    lines[1] = "| --- |" + " ---: |" * (len(header) - 1)
-    return mo.md("\n".join(lines).replace("$", "\\$"))
+    # an amount keeps its unit on its line
+    cells = [[c.replace(" ", "\u00a0") if i in _numbers(rows) else c for i, c in enumerate(row)] for row in rows]
+    lines = markdown.table(header, cells).splitlines()
+    lines[1] = "|" + "|".join(" ---: " if i in _numbers(rows) else " --- " for i in range(len(header))) + "|"
+    return _markdown(["\n".join(lines)])
+
+
+def _numbers(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return which columns hold numbers and amounts."""
+    return [i for i in range(len(rows[0])) if all(re.match(r"[\d$]", row[i]) for row in rows)]
 
 
 def _narrow(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a table as lines of 80 columns: where it is wider, its longest column goes below each row."""
-    lines = text.table(header, rows, right=range(1, len(header)))
+    lines = text.table(header, rows, right=_numbers(rows))
     if max(map(len, lines)) <= text.WIDTH:
         return lines
     at = max(range(len(header)), key=lambda i: max(len(row[i]) for row in rows))
-    short = text.table(
-        [h for i, h in enumerate(header) if i != at],
-        [[c for i, c in enumerate(row) if i != at] for row in rows],
-        right=range(0 if at == 0 else 1, len(header) - 1),
-    )
+    kept = [[c for i, c in enumerate(row) if i != at] for row in rows]
+    short = text.table([h for i, h in enumerate(header) if i != at], kept, right=_numbers(kept))
     below = (text.wrap(row[at], "    ") for row in rows)
     return [short[0], *(x for line, more in zip(short[1:], below, strict=True) for x in (line, *more))]
 
 
-def _plain(words: str) -> str:
-    """Return Markdown as a terminal shows it."""
+def _blocks(words: str) -> list[str]:
+    """Return Markdown as titles, paragraphs and items of lists, each in one line."""
     found = []
-    for block in re.split(r"\n\s*\n", re.sub(r"\*\*|(?<!\w)\*|\*(?!\w)|`", "", words)):
-        title = re.match(r"#+ (.*)\n?", block)
-        if title:
-            found.append(f"{title[1]}\n{'-' * len(title[1])}")
-            block = block[title.end() :]
-        if re.match(r"[-|]|\d\.", block):
-            lines = re.split(r"\n(?=[-|]|\d\.)", block)
-            found.append("\n".join(_item(" ".join(line.split())) for line in lines))
-        elif block:
-            found.append("\n".join(text.wrap(" ".join(block.split()))))
-    return "\n\n".join(found)
+    for block in re.split(r"\n\s*\n", words):
+        *titles, rest = re.split(r"(?<=\n)(?!#)", block, maxsplit=1) if block.startswith("#") else [block]
+        if not titles and rest.startswith("#"):
+            titles, rest = [rest], ""
+        items = re.split(r"\n(?=- |\d\. )", rest) if re.match(r"- |\d\. ", rest) else [rest]
+        found += [" ".join(x.split()) for x in (*titles, *items) if x.strip()]
+    return found
+
+
+def _markdown(blocks: Sequence[str]) -> Shown:
+    """Return blocks as Marimo shows them; a dollar sign would begin a formula."""
+    words = "\n\n".join(blocks).replace("$", "\\$")
+    return mo.md(re.sub(r"(?m)^((?:- |\d\. ).*)\n\n(?=- |\d\. )", r"\1\n", words))
+
+
+def _plain(blocks: Sequence[str]) -> str:
+    """Return blocks as a terminal shows them."""
+    bare = [re.sub(r"\*\*|(?<!\w)\*|\*(?!\w)|`", "", block) for block in blocks]
+    shown = []
+    for block in bare:
+        if title := re.match(r"#+ (.*)", block):
+            shown.append(f"{title[1]}\n{'-' * len(title[1])}\n")
+        elif re.match(r"- |\d\. ", block):
+            shown.append(_item(block))
+        else:
+            shown.append("\n".join(text.wrap(block)) + "\n")
+    return "\n".join(shown).strip("\n")
 
 
 def _item(line: str) -> str:
-    first, *more = text.wrap(line)
-    return "\n".join([first, *(f"  {x}" for x in more)])
+    """Return an item of a list, its further lines indented."""
+    return "\n".join(textwrap.wrap(line, text.WIDTH, subsequent_indent="  ", break_on_hyphens=False))
 
 
 # -- numbers --------------------------------------------------------------------------------------
@@ -151,7 +172,7 @@ def best_of(tries: Sequence[Evaluation], name: str, count: int = 5) -> Shown:
         )
         for e in best
     ]
-    return table(("your best tries", "memory", "MFU", METRICS[name].title), rows) if rows else None
+    return table(("your best tries", "memory", "MFU", "step"), rows) if rows else None
 
 
 def lines(
@@ -177,8 +198,9 @@ def lines(
             line=look.line,
             marker=look.marker,
         )
-    shown.update_xaxes(title_text=x)
-    shown.update_yaxes(title_text=y, type="log" if log else "linear")
+    theme.axes(shown, x, y)
+    if log:
+        shown.update_yaxes(type="log", dtick=1, exponentformat="none", separatethousands=True)
     return shown
 
 
@@ -192,13 +214,11 @@ def ask(question: str, options: Sequence[str]) -> Any:
         question: Markdown.
         options: what may be answered.
     """
-    question = cleandoc(question)
-    form = mo.ui.radio(list(options), label=question.replace("$", "\\$")).form(
-        submit_button_label="This is my prediction"
-    )
+    *before, last = _blocks(cleandoc(question))
+    label = "\n\n".join([*before, last]).replace("$", "\\$")
+    form = mo.ui.radio(list(options), label=label).form(submit_button_label="This is my prediction")
     if _script():
-        title, rest = re.match(r"((?:#.*\n+)?)((?s:.*))", question).groups()  # type: ignore[union-attr]
-        print(_plain(f"{title}Question: {rest}"))
+        print(_plain([*before, f"Question: {last}"]))
         print(*(f"  {i}. {option}" for i, option in enumerate(options, 1)), sep="\n", end="\n\n")
         if sys.stdin is not None and sys.stdin.isatty():
             _typed[id(form)] = _read(list(options))
@@ -219,11 +239,16 @@ def answered(question: Any) -> str | None:
     return _typed.get(id(question), question.value)
 
 
-def wait(*questions: Any) -> None:
-    """Stop the cell, and all that depend on it, until the questions are answered; a script goes on."""
+def wait(*questions: Any, aloud: bool = False) -> None:
+    """Stop the cell, and all that depend on it, until the questions are answered; a script goes on.
+
+    Args:
+        questions: of :func:`ask`.
+        aloud: whether the page says that it waits; the first cell after a question does.
+    """
     if not _script():
         open_ = any(answered(q) is None for q in questions)
-        mo.stop(open_, mo.md("*The lab goes on when you have made your prediction.*"))
+        mo.stop(open_, mo.md("*The lab goes on when you have made your prediction.*") if aloud else None)
 
 
 def verdict(question: Any, right: str, why: str) -> Shown:
@@ -238,9 +263,9 @@ def verdict(question: Any, right: str, why: str) -> Shown:
     if said is None:
         head = f"The answer: **{right}**."
     elif said == right:
-        head = f"You said **{said}**, and so it is."
+        head = f"Your prediction holds: **{said}**."
     else:
-        head = f"You said **{said}**. It is **{right}**."
+        head = f"Your prediction: **{said}**. The answer: **{right}**."
     shown = say(f"{head}\n\n{cleandoc(why)}")
     return None if shown is None else mo.callout(shown, kind="success" if said == right else "warn")
 
@@ -287,17 +312,12 @@ def wall(evaluation: Evaluation, *numbers: int) -> Shown:
     return mo.accordion(
         {
             f"Wall {n}, {evaluation.walls[n - 1].wall.name}: equation, numbers and sources": mo.md(
-                _smaller(view(evaluation, str(n)).markdown()).replace("$", "\\$")
+                view(evaluation, str(n)).markdown().partition("\n\n")[2].replace("$", "\\$")
             )
             for n in numbers
         },
         multiple=True,
     )
-
-
-def _smaller(words: str) -> str:
-    """Return Markdown without its first heading, which says what the accordion says."""
-    return words.partition("\n\n")[2]
 
 
 def trouble(error: MlsysimError) -> Shown:
