@@ -22,6 +22,7 @@ from mlsysim.cli.optimize import (
     run,
 )
 from mlsysim.cli.output import OUTPUT, chosen
+from mlsysim.cli.reporting import REPORT
 from mlsysim.core.solver import defaults
 
 BATCHING = """\b
@@ -70,6 +71,7 @@ def batching(
     ] = None,
     verify: VERIFY = False,
     export: EXPORT = None,
+    report: REPORT = None,
     show_progress: PROGRESS = False,
     output: OUTPUT = None,
 ) -> int:
@@ -96,4 +98,4 @@ def batching(
             **how,
         )
 
-    return run(chosen(context, output), call, quiet=show_progress)
+    return run(chosen(context, output), call, quiet=show_progress, report=report)

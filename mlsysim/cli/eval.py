@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit
+from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.core.errors import InputError
 
 EPILOG = """\b
@@ -16,6 +17,7 @@ Examples:
   mlsysim eval plan.yaml
   mlsysim eval plan.yaml -o markdown
   mlsysim eval plan.yaml --wall communication
+  mlsysim eval plan.yaml --report plan.html
   mlsysim eval fleet.yaml
   mlsysim eval Llama3_8B H100
   mlsysim eval Llama3_70B B200 --batch-size 32 --precision fp8 --seq-len 8192
@@ -64,12 +66,14 @@ def evaluate(
     ] = "auto",
     seq_len: Annotated[int | None, typer.Option(help="Context of each sequence [tokens].")] = None,
     wall: Annotated[str | None, typer.Option(help="Show one wall at close range, by number or name.")] = None,
+    report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
     """Evaluate a plan file, a scenario of the zoo, or one inference step of MODEL on one HARDWARE."""
     from mlsysim.core.api import SystemEvaluator, evaluate_plan
 
     form = chosen(context, output)
+    ready(report)
     if hardware is not None:
         try:
             result = SystemEvaluator.evaluate(
@@ -86,7 +90,7 @@ def evaluate(
         _no_options(context)
         plan: Any = opened(what)
         if is_fleet(plan):
-            return _jobs(form, plan, wall)
+            return _jobs(form, plan, wall, report)
         result = evaluate_plan(plan)
     elif (scenario := _scenario(what)) is not None:
         _no_options(context)
@@ -104,10 +108,11 @@ def evaluate(
 
         near = view(result, wall)
         emit(form, near.to_dict, near.text, near.markdown)
+    kept(report, result)
     return result.exit_code
 
 
-def _jobs(form: Output, plan: object, wall: str | None) -> int:
+def _jobs(form: Output, plan: object, wall: str | None, report: str | None) -> int:
     """Print the evaluation of a plan with several jobs."""
     from mlsysim.core.api import evaluate_fleet
 
@@ -117,6 +122,7 @@ def _jobs(form: Output, plan: object, wall: str | None) -> int:
         )
     found = evaluate_fleet(plan)
     emit(form, found.to_dict, found.scorecard, found.markdown)
+    kept(report, found)
     return found.exit_code
 
 

@@ -6,6 +6,7 @@ import typer
 
 from mlsysim.cli.optimize import GAP, LIMIT, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
+from mlsysim.cli.reporting import REPORT
 from mlsysim.cli.solve import OBJECTIVE
 from mlsysim.cli.why import run_why, whole
 from mlsysim.core.solver import defaults
@@ -38,6 +39,7 @@ def explain(
     gap: GAP = defaults.GAP,
     threads: THREADS = defaults.THREADS,
     seed: SEED = defaults.SEED,
+    report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
     """Say why the best plan is what it is, or why there is none, and what would change that."""
@@ -46,4 +48,5 @@ def explain(
         chosen(context, output),
         lambda: whole("explain").explain(plan, objective=objective, carbon_tax=carbon_tax, **how),
         "solving",
+        report,
     )

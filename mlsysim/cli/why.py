@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from mlsysim.cli.output import Output, emit, progress
+from mlsysim.cli.reporting import kept, ready
 from mlsysim.core.errors import InputError
 
 # What the arguments are called here, by their names in errors.
@@ -46,8 +47,9 @@ def refuse(context: typer.Context, option: str, *others: str) -> None:
             raise InputError(f"{shown} does not go with {option}", where=shown, hint="leave one of them out")
 
 
-def run_why(form: Output, call: Callable[[], Any], what: str) -> int:
-    """Work something out, print it in the form asked for, and return its exit code."""
+def run_why(form: Output, call: Callable[[], Any], what: str, report: str | None = None) -> int:
+    """Work something out, print it in the form asked for, write its report, return its exit code."""
+    ready(report)
     try:
         with progress(what):
             result = call()
@@ -55,4 +57,5 @@ def run_why(form: Output, call: Callable[[], Any], what: str) -> int:
         error.where = OPTIONS.get(error.where, error.where)
         raise
     emit(form, result.to_dict, result.scorecard, result.markdown)
+    kept(report, result)
     return int(result.exit_code)

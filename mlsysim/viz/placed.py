@@ -117,6 +117,11 @@ def placement_map(solution: Placement | Optimization) -> Any:
     return made
 
 
+def located(solution: Placement | Optimization) -> bool:
+    """Return whether a map would show anything."""
+    return any(latitude is not None for _, latitude, *_ in _places(solution)[1])
+
+
 @cache
 def _land() -> list[list[list[float]]]:
     """Return the outlines of land: rings of longitude and latitude [deg]."""

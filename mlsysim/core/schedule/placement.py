@@ -159,9 +159,9 @@ class Placement:
 
     def markdown(self) -> str:
         """Return the answer as Markdown."""
-        from mlsysim.core.schedule.fleet_markdown import render
+        from mlsysim.report import markdown
 
-        return render(self)
+        return markdown(self)
 
     def plot(self, kind: str | None = None) -> Any:
         """Return a Plotly figure: ``gantt``, ``map``, ``breakpoints``, ``pareto``.
@@ -175,12 +175,6 @@ class Placement:
         from mlsysim.viz.kinds import plot
 
         return plot(self, kind)
-
-    def write_html(self, path: str) -> None:
-        """Write the answer as one HTML file with a Gantt and a map; needs the extra ``labs``."""
-        from mlsysim.core.schedule.html import write_page
-
-        write_page(self, path)
 
 
 def baselines(s: FleetScenario) -> tuple[Judged, ...]:
