@@ -83,7 +83,11 @@ def lab(
 def check_installed() -> None:
     """Raise an error that names the extra if a package of the labs is missing."""
     for module, title in PACKAGES.items():
-        if find_spec(module) is None:
+        try:
+            there = find_spec(module) is not None
+        except (ModuleNotFoundError, ValueError):  # an import that something blocks
+            there = False
+        if not there:
             raise MissingExtraError(
                 f"{title} is not installed", where="lab", hint="pip install 'mlsysim[labs]'"
             )

@@ -98,13 +98,14 @@ def _(by_tax, first_tax, place, stretches, taxes, teach, viz):
             first_tax,
             teach.how_often(clean["from"], taxes),
             f"""
-            It is $ {clean["from"]:.2f} a ton, exactly. Below, {place(cheap["region"])} is the cheapest, with
-            {cheap["carbon"]:.0f} tCO2e; above it is {place(clean["region"])}, with {clean["carbon"]:.1f} tCO2e. That costs
-            $ {dearer:,.0f} more, which is {dearer / cheap["cost"]:.1%}, for {less:.0f} tons less. Divide one by the
-            other: there the two are equal.
+            It is $ {clean["from"]:.2f} a ton, exactly. Below, {place(cheap["region"])} is the cheapest,
+            with {cheap["carbon"]:.0f} tCO2e; above it is {place(clean["region"])}, with
+            {clean["carbon"]:.1f} tCO2e. That costs $ {dearer:,.0f} more, which is
+            {dearer / cheap["cost"]:.1%}, for {less:.0f} tons less. Divide one by the other: there the two
+            are equal.
 
-            Machines are the larger part of the cost (wall 17) and cost the same everywhere; carbon (wall 18) is
-            nearly all electricity. So a small tax moves a job that is free to go anywhere.
+            Machines are the larger part of the cost (wall 17) and cost the same everywhere; carbon (wall
+            18) is nearly all electricity. So a small tax moves a job that is free to go anywhere.
             """,
         ),
         viz.breakpoints(by_tax((0, 4 * clean["from"]))),
@@ -167,10 +168,10 @@ def _(bound, by_tax, place, stretches, taxes, teach):
         bound,
         teach.how_often(asia[0]["to"], taxes),
         f"""
-        It is $ {asia[0]["to"]:.0f} a ton: from {place(asia[0]["region"])} to {place(asia[1]["region"])}, which still emits
-        {asia[1]["carbon"]:.0f} tCO2e. The grids there resemble one another, so moving saves little carbon for its
-        price. What makes carbon cheap to avoid is the freedom to go where electricity is clean, and what makes
-        it dear is each rule that takes this freedom away.
+        It is $ {asia[0]["to"]:.0f} a ton: from {place(asia[0]["region"])} to {place(asia[1]["region"])},
+        which still emits {asia[1]["carbon"]:.0f} tCO2e. The grids there resemble one another, so moving
+        saves little carbon for its price. What makes carbon cheap to avoid is the freedom to go where
+        electricity is clean, and what makes it dear is each rule that takes this freedom away.
         """,
     )
     return (places,)
@@ -284,10 +285,10 @@ def _(clean_hours, hours, mlsysim, statistics, teach, viz):
             clean_hours,
             hours[2] if 10 <= middle <= 16 else hours[0] if middle < 6 or middle > 21 else hours[1],
             f"""
-            Against starting at once, at midnight, that emits {less_carbon:.0%} less and costs {less_cost:.0%} less,
-            without any tax: this grid has much solar power, and when the sun shines, electricity is clean
-            *and* cheap. A job that can wait is paid for waiting. (The hours follow documented shapes over
-            the region's mean; with a CSV of your own they are your grid's.)
+            Against starting at once, at midnight, that emits {less_carbon:.0%} less and costs
+            {less_cost:.0%} less, without any tax: this grid has much solar power, and when the sun
+            shines, electricity is clean *and* cheap. A job that can wait is paid for waiting. (The hours
+            follow documented shapes over the region's mean; with a CSV of your own they are your grid's.)
             """,
         ),
         viz.gantt(waiting),
@@ -301,7 +302,12 @@ def _(clean_hours, fine_tune, teach):
     both = fine_tune(regions=("aws_eu_central_1", "aws_eu_north_1"))
     where = both.to_dict()
     teach.show(
-        teach.say("### And where, and when\nNow Stockholm is open too; the 2 TB of data would have to be sent there."),
+        teach.say(
+            """
+            ### And where, and when
+            Now Stockholm is open too; the 2 TB of data would have to be sent there.
+            """
+        ),
         teach.table(
             ("", "cost", "carbon"),
             [

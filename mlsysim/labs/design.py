@@ -240,8 +240,10 @@ def _(above, gap, good, least, teach):
     cost = sum(s["weight"] * s["factor"] for s in found["supplies"])
     smaller = [s["title"] for s in found["supplies"] if s["factor"] < 0.95]
     bought = min(good, key=lambda g: g[0])[0] if good else None
-    saved = "You have no design yet that meets the target." if bought is None else (
-        f"Your best costs {bought:.3f}, which is {bought / cost - 1:.1%} more."
+    saved = (
+        "You have no design yet that meets the target."
+        if bought is None
+        else (f"Your best costs {bought:.3f}, which is {bought / cost - 1:.1%} more.")
     )
     teach.show(
         teach.verdict(
@@ -268,10 +270,11 @@ def _(above, gap, good, least, teach):
         ),
         teach.say(
             f"""
-            It runs with {least.evaluation.layout}. A little less of any supply misses the target, whatever the
-            layout; that no other mix costs less is not proven. With a layout held, a step is a sum of parts,
-            each in inverse proportion to one rate. The cheapest mix then gives each rate the square root of
-            what it is asked for, over what it costs (Lagrange): nothing is left idle, and nothing is perfect.
+            It runs with {least.evaluation.layout}. A little less of any supply misses the target,
+            whatever the layout; that no other mix costs less is not proven. With a layout held, a step is
+            a sum of parts, each in inverse proportion to one rate. The cheapest mix then gives each rate
+            the square root of what it is asked for, over what it costs (Lagrange): nothing is left idle,
+            and nothing is perfect.
             """
         ),
         teach.wall(least.evaluation, 21, 22),
@@ -283,7 +286,9 @@ def _(above, gap, good, least, teach):
 def _(gap, least, teach):
     teach.wait(gap)
     teach.show(
-        teach.say("### What can be bought\nThe nearest accelerators of the registry, each with its best layout:"),
+        teach.say(
+            "### What can be bought\nThe nearest accelerators of the registry, each with its best layout:"
+        ),
         teach.table(
             ("accelerator", "step", "the target is", "less there of"),
             [

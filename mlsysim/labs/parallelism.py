@@ -124,8 +124,8 @@ def _(
         outcome = teach.say(
             f"""
             {f"**It cannot run**: {broken}." if broken else "It runs."} A step takes
-            **{teach.metric(mine, "performance.latency")}** at {teach.metric(mine, "performance.mfu")} MFU, with
-            {teach.metric(mine, "feasibility.memory")} of
+            **{teach.metric(mine, "performance.latency")}** at {teach.metric(mine, "performance.mfu")}
+            MFU, with {teach.metric(mine, "feasibility.memory")} of
             {teach.metric(mine, "feasibility.memory_capacity")} in use.
             """
         )
@@ -202,9 +202,7 @@ def _(best, gap, gaps, mine, teach, tries, viz):
 @app.cell
 def _(best, best_tp, gap, mlsysim, plan, teach, tp_options):
     teach.wait(best_tp, gap)
-    by_tp = [
-        (t, mlsysim.optimize.parallelism(plan | {"parallelism": {"tp": int(t)}})) for t in tp_options
-    ]
+    by_tp = [(t, mlsysim.optimize.parallelism(plan | {"parallelism": {"tp": int(t)}})) for t in tp_options]
     teach.show(
         teach.say("## Why"),
         teach.verdict(

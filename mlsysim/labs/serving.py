@@ -39,10 +39,10 @@ def _(mlsysim, teach):
     teach.say(
         f"""
         ## Half full
-        Llama 3 8B on one H100 works on up to {places} answers at once. With all of these places taken it completes
-        {full:.1f} requests a second. At a quarter of that load, 99 of 100 answers are complete within
-        {teach.metric(quarter, "performance.response_p99")} (this is the *P99*), and a million tokens cost
-        {teach.metric(quarter, "macro.usd_per_million_served")}.
+        Llama 3 8B on one H100 works on up to {places} answers at once. With all of these places taken it
+        completes {full:.1f} requests a second. At a quarter of that load, 99 of 100 answers are complete
+        within {teach.metric(quarter, "performance.response_p99")} (this is the *P99*), and a million
+        tokens cost {teach.metric(quarter, "macro.usd_per_million_served")}.
         """
     )
     return full, half, places, quarter, service
@@ -75,12 +75,13 @@ def _(doubled, half, places, quarter, slower, teach):
             doubled,
             teach.how_often(grown, slower),
             f"""
-            It grows by {grown - 1.0:.0%}, to {teach.metric(half, "performance.response_p99")}. Nobody waits for a
-            place: {half.metric("performance.running"):.0f} of the {places} places are taken on average, and
-            {quarter.metric("performance.running"):.0f} were before. But all answers share the machine, so each word
-            comes a little later (wall 4). And the million tokens now cost
+            It grows by {grown - 1.0:.0%}, to {teach.metric(half, "performance.response_p99")}. Nobody
+            waits for a place: {half.metric("performance.running"):.0f} of the {places} places are taken
+            on average, and {quarter.metric("performance.running"):.0f} were before. But all answers share
+            the machine, so each word comes a little later (wall 4). And the million tokens now cost
             {teach.metric(half, "macro.usd_per_million_served")} in place of
-            {teach.metric(quarter, "macro.usd_per_million_served")} (wall 17): load is what pays for the machine.
+            {teach.metric(quarter, "macro.usd_per_million_served")} (wall 17): load is what pays for the
+            machine.
             """,
         ),
         teach.wall(half, 4, 5, 7),
@@ -122,10 +123,10 @@ def _(edge, full, last, service, teach):
             teach.how_often(jump, last),
             f"""
             It goes from {teach.metric(near, "performance.ttft_p99")} to
-            {teach.metric(nearer, "performance.ttft_p99")}, {jump:.0f} times as long. As long as there are free
-            places, the first token needs no wait. Once all are taken now and then, people queue, and a
-            queue near full load grows without end: what is left to work it off is the share that is *not*
-            used, and that went from 6% to 1%. This is wall 7, and what helps is room.
+            {teach.metric(nearer, "performance.ttft_p99")}, {jump:.0f} times as long. As long as there are
+            free places, the first token needs no wait. Once all are taken now and then, people queue, and
+            a queue near full load grows without end: what is left to work it off is the share that is
+            *not* used, and that went from 6% to 1%. This is wall 7, and what helps is room.
             """,
         ),
         teach.lines(
@@ -158,8 +159,9 @@ def _(edge, teach):
         teach.say(
             """
             ## Try it
-            Fewer places make each word quicker, and the service smaller. The load is that of the service as you set
-            it: find one in which 99 of 100 answers take less than 6 s, at the least cost of a token.
+            Fewer places make each word quicker, and the service smaller. The load is that of the service
+            as you set it: find one in which 99 of 100 answers take less than 6 s, at the least cost of a
+            token.
             """
         ),
         teach.controls(load, at_once, scheduler),
@@ -229,11 +231,12 @@ def _(full, mlsysim, service, size, teach):
             f"""
             The solver went through {best.space_size:,} services of up to 8 H100 and proves it:
             {best.decided["replicas"]} replicas of {best.decided["tp"]} H100, up to
-            {best.decided["requests"]} answers at once on each, {best.decided["scheduler"].replace("_", " ")}. The P99
-            is {teach.metric(found, "performance.response_p99")}, at
-            {teach.metric(found, "performance.utilization")} of the capacity. To divide 100 by what a full H100
-            completes leaves out both things of this lab: full batches are slow, and full machines queue. And
-            some answers are long: even with nobody else there, one H100 has a P99 of
+            {best.decided["requests"]} answers at once on each,
+            {best.decided["scheduler"].replace("_", " ")}. The P99 is
+            {teach.metric(found, "performance.response_p99")}, at
+            {teach.metric(found, "performance.utilization")} of the capacity. To divide 100 by what a full
+            H100 completes leaves out both things of this lab: full batches are slow, and full machines
+            queue. And some answers are long: even with nobody else there, one H100 has a P99 of
             {teach.metric(service(0.01 * full), "performance.response_p99")}.
             """,
         ),

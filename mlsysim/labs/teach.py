@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from inspect import cleandoc
 from typing import Any, TypeAlias
@@ -22,6 +21,7 @@ from mlsysim.core.evaluation import Evaluation
 from mlsysim.core.metrics import METRICS
 from mlsysim.core.wall_view import view
 from mlsysim.labs import LABS, find
+from mlsysim.labs.words import blocks, narrow, numbers, plain
 from mlsysim.viz import theme
 
 Shown: TypeAlias = Any
@@ -63,11 +63,11 @@ def _script() -> bool:
 
 def say(words: str) -> Shown:
     """Show Markdown. A dollar sign is one: labs write no formulas of their own."""
-    blocks = _blocks(cleandoc(words))
+    parts = blocks(cleandoc(words))
     if _script():
-        print(_plain(blocks), end="\n\n")
+        print(plain(parts), end="\n\n")
         return None
-    return _markdown(blocks)
+    return _markdown(parts)
 
 
 def show(*parts: Shown) -> Shown:
@@ -78,67 +78,21 @@ def show(*parts: Shown) -> Shown:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Shown:
     """Show a table; columns whose cells begin with a figure are aligned to the right."""
     if _script():
-        print(*_narrow(header, rows), sep="\n", end="\n\n")
+        print(*narrow(header, rows), sep="\n", end="\n\n")
         return None
     # an amount keeps its unit on its line
-    cells = [[c.replace(" ", "\u00a0") if i in _numbers(rows) else c for i, c in enumerate(row)] for row in rows]
+    cells = [
+        [c.replace(" ", "\u00a0") if i in numbers(rows) else c for i, c in enumerate(row)] for row in rows
+    ]
     lines = markdown.table(header, cells).splitlines()
-    lines[1] = "|" + "|".join(" ---: " if i in _numbers(rows) else " --- " for i in range(len(header))) + "|"
+    lines[1] = "|" + "|".join(" ---: " if i in numbers(rows) else " --- " for i in range(len(header))) + "|"
     return _markdown(["\n".join(lines)])
-
-
-def _numbers(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return which columns hold numbers and amounts."""
-    return [i for i in range(len(rows[0])) if all(re.match(r"[\d$]", row[i]) for row in rows)]
-
-
-def _narrow(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table as lines of 80 columns: where it is wider, its longest column goes below each row."""
-    lines = text.table(header, rows, right=_numbers(rows))
-    if max(map(len, lines)) <= text.WIDTH:
-        return lines
-    at = max(range(len(header)), key=lambda i: max(len(row[i]) for row in rows))
-    kept = [[c for i, c in enumerate(row) if i != at] for row in rows]
-    short = text.table([h for i, h in enumerate(header) if i != at], kept, right=_numbers(kept))
-    below = (text.wrap(row[at], "    ") for row in rows)
-    return [short[0], *(x for line, more in zip(short[1:], below, strict=True) for x in (line, *more))]
-
-
-def _blocks(words: str) -> list[str]:
-    """Return Markdown as titles, paragraphs and items of lists, each in one line."""
-    found = []
-    for block in re.split(r"\n\s*\n", words):
-        *titles, rest = re.split(r"(?<=\n)(?!#)", block, maxsplit=1) if block.startswith("#") else [block]
-        if not titles and rest.startswith("#"):
-            titles, rest = [rest], ""
-        items = re.split(r"\n(?=- |\d\. )", rest) if re.match(r"- |\d\. ", rest) else [rest]
-        found += [" ".join(x.split()) for x in (*titles, *items) if x.strip()]
-    return found
 
 
 def _markdown(blocks: Sequence[str]) -> Shown:
     """Return blocks as Marimo shows them; a dollar sign would begin a formula."""
     words = "\n\n".join(blocks).replace("$", "\\$")
     return mo.md(re.sub(r"(?m)^((?:- |\d\. ).*)\n\n(?=- |\d\. )", r"\1\n", words))
-
-
-def _plain(blocks: Sequence[str]) -> str:
-    """Return blocks as a terminal shows them."""
-    bare = [re.sub(r"\*\*|(?<!\w)\*|\*(?!\w)|`", "", block) for block in blocks]
-    shown = []
-    for block in bare:
-        if title := re.match(r"#+ (.*)", block):
-            shown.append(f"{title[1]}\n{'-' * len(title[1])}\n")
-        elif re.match(r"- |\d\. ", block):
-            shown.append(_item(block))
-        else:
-            shown.append("\n".join(text.wrap(block)) + "\n")
-    return "\n".join(shown).strip("\n")
-
-
-def _item(line: str) -> str:
-    """Return an item of a list, its further lines indented."""
-    return "\n".join(textwrap.wrap(line, text.WIDTH, subsequent_indent="  ", break_on_hyphens=False))
 
 
 # -- numbers --------------------------------------------------------------------------------------
@@ -182,7 +136,8 @@ def lines(
 
     Args:
         title: of the figure.
-        x, y: titles of the axes, with their units.
+        x: title of its axis, with the unit.
+        y: likewise.
         series: points of each line by its name; those that are not finite are left out.
         log: whether the upward axis is logarithmic.
     """
@@ -214,11 +169,11 @@ def ask(question: str, options: Sequence[str]) -> Any:
         question: Markdown.
         options: what may be answered.
     """
-    *before, last = _blocks(cleandoc(question))
+    *before, last = blocks(cleandoc(question))
     label = "\n\n".join([*before, last]).replace("$", "\\$")
     form = mo.ui.radio(list(options), label=label).form(submit_button_label="This is my prediction")
     if _script():
-        print(_plain([*before, f"Question: {last}"]))
+        print(plain([*before, f"Question: {last}"]))
         print(*(f"  {i}. {option}" for i, option in enumerate(options, 1)), sep="\n", end="\n\n")
         if sys.stdin is not None and sys.stdin.isatty():
             _typed[id(form)] = _read(list(options))
@@ -236,7 +191,8 @@ def _read(options: list[str]) -> str:
 
 def answered(question: Any) -> str | None:
     """Return what was predicted; None if nothing was."""
-    return _typed.get(id(question), question.value)
+    said: str | None = _typed.get(id(question), question.value)
+    return said
 
 
 def wait(*questions: Any, aloud: bool = False) -> None:
