@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from mlsysim.core import text
 
+ITEM = re.compile(r"- |\d\. ")  # of a list
+
 __all__ = ["blocks", "narrow", "numbers", "plain"]
 
 
@@ -18,7 +20,7 @@ def blocks(words: str) -> list[str]:
         *titles, rest = re.split(r"(?<=\n)(?!#)", block, maxsplit=1) if block.startswith("#") else [block]
         if not titles and rest.startswith("#"):
             titles, rest = [rest], ""
-        items = re.split(r"\n(?=- |\d\. )", rest) if re.match(r"- |\d\. ", rest) else [rest]
+        items = re.split(r"\n(?=- |\d\. )", rest) if ITEM.match(rest) else [rest]
         found += [" ".join(x.split()) for x in (*titles, *items) if x.strip()]
     return found
 
@@ -26,15 +28,15 @@ def blocks(words: str) -> list[str]:
 def plain(blocks: Sequence[str]) -> str:
     """Return blocks as a terminal shows them."""
     bare = [re.sub(r"\*\*|(?<!\w)\*|\*(?!\w)|`", "", block) for block in blocks]
-    shown = []
-    for block in bare:
+    shown = ""
+    for block, after in zip(bare, [*bare[1:], ""], strict=True):
         if title := re.match(r"#+ (.*)", block):
-            shown.append(f"{title[1]}\n{'-' * len(title[1])}\n")
-        elif re.match(r"- |\d\. ", block):
-            shown.append(_item(block))
+            shown += f"{title[1]}\n{'-' * len(title[1])}\n\n"
+        elif ITEM.match(block):
+            shown += _item(block) + ("\n" if ITEM.match(after) else "\n\n")
         else:
-            shown.append("\n".join(text.wrap(block)) + "\n")
-    return "\n".join(shown).strip("\n")
+            shown += "\n".join(text.wrap(block)) + "\n\n"
+    return shown.rstrip("\n")
 
 
 def _item(line: str) -> str:
