@@ -85,7 +85,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Shown:
         [c.replace(" ", "\u00a0") if i in numbers(rows) else c for i, c in enumerate(row)] for row in rows
     ]
     lines = markdown.table(header, cells).splitlines()
-    lines[1] = "|" + "|".join(" ---: " if i in numbers(rows) else " --- " for i in range(len(header))) + "|"
+    lines[1] = "|" + "|".join(" ---: " if i in numbers(rows) else " :--- " for i in range(len(header))) + "|"
     return _markdown(["\n".join(lines)])
 
 

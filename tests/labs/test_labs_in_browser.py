@@ -1,4 +1,4 @@
-"""Every lab in a browser: the question keeps the answer back, the plots are there, a slider changes the result.
+"""Every lab in a browser: questions keep answers back, plots are there, a slider changes the result.
 
 One server for all labs, started as people start it; the browser reaches nothing but this machine, and an
 error on its console fails the test.
@@ -93,10 +93,14 @@ def answer(tab, n: int) -> None:
 
 
 def picture(tab, name: str) -> None:
-    """Keep a picture of the whole page; Marimo scrolls within the window, so the window is made as high."""
-    cells = "Math.max(...[...document.querySelectorAll('.marimo-cell')].map(e => e.getBoundingClientRect().bottom))"
-    tab.page.evaluate("scrollTo(0, 0)")
-    tab.page.set_viewport_size({"width": 1000, "height": min(12_000, int(tab.page.evaluate(cells)) + 40)})
+    """Keep a picture of the whole page; Marimo scrolls within the window, so it is made as high."""
+    height = tab.page.evaluate(
+        """() => {
+          const at = [...document.querySelectorAll('.marimo-cell')].map(e => e.getBoundingClientRect());
+          return Math.max(...at.map(r => r.bottom)) - Math.min(...at.map(r => r.top));
+        }"""
+    )
+    tab.page.set_viewport_size({"width": 1000, "height": min(12_000, int(height) + 120)})
     tab.page.wait_for_timeout(300)  # plots are laid out anew
     tab.shot(name, full=False)
 
