@@ -18,6 +18,7 @@ Examples:
   mlsysim eval plan.yaml -o markdown
   mlsysim eval plan.yaml --wall communication
   mlsysim eval plan.yaml --report plan.html
+  mlsysim eval plan.yaml --chart roofline
   mlsysim eval fleet.yaml
   mlsysim eval Llama3_8B H100
   mlsysim eval Llama3_70B B200 --batch-size 32 --precision fp8 --seq-len 8192
@@ -66,6 +67,10 @@ def evaluate(
     ] = "auto",
     seq_len: Annotated[int | None, typer.Option(help="Context of each sequence [tokens].")] = None,
     wall: Annotated[str | None, typer.Option(help="Show one wall at close range, by number or name.")] = None,
+    chart: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw walls, roofline, memory or time with characters; repeat for several."),
+    ] = None,
     report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
@@ -74,6 +79,9 @@ def evaluate(
 
     form = chosen(context, output)
     ready(report)
+    if chart and (wall is not None or form is Output.json):
+        other = "-o json" if wall is None else "--wall"
+        raise InputError(f"--chart does not go with {other}", where="--chart", hint="leave one of them out")
     if hardware is not None:
         try:
             result = SystemEvaluator.evaluate(
@@ -90,7 +98,7 @@ def evaluate(
         _no_options(context)
         plan: Any = opened(what)
         if is_fleet(plan):
-            return _jobs(form, plan, wall, report)
+            return _jobs(form, plan, "--wall" if wall else "--chart" if chart else "", report)
         result = evaluate_plan(plan)
     elif (scenario := _scenario(what)) is not None:
         _no_options(context)
@@ -101,7 +109,10 @@ def evaluate(
             where="eval",
             hint="mlsysim eval plan.yaml, or mlsysim eval MODEL HARDWARE, e.g. mlsysim eval Llama3_8B H100",
         )
-    if wall is None:
+    if chart:
+        drawn = _charts(result, chart)
+        emit(form, result.to_dict, lambda: drawn, lambda: f"```\n{drawn}\n```")
+    elif wall is None:
         emit(form, result.to_dict, result.scorecard, lambda: _markdown(result))
     else:
         from mlsysim.core.wall_view import view
@@ -112,18 +123,31 @@ def evaluate(
     return result.exit_code
 
 
-def _jobs(form: Output, plan: object, wall: str | None, report: str | None) -> int:
+def _jobs(form: Output, plan: object, refused: str, report: str | None) -> int:
     """Print the evaluation of a plan with several jobs."""
     from mlsysim.core.api import evaluate_fleet
 
-    if wall is not None:
+    if refused:
         raise InputError(
-            "--wall is of plans with one job", where="eval", hint="leave it out, or evaluate a job alone"
+            f"{refused} is of plans with one job",
+            where="eval",
+            hint="leave it out, or evaluate a job alone",
         )
     found = evaluate_fleet(plan)
     emit(form, found.to_dict, found.scorecard, found.markdown)
     kept(report, found)
     return found.exit_code
+
+
+def _charts(result: Any, names: list[str]) -> str:
+    """Return charts of characters, one below the other."""
+    from mlsysim.core.charts import chart
+
+    try:
+        return "\n\n".join(chart(result, name) for name in names)
+    except InputError as error:
+        error.where = "--chart"
+        raise
 
 
 def _scenario(what: str) -> Any:

@@ -17,6 +17,7 @@ POLICY = (
     "img-src data: blob:; font-src data:"
 )
 VERDICTS = {"pass": "good", "yes": "good", "binding": "near", "fail": "bad", "no": "bad"}
+JUDGED = ("status", "ok")  # columns that hold verdicts
 CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 
 
@@ -33,7 +34,7 @@ def page(r: Report) -> str:
     body = [writer.section(s) for s in r.sections]
     title = escape(r.title)
     links = "".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, name in writer.anchors)
-    lines = "".join(f"<p class=line>{escape(line)}</p>" for line in r.lines)
+    lines = "".join(f"<p class=about>{escape(line)}</p>" for line in r.lines)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -126,7 +127,8 @@ def _item(line: str, link: str) -> str:
 
 def _table(t: Table) -> str:
     def cell(text: str, column: int) -> str:
-        kind = " ".join(c for c in ("number" if column in t.right else "", VERDICTS.get(text, "")) if c)
+        verdict = VERDICTS.get(text, "") if t.header[column] in JUDGED else ""
+        kind = " ".join(c for c in ("number" if column in t.right else "", verdict) if c)
         shown = escape(text)
         name = f' class="{kind}"' if kind else ""
         return f'<th scope="row"{name}>{shown}</th>' if column == 0 else f"<td{name}>{shown}</td>"

@@ -11,7 +11,7 @@ from mlsysim.viz import theme
 if TYPE_CHECKING:
     from mlsysim.core.evaluation import Evaluation
 
-NUMBERED = 400  # bars up to which each has the number of its microbatch
+NUMBERED = 36  # bars of a stage up to which each has the number of its microbatch
 WAYS = (("f", "forward", "#a9c4d6", ""), ("b", "backward", "#2a5f7f", "/"))
 
 
@@ -41,7 +41,7 @@ def timeline(evaluation: Evaluation) -> Any:
         f"Pipeline, {kind}: {evaluation.scenario.name}", height=170 + 30 * found.stages, under=under
     )
     size, unit = theme.in_unit(found.played.time, "s")
-    numbered = len(found.played.bars) <= NUMBERED
+    numbered = len(found.played.bars) <= NUMBERED * found.stages
     for way, name, colour, pattern in WAYS:
         bars = [b for b in found.played.bars if b.way == way]
         made.add_bar(
