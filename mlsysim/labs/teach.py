@@ -72,7 +72,11 @@ def say(words: str) -> Shown:
 
 def show(*parts: Shown) -> Shown:
     """Show parts below one another: text made here, figures, controls."""
-    return None if _script() else mo.vstack([p for p in parts if p is not None], gap=1.0)
+    if _script():
+        return None
+    # said to be a plot: left to guess, Marimo may show Plotly's own page, which asks a CDN for its script
+    shown = (mo.ui.plotly(p) if hasattr(p, "to_plotly_json") else p for p in parts if p is not None)
+    return mo.vstack(list(shown), gap=1.0)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Shown:
