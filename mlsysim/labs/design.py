@@ -184,6 +184,7 @@ def _(
     met = runs and seconds(mine) <= target
     if met and (price, factors) not in good:
         good.append((price, factors))
+    designs = len(good)  # tells later cells that there is a new one, which the list itself does not
     step = f"A step takes {teach.metric(mine.evaluation, 'performance.latency')}" if runs else "Nothing fits"
     teach.show(
         teach.say(
@@ -203,7 +204,7 @@ def _(
         else None,
         viz.step_time(mine.evaluation) if runs else None,
     )
-    return
+    return (designs,)
 
 
 @app.cell
@@ -235,11 +236,11 @@ def _(gap, mlsysim, money, plan, target, teach):
 
 
 @app.cell
-def _(above, gap, good, least, teach):
+def _(above, designs, gap, good, least, teach):
     found = least.to_dict()["synthesis"]
     cost = sum(s["weight"] * s["factor"] for s in found["supplies"])
     smaller = [s["title"] for s in found["supplies"] if s["factor"] < 0.95]
-    bought = min(good, key=lambda g: g[0])[0] if good else None
+    bought = min(good, key=lambda g: g[0])[0] if designs else None
     saved = (
         "You have no design yet that meets the target."
         if bought is None
