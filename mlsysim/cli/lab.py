@@ -76,6 +76,8 @@ def lab(
     check_installed()
     if text:
         return _run([sys.executable, "-m", f"mlsysim.labs.{wanted[0].name}"])
+    if port is not None:
+        _check_free(port)
     paths = [_copy(wanted[0])] if edit else [each.path for each in wanted]
     return _run(command(paths, edit, port, headless), sys.stderr)
 
@@ -93,6 +95,22 @@ def check_installed() -> None:
             )
 
 
+def _check_free(port: int) -> None:
+    """Raise an error if something listens on a port already: Marimo would say so after its greeting."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(
+                f"port {port} cannot be used: {error.strerror}",
+                where="port",
+                hint="choose another, or leave --port out and a free one is taken",
+            ) from error
+
+
 def command(paths: list[Path], edit: bool, port: int | None, headless: bool) -> list[str]:
     """Return the command that serves notebooks, on this machine alone."""
     return [
@@ -108,7 +126,7 @@ def _run(arguments: list[str], to: object = None) -> int:
     """Run a process to its end; Ctrl-C ends it and is no error."""
     with subprocess.Popen(arguments, stdout=to) as process:  # type: ignore[call-overload]
         try:
-            return int(process.wait())
+            return 1 if process.wait() else 0
         except KeyboardInterrupt:  # the child has got it as well, and closes its sessions
             process.wait()
             return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import tomllib
@@ -99,11 +100,23 @@ def started(monkeypatch, tmp_path):
 
 
 def test_a_lab_is_served_as_an_app(started):
-    assert run(["lab", "memory", "--headless", "--port", "8123"]) == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    assert run(["lab", "memory", "--headless", "--port", port]) == 0
     ((_, *command),) = started
-    assert command == ["-m", "marimo", "-y", "run", "--port", "8123", "--headless", str(find("memory").path)]
+    assert command == ["-m", "marimo", "-y", "run", "--port", port, "--headless", str(find("memory").path)]
     assert run(["lab", "all"]) == 0
     assert started[1][-len(LABS) :] == [str(lab.path) for lab in LABS]
+
+
+def test_a_port_that_is_taken_is_named(started, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert run(["lab", "memory", "--port", str(taken.getsockname()[1])]) == 1
+    assert "cannot be used" in capsys.readouterr().err
+    assert not started
 
 
 def test_what_is_edited_is_a_copy(started, tmp_path, capsys):
