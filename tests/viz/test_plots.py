@@ -33,6 +33,13 @@ SMALL = TRAINING | {
 }
 
 
+def mix():
+    """The example of a mix with two kinds of accelerators."""
+    plan = yaml.safe_load((EXAMPLES / "serving_mix.yaml").read_text(encoding="utf-8"))
+    plan["mix"]["accelerators"] = [{"name": "L40S"}, {"name": "A100", "available": 4}]
+    return plan | {"name": LONG}
+
+
 def fleet():
     """The small fleet with long names."""
     plan = yaml.safe_load((EXAMPLES / "fleet_small.yaml").read_text(encoding="utf-8"))
@@ -78,7 +85,7 @@ def figures():
             SMALL, supplies=["peak", "bandwidth", "capacity"]
         ).plot(),
         "validation": validate(kind="serving").plot(),
-        "mix": mlsysim.optimize.serving(EXAMPLES / "serving_mix.yaml").plot(),
+        "mix": mlsysim.optimize.serving(mix()).plot(),
     }
 
 
@@ -186,3 +193,10 @@ def test_without_plotly_a_plot_says_what_to_install(monkeypatch):
         e.plot()
     with pytest.raises(MissingExtraError, match=r"mlsysim\[labs\]"):
         mlsysim.viz.roofline(e)
+
+
+def test_no_module_takes_the_place_of_a_function():
+    modules = {path.stem for path in Path(viz.__file__).parent.glob("*.py")}
+    assert not modules & set(viz.__all__)
+    mlsysim.evaluate_plan(TRAINING).plot("roofline")
+    assert all(callable(getattr(viz, name)) for name in viz.__all__)
