@@ -11,7 +11,9 @@ from mlsysim.core.charts import CHARTS, chart
 from mlsysim.core.fleet_plan import is_fleet, opened
 from mlsysim.core.inside import operators_of
 
-PLANS = [p for p in sorted(Path(EXAMPLES).glob("*.yaml")) if not is_fleet(opened(p))]
+PLANS = [
+    p for p in sorted(Path(EXAMPLES).glob("*.yaml")) if not is_fleet(opened(p)) and p.stem != "serving_mix"
+]
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda p: p.stem)

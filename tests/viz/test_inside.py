@@ -19,7 +19,9 @@ from mlsysim.physics import schedule
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ONE_JOB = [
-    p for p in sorted(EXAMPLES.glob("*.yaml")) if not is_fleet(opened(p)) and p.stem != "wafer_streaming"
+    p
+    for p in sorted(EXAMPLES.glob("*.yaml"))
+    if not is_fleet(opened(p)) and p.stem not in ("wafer_streaming", "serving_mix")
 ]
 CLUSTER = mlsysim.scenario(EXAMPLES / "example_cluster.yaml")
 LAYOUTS = [
