@@ -146,7 +146,7 @@ def _copy(which: Lab) -> Path:
             where=str(path),
             hint="change to a folder of your own",
         ) from error
-    write(f"{path} is your copy: change what you like\n", "stderr")
+    write(f"{path} is your copy: run it with the button below on the right, and change it\n", "stderr")
     return path
 
 
