@@ -11,6 +11,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import explain as explain_command
+from mlsysim.cli import lab as lab_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
 from mlsysim.cli import serve as serve_command
@@ -76,6 +77,7 @@ solve_command.register(app)
 sweep_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
+lab_command.register(app)
 schema_command.register(app)
 
 
@@ -141,6 +143,7 @@ _COMMANDS = (
     "synthesis",
     "explain",
     "sweep",
+    "lab",
 )
 
 

@@ -266,6 +266,12 @@ def _sweep() -> Json:
     return _object({"schema_version": {"const": "1.0"}, "sweep": _object(about), "best": _list(row)})
 
 
+def _labs() -> Json:
+    """Return the schema of ``lab``: the list."""
+    one = {"name": _TEXT, "title": _TEXT, "learns": _TEXT, "minutes": _WHOLE, "walls": _list(_WHOLE)}
+    return _object({"schema_version": {"const": "1.0"}, "labs": _list(_object(one))})
+
+
 def result_schema() -> Json:
     """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
     from mlsysim.core.fleet_schemas import fleet_result
@@ -321,6 +327,7 @@ def result_schema() -> Json:
             _one_wall(assumption),
             _validation(),
             _sweep(),
+            _labs(),
             fleet_result(assumption),
             mix_result(assumption),
             *schemas_why.documents(),
