@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from docgen import cli_page, metric_pages, registry_pages, schema_pages
+from docgen import cli_page, formulation_pages, metric_pages, registry_pages, schema_pages
 from docgen.snippets import ROOT
+from formulations.statements import STATEMENTS
 
 # Pages that are made when the site is built, and by what.
 GENERATED: dict[str, Callable[[], str]] = {
@@ -20,6 +21,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "reference/entries.md": registry_pages.entries_page,
     "reference/defaults.md": registry_pages.defaults_page,
     "reference/sources.md": registry_pages.sources_page,
+    **formulation_pages.pages(),
     "changelog.md": lambda: (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
 }
 
@@ -49,7 +51,13 @@ NAV: Nav = [
             {"Engines and proof": "proof.md"},
         ]
     },
-    {"Formulations": []},
+    {
+        "Formulations": [
+            {"The language of problems": "formulations/language.md"},
+            *({s.title: f"formulations/{s.name}.md"} for s in STATEMENTS),
+            {"Analyses": "formulations/analyses.md"},
+        ]
+    },
     {
         "How-to": [
             {"Plots": "plots.md"},

@@ -77,5 +77,5 @@ def _sources() -> Iterator[str]:
     for name, record in sorted(sources().items()):
         title = plain(str(record["title"]))
         url = record.get("url")
-        linked = f"[{title}](<{url}>)" if url else title
+        linked = f"[{title}](<{url}>)" if "://" in str(url) else f"{title}, `{url}`" if url else title
         yield f'- <a id="{name}"></a>`{name}`: {plain(str(record["authors"]))} ({record["year"]}), {linked}'

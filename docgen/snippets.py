@@ -146,7 +146,7 @@ class Session:
             done, out, err = _run(command)
             if done != code:
                 raise SnippetError(f"{s.where}: exit {done}, not {code}: {command}\n{out}{err}")
-            printed.append(out)
+            printed.append(out if code == 0 else out + err)
         return "".join(printed)
 
     def _python(self, s: Snippet) -> str:
