@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from docgen.instances import instances
 from docgen.tables import DO_NOT_EDIT, table
@@ -19,8 +20,8 @@ def page(s: Statement) -> str:
         "model (`--export model.lp`) has the rows by these names.",
         "## Sets and constants\n\n" + _named(s.sets),
         "## Decisions\n\n" + "\n".join(_decision(d) for d in s.decisions),
-        "## Tables\n\nFilled by the physics, the same functions that `eval` calls, for every cell at once.\n\n"
-        + _named(s.tables),
+        "## Tables\n\nFilled by the physics, the same functions that `eval` calls, for every cell at "
+        "once.\n\n" + _named(s.tables),
     ]
     if s.derived:
         parts.append("## Equations\n\n" + "\n".join(map(_formula, s.derived)))
@@ -77,4 +78,4 @@ def _instance(s: Statement) -> str:
 
 def pages() -> dict[str, Callable[[], str]]:
     """Return the pages by path, and how each is made."""
-    return {f"formulations/{s.name}.md": (lambda s=s: page(s)) for s in STATEMENTS}
+    return {f"formulations/{s.name}.md": partial(page, s) for s in STATEMENTS}

@@ -8,7 +8,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docgen.mathml import rendered
+from docgen.mathml import MATH_FONT, math_font, rendered
 from docgen.nav import GENERATED, nav
 from docgen.shown import with_output
 
@@ -23,6 +23,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made from the code."""
     for path, make in GENERATED.items():
         files.append(File.generated(config, path, content=make()))
+    files.append(File.generated(config, MATH_FONT, content=math_font()))
     return files
 
 

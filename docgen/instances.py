@@ -71,7 +71,11 @@ def _placement(plan: str) -> Instance:
     regions = tuple(r for r in CATALOG if r.name in ("Quebec", "Norway", "Iowa"))
     recipe = formulate(here, regions, here.scenario.settings.bounds)
     first = recipe.least(recipe.problem, ("macro.tco_usd",), 0, (1.0,))
-    return _of_problem(plan, first) if plan == "examples/rented_cluster.yaml" else _of_problem(plan, recipe.problem)
+    return (
+        _of_problem(plan, first)
+        if plan == "examples/rented_cluster.yaml"
+        else _of_problem(plan, recipe.problem)
+    )
 
 
 def _batching(plan: str, constraints: dict[str, Any] | None = None) -> Instance:
@@ -125,13 +129,13 @@ def _serving(plan: str, *, day: bool = False) -> Instance:
 def _fleets(plan: str, constraints: dict[str, Any] | None = None) -> Instance:
     from formulations.schedule.fields import Multipliers
     from formulations.schedule.pricing import Pricer
-    from formulations.schedule.whole import INF, Whole
+    from formulations.schedule.whole import Whole
     from mlsysim.core.fleet_plan import load
     from mlsysim.core.schedule.resolve import resolve_fleet
     from mlsysim.core.schedule.types import Weights
 
     fleet = resolve_fleet(*load(_with(plan, constraints)), Weights(1.0, 0.1, 0.0)).fleet
-    whole = Whole(Pricer(fleet), Multipliers.none(fleet), INF)
+    whole = Whole(Pricer(fleet), Multipliers.none(fleet), float("inf"))
     whole.program()
     decisions: dict[str, tuple[int, tuple[str, ...]]] = {}
     for _, name, at in whole.meaning:
@@ -150,8 +154,12 @@ _MADE: dict[str, Made] = {
         *(partial(_parallelism, f"examples/{name}.yaml") for name in _TRAINING),
         partial(_parallelism, "examples/gpt3_a100.yaml", _LIMITS | {"communication": 0.5}),
     ),
-    "placement": tuple(partial(_placement, f"examples/{name}.yaml") for name in ("llama3_70b", "rented_cluster")),
-    "batching": tuple(partial(_batching, "examples/chat_batching.yaml", limits) for limits in (None, _SERVED)),
+    "placement": tuple(
+        partial(_placement, f"examples/{name}.yaml") for name in ("llama3_70b", "rented_cluster")
+    ),
+    "batching": tuple(
+        partial(_batching, "examples/chat_batching.yaml", limits) for limits in (None, _SERVED)
+    ),
     "serving": tuple(partial(_serving, "examples/serving_mix.yaml", day=day) for day in (False, True)),
     "fleets": (
         partial(_fleets, "examples/fleet_small.yaml"),

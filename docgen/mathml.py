@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import html
 import re
+from importlib import resources
 
 _TEX = re.compile(
     r'<span class="arithmatex">\\\((?P<inline>.+?)\\\)</span>'
     r'|<div class="arithmatex">\s*\\\[(?P<block>.+?)\\\]\s*</div>',
     re.DOTALL,
 )
+
+# With the tables that mathematics needs; a reader's system may have none such.
+MATH_FONT = "assets/STIXTwoMath-Regular.ttf"
+
+
+def math_font() -> bytes:
+    """Return STIX Two Math (SIL Open Font License 1.1), which ziamath brings."""
+    return (resources.files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf").read_bytes()
 
 
 def rendered(page: str) -> str:

@@ -17,8 +17,8 @@ those with a `serving` block, *queue* those with a rate of requests.
 """
 LIMITS_HEAD = """# Limits
 
-What a plan's `constraints` block may limit besides metrics. `eval` compares (exit code 3 where one is broken),
-`optimize` keeps them.
+What a plan's `constraints` block may limit besides metrics. `eval` compares (exit code 3 where one is
+broken), `optimize` keeps them.
 """
 LENSES = {"feasibility": "Feasibility", "performance": "Performance", "macro": "Macro"}
 NEEDS = {"serving": "service", "batching": "service", "queue": "queue"}
@@ -66,10 +66,11 @@ EXIT_HEAD = """# Exit codes
 The same for every command, so that a script or a pipeline can branch on them.
 """
 EXIT_TAIL = """
-A usage error of the command line (an unknown option, a missing argument) is bad input too. With `-o json` an error is one JSON
-document on stdout, `{"status": "error", "error": {"code", "where", "problem", "hint"}}`; otherwise it is one
-message on stderr that says where, what is wrong, and what to do. An interrupt ends with 130 where there is
-nothing to show yet; an optimizer that is interrupted shows the best plan that it has, with its gap.
+A usage error of the command line (an unknown option, a missing argument) is bad input too. With `-o json`
+an error is one JSON document on stdout, `{"status": "error", "error": {"code", "where", "problem", "hint"}}`;
+otherwise it is one message on stderr that says where, what is wrong, and what to do. An interrupt ends with 130
+where there is nothing to show yet; an optimizer that is interrupted shows the best plan that it has, with its
+gap.
 
 `sweep` ends with 0 when the campaign is done, whatever its rows say, and lists failures as rows.
 """

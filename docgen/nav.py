@@ -98,7 +98,7 @@ def nav() -> Nav:
 
 def pages(items: Nav | None = None) -> list[str]:
     """Return the paths of all pages of a navigation."""
-    found = []
+    found: list[str] = []
     for item in nav() if items is None else items:
         for value in item.values():
             found += pages(value) if isinstance(value, list) else [value]

@@ -15,7 +15,8 @@ accelerators and regions are those of `mlsysim zoo`.
 """
 FLEET = """# The plan with several jobs: every key
 
-From the JSON Schema that `mlsysim schema --fleet` prints. [Plans with several jobs](../fleets.md) explains it.
+From the JSON Schema that `mlsysim schema --fleet` prints.
+[Plans with several jobs](../fleets.md) explains it.
 """
 RESULT = """# Results: every key
 
@@ -103,7 +104,11 @@ def _default(of: Json, needed: bool) -> str:
     if needed:
         return "**required**"
     value = of.get("default")
-    return "" if value is None or value in ([], {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return (
+        ""
+        if value is None or value in ([], {})
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
 
 
 def kind(of: Json) -> str:
@@ -112,7 +117,7 @@ def kind(of: Json) -> str:
         name = of["$ref"].removeprefix("#/$defs/")
         return f"[{name}](#{anchor(name)})"
     if "anyOf" in of or "oneOf" in of:
-        options = [kind(o) for o in of.get("anyOf", of.get("oneOf", ())) if o.get("type") != "null"]
+        options = [kind(o) for o in of.get("anyOf") or of.get("oneOf") or () if o.get("type") != "null"]
         return " or ".join(dict.fromkeys(options))
     if "const" in of:
         return f"`{of['const']}`"
@@ -148,10 +153,7 @@ def result_page() -> str:
     """Return the page of the results."""
     from mlsysim.core.schemas import result_schema
 
-    documents = result_schema()["anyOf"]
-    sections = []
-    for document in documents:
-        sections.append(f"## {_title(document)}\n\n{_keys(document)}")
+    sections = [f"## {_title(d)}\n\n{_keys(d)}" for d in result_schema()["anyOf"]]
     return DO_NOT_EDIT + RESULT + "\n" + "\n".join(sections)
 
 

@@ -21,7 +21,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -41,7 +40,13 @@ _SNIPPET = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _FILE = re.compile(r"^<!-- (\S+) is (\S+) -->$", re.MULTILINE)
-_EXIT = re.compile(r"#.*\bexit (\d)\b")
+# What is in quotes may have a # too.
+_COMMAND = re.compile(r"""(?P<command>(?:'[^']*'|"[^"]*"|(?<=\S)#|[^#'"])*)(?P<comment>.*)""")
+# A command of ours; what it prints may go to a file, or to other programs.
+_OURS = re.compile(
+    r"mlsysim (?P<arguments>(?:'[^']*'|\"[^\"]*\"|[^|>;&'\"])*)(?:> (?P<file>\S+)|\| (?P<tail>.+))?"
+)
+_EXIT = re.compile(r"\bexit (\d)\b")
 
 
 class SnippetError(AssertionError):
@@ -102,10 +107,11 @@ def snippets(page: str, text: str) -> list[Snippet]:
 def commands(text: str) -> Iterator[tuple[str, int]]:
     """Yield the commands of a ``sh`` block without their comments, with the code that each is to end with."""
     for line in text.replace("\\\n", " ").splitlines():
-        command = re.split(r"(?:^|\s)#", line)[0].strip()
-        if command:
-            said = _EXIT.search(line)
-            yield command, int(said[1]) if said else 0
+        m = _COMMAND.match(line)
+        assert m is not None
+        if m["command"].strip():
+            said = _EXIT.search(m["comment"])
+            yield m["command"].strip(), int(said[1]) if said else 0
 
 
 @contextmanager
@@ -178,35 +184,36 @@ def _evaluated(plan: dict[str, Any]) -> None:
 
 def _merged(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     return whole | {
-        key: _merged(whole[key], value) if isinstance(value, dict) and isinstance(whole.get(key), dict) else value
+        key: _merged(whole[key], value)
+        if isinstance(value, dict) and isinstance(whole.get(key), dict)
+        else value
         for key, value in part.items()
     }
 
 
 def _run(command: str) -> tuple[int, str, str]:
     """Run a command: one of ours in this process, anything else by the shell."""
-    head, _, tail = command.partition(" | ")
-    if tail.startswith("jq ") and shutil.which("jq") is None:
-        command = head
-    words = shlex.split(command)
-    if words[0] != "mlsysim" or {"|", ">", "&&", "||", ";"} & set(words):
+    m = _OURS.fullmatch(command)
+    if m is None:
         return _by_shell(command)
+    code, out, err = _in_process(shlex.split(m["arguments"]))
+    if m["file"]:
+        Path(m["file"]).write_text(out, encoding="utf-8")
+        out = ""
+    elif m["tail"] and code == 0 and (shutil.which("jq") or not m["tail"].startswith("jq ")):
+        code, out, _ = _by_shell(m["tail"], out)
+    return code, out, err
+
+
+def _in_process(arguments: list[str]) -> tuple[int, str, str]:
     from mlsysim.cli.main import run
 
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = run(words[1:])
+        code = run(arguments)
     return code, out.getvalue(), err.getvalue()
 
 
-def _by_shell(command: str) -> tuple[int, str, str]:
-    ours = f'mlsysim() {{ {shlex.quote(sys.executable)} -m mlsysim "$@"; }}; '
-    path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", ours + command],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": path},
-    )
+def _by_shell(command: str, given: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(["bash", "-c", command], input=given, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr

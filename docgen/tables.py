@@ -16,8 +16,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return text as a cell: in one line, its bars kept."""
-    return re.sub(r"(?<!\\)\|", r"\|", " ".join(text.split()))
+    """Return text as a cell: in one line, its bars kept; those in code need nothing."""
+    parts = re.split(r"(`[^`]*`|\$[^$]*\$)", " ".join(text.split()))
+    return "".join(
+        p if p[:1] == "`" else p.replace("|", "&#124;" if p[:1] != "$" else "\\vert ") for p in parts
+    )
 
 
 def plain(text: str) -> str:

@@ -83,19 +83,47 @@ _TABLES = (
     Named("h_a", _LAYER + "head", "with `head_stream`: the vocabulary layer", "s"),
     Named("b_a", _LAYER + "backward", "backward share of a layer, behind which gradients hide", "s"),
     Named("g_a", _LAYER + "boundary", "sent to the next stage", "byte"),
-    Named(r"\alpha_a", _LAYER + "kept", "activations of a layer; $\\alpha'_a$ (`kept_again`) where recomputed", "byte"),
+    Named(
+        r"\alpha_a",
+        _LAYER + "kept",
+        "activations of a layer; $\\alpha'_a$ (`kept_again`) where recomputed",
+        "byte",
+    ),
     Named(r"\eta_a", _LAYER + "head_kept", "activations of the head", "byte"),
     Named("p_b", _PIPE + "stages", "stages"),
     Named(r"\kappa_b", _PIPE + "chunk", "$1/v$"),
     Named("n_b", _PIPE + "fullest", "layers of the fullest stage; $n^p_b$ (`last`) of the last"),
-    Named("r_b", _PIPE + "again_fullest", "recomputed layers of it; $r^p_b$ (`again_last`), $R_b$ (`again_total`) of all"),
+    Named(
+        "r_b",
+        _PIPE + "again_fullest",
+        "recomputed layers of it; $r^p_b$ (`again_last`), $R_b$ (`again_total`) of all",
+    ),
     Named(r"\sigma_b", _PIPE + "sends", "sends of a stage in a round; `fill_sends` in fill and drain"),
-    Named(r"\beta_b,\lambda_b", _PIPE + "hop_per_byte", "time a byte and latency (`hop_latency`) of a hop", "s"),
-    Named("m_b", _PIPE + "in_last", "microbatches held by the last stage; `in_first`, `in_middle` of the others"),
+    Named(
+        r"\beta_b,\lambda_b", _PIPE + "hop_per_byte", "time a byte and latency (`hop_latency`) of a hop", "s"
+    ),
+    Named(
+        "m_b", _PIPE + "in_last", "microbatches held by the last stage; `in_first`, `in_middle` of the others"
+    ),
     Named("w_s", _SHARD + "layer", "weights, gradients and optimizer state of a layer", "byte"),
-    Named("w^1_s", _SHARD + "first", "besides its layers, on the first stage; $w^p_s$ (`last`) on the last", "byte"),
-    Named(r"\gamma_s", _SHARD + "reduce_rest", "gradient traffic once a step; `reduce_bare` of it nothing hides", "s"),
-    Named(r"\gamma'_s", _SHARD + "gather_rest", "gathering of weights in every round; `gather_bare` likewise", "s"),
+    Named(
+        "w^1_s",
+        _SHARD + "first",
+        "besides its layers, on the first stage; $w^p_s$ (`last`) on the last",
+        "byte",
+    ),
+    Named(
+        r"\gamma_s",
+        _SHARD + "reduce_rest",
+        "gradient traffic once a step; `reduce_bare` of it nothing hides",
+        "s",
+    ),
+    Named(
+        r"\gamma'_s",
+        _SHARD + "gather_rest",
+        "gathering of weights in every round; `gather_bare` likewise",
+        "s",
+    ),
     Named("u_s", _SHARD + "update", "optimizer step", "s"),
 )
 
@@ -118,28 +146,33 @@ _DERIVED = (
         _TRAINING + "_bubble",
     ),
     Formula(
-        "What is left of traffic $q$ that work $w$ may hide, besides $q^0$ that nothing hides; $\\theta$ is the "
+        "What is left of traffic $q$ that work $w$ may hide, besides $q^0$ that nothing hides; $\\theta$ "
+        "is the "
         "share of the units that move data:",
         r"[q^0, q]_w = q^0 + \theta q + (1 - \theta) \max \{ 0, \; q - w \}",
         "mlsysim.physics.traffic:traffic_left",
     ),
     Formula(
-        "Traffic: the fill and drain $\\Phi$, gradients behind one backward pass, sends and gathering behind the "
+        "Traffic: the fill and drain $\\Phi$, gradients behind one backward pass, sends and gathering "
+        "behind the "
         "work of the step:",
         r"E = \Phi + [\gamma^0_s, \gamma_s]_{n_b b_a + r_b x_a} +"
-        r" [\rho_a \gamma'^0_s, \; \rho_a (p_b \sigma_b (g_a \beta_b + \lambda_b) + \gamma'_s)]_{\rho_a L y_a}",
+        r" [\rho_a \gamma'^0_s, \; \rho_a (p_b \sigma_b (g_a \beta_b + \lambda_b) + \gamma'_s)]_{\rho_a L "
+        r"y_a}",
         _TRAINING + "_traffic",
     ),
     Formula("The step:", r"T = W + \Omega + E + u_s", _TRAINING + "Step.time"),
     Formula(
-        "Memory of the fullest accelerator, of the first, a middle and the last stage; $\\epsilon$ is what the "
+        "Memory of the fullest accelerator, of the first, a middle and the last stage; $\\epsilon$ is what "
+        "the "
         "runtime needs, $A$ what a stage holds of activations:",
         r"M = \epsilon + \max \left\{ n_1 w_s + w^1_s + A_1, \; n w_s + A, \;"
         r" n_p w_s + w^p_s + m_b (\alpha_a (n_p - r_p) + \alpha'_a r_p) + \eta_a \right\}",
         _TRAINING + "_held",
     ),
     Formula(
-        "The time of the run over $D$ tokens, where the share $\\upsilon_f$ of it counts; the rest is lost to "
+        "The time of the run over $D$ tokens, where the share $\\upsilon_f$ of it counts; the rest is lost "
+        "to "
         "failures and checkpoints:",
         r"T_{\text{run}} = \frac{D}{B S \, \upsilon_f} \, T",
         "mlsysim.core.metrics:run_time",
@@ -147,9 +180,12 @@ _DERIVED = (
 )
 
 _OBJECTIVES = (
-    Formula("`time`, `mfu`, `training-time`:", r"\min T, \qquad \max \frac{F}{N P T}, \qquad \min T_{\text{run}}"),
     Formula(
-        "`cost`, `energy`, `carbon`, and `cost+carbon` at a tax $\\pi$; $k_f$, $e_f$, $q_f$ are the bill's rates a "
+        "`time`, `mfu`, `training-time`:", r"\min T, \qquad \max \frac{F}{N P T}, \qquad \min T_{\text{run}}"
+    ),
+    Formula(
+        "`cost`, `energy`, `carbon`, and `cost+carbon` at a tax $\\pi$; $k_f$, $e_f$, $q_f$ are the bill's "
+        "rates a "
         "second:",
         r"\min k_f T_{\text{run}}, \quad \min e_f T_{\text{run}}, \quad \min q_f T_{\text{run}}, \quad"
         r" \min \left( k_f + \pi q_f \right) T_{\text{run}}",
@@ -164,7 +200,12 @@ _OBJECTIVES = (
 )
 
 _ROWS = (
-    RowOf("one", None, r"\sum_{a} x_a = \sum_{b} x_b = \sum_{s} x_s = \sum_{f} x_f = 1", "one cell of each choice"),
+    RowOf(
+        "one",
+        None,
+        r"\sum_{a} x_a = \sum_{b} x_b = \sum_{s} x_s = \sum_{f} x_f = 1",
+        "one cell of each choice",
+    ),
     RowOf(
         "agree",
         None,
@@ -175,28 +216,93 @@ _ROWS = (
         "exclude",
         None,
         r"\sum_{a \in C} x_a + \sum_{s \in C'} x_s \le 1",
-        "what does not go together: microbatches that do not divide the batch, interleaving without whole rounds, "
+        "what does not go together: microbatches that do not divide the batch, interleaving without whole "
+        "rounds, "
         "two ways to recompute",
     ),
-    RowOf("w02", 2, r"M \le M_{\max}", "memory of the fullest accelerator; on the host too, where state may be there"),
-    RowOf("w08", 8, r"\text{bytes of a step} \le \text{bandwidth} \times T", "storage keeps up", "a `data` block"),
-    RowOf("w09", 9, r"\text{processor time of a step} \le \text{cores} \times T", "preparation keeps up", "a `data` block"),
+    RowOf(
+        "w02",
+        2,
+        r"M \le M_{\max}",
+        "memory of the fullest accelerator; on the host too, where state may be there",
+    ),
+    RowOf(
+        "w08",
+        8,
+        r"\text{bytes of a step} \le \text{bandwidth} \times T",
+        "storage keeps up",
+        "a `data` block",
+    ),
+    RowOf(
+        "w09",
+        9,
+        r"\text{processor time of a step} \le \text{cores} \times T",
+        "preparation keeps up",
+        "a `data` block",
+    ),
     RowOf(
         "w10",
         10,
         r"t \le \text{domain}, \qquad \text{bytes across the cut} \le \text{bisection} \times T",
         "tensor-parallel ranks in one domain, traffic within the bisection",
     ),
-    RowOf("w11", 11, r"T_{\text{run}} \le \text{duration}", "operations, tokens and loss too, where limited", "`training_tokens`"),
+    RowOf(
+        "w11",
+        11,
+        r"T_{\text{run}} \le \text{duration}",
+        "operations, tokens and loss too, where limited",
+        "`training_tokens`",
+    ),
     RowOf("w13", 13, r"\ell_f \le \ell_{\max}", "loss of accuracy", "`constraints.accuracy_loss`"),
-    RowOf("w14", 14, r"E_{\text{all}} \le \chi \, T", "exposed traffic, that of layers included", "`constraints.communication`"),
-    RowOf("w15", 15, r"\text{share lost}_f \le \chi", "failures and slow ranks", "`constraints.failures`, `stragglers`"),
-    RowOf("w16", 16, r"\text{wait}_f \le \text{wait}_{\max}", "for a place in a shared fleet", "`tenancy` and `constraints.wait`"),
+    RowOf(
+        "w14",
+        14,
+        r"E_{\text{all}} \le \chi \, T",
+        "exposed traffic, that of layers included",
+        "`constraints.communication`",
+    ),
+    RowOf(
+        "w15",
+        15,
+        r"\text{share lost}_f \le \chi",
+        "failures and slow ranks",
+        "`constraints.failures`, `stragglers`",
+    ),
+    RowOf(
+        "w16",
+        16,
+        r"\text{wait}_f \le \text{wait}_{\max}",
+        "for a place in a shared fleet",
+        "`tenancy` and `constraints.wait`",
+    ),
     RowOf("w17", 17, r"k_f \times \text{duration} \le \text{budget}", "cost", "`constraints.budget`"),
-    RowOf("w18", 18, r"q_f \times \text{duration} \le \text{cap}", "carbon and water", "`constraints.carbon`, `water`"),
-    RowOf("w19", 19, r"\frac{\text{standstill}_f}{\tau} \le \chi, \qquad \text{bytes}_f \le \text{bandwidth} \times \tau", "checkpoints"),
-    RowOf("w20", 20, r"\text{slowdown} \le \cdot, \qquad \varepsilon \le \cdot", "private training", "a `privacy` block"),
-    RowOf("assert", None, r"\text{numerator} \le \text{limit} \times \text{denominator}", "an assertion, multiplied out", "`constraints.assert`"),
+    RowOf(
+        "w18",
+        18,
+        r"q_f \times \text{duration} \le \text{cap}",
+        "carbon and water",
+        "`constraints.carbon`, `water`",
+    ),
+    RowOf(
+        "w19",
+        19,
+        r"\frac{\text{standstill}_f}{\tau} \le \chi, \qquad \text{bytes}_f \le \text{bandwidth} \times \tau",
+        "checkpoints",
+    ),
+    RowOf(
+        "w20",
+        20,
+        r"\text{slowdown} \le \cdot, \qquad \varepsilon \le \cdot",
+        "private training",
+        "a `privacy` block",
+    ),
+    RowOf(
+        "assert",
+        None,
+        r"\text{numerator} \le \text{limit} \times \text{denominator}",
+        "an assertion, multiplied out",
+        "`constraints.assert`",
+    ),
 )
 
 STATEMENT = Statement(
@@ -219,10 +325,13 @@ STATEMENT = Statement(
     objectives=_OBJECTIVES,
     rows=_ROWS,
     remarks=(
-        "The tables are filled by the functions that `eval` calls, and `step` joins them: with numbers in `eval`, with "
-        "tables here. Each term is a table, a product of tables of two choices, or a maximum of such sums, so "
+        "The tables are filled by the functions that `eval` calls, and `step` joins them: with numbers in "
+        "`eval`, with "
+        "tables here. Each term is a table, a product of tables of two choices, or a maximum of such sums, "
+        "so "
         "that the problem is linear exactly, as [the language of problems](language.md) says.",
-        "Walls 1 and 3 are inside $y_a$ and hold by construction; walls 21 and 22 are asked of the solved problem "
+        "Walls 1 and 3 are inside $y_a$ and hold by construction; walls 21 and 22 are asked of the solved "
+        "problem "
         "([analyses](analyses.md)). Walls 4 to 7 and 12 are of inference.",
     ),
     sources=("narayanan_2021", "korthikanti_2022", "rajbhandari_2020", "daly_2006"),

@@ -25,7 +25,9 @@ STATEMENT = Statement(
         Named(r"\nu", _FLEET + "upkeep", "maintenance a second, as a share of the purchase", "1/s"),
         Named("t", "mlsysim.walls:State.duration", "how long the plan runs", "s"),
     ),
-    decisions=(Decision("r", "region", "where the plan runs", (Named("r", "region", "number of the candidate"),)),),
+    decisions=(
+        Decision("r", "region", "where the plan runs", (Named("r", "region", "number of the candidate"),)),
+    ),
     tables=(
         Named("c_r", _SITE + "price", "price of electricity", "USD/J"),
         Named("i_r", _SITE + "carbon_intensity", "carbon intensity", "kgCO2e/J"),
@@ -35,7 +37,9 @@ STATEMENT = Statement(
     ),
     derived=(
         Formula("Energy of the facility:", r"E_r = n w t \, \eta_r", _BILL + "energy"),
-        Formula("Carbon, operational and embodied:", r"Q_r = E_r i_r + n K \frac{t}{\Lambda}", _BILL + "carbon"),
+        Formula(
+            "Carbon, operational and embodied:", r"Q_r = E_r i_r + n K \frac{t}{\Lambda}", _BILL + "carbon"
+        ),
         Formula("Water:", r"H_r = n w t \, a_r + E_r g_r", _BILL + "water"),
         Formula(
             "Cost of owned machines (rent alone, where they are rented):",
@@ -53,14 +57,34 @@ STATEMENT = Statement(
     rows=(
         RowOf("one", None, r"\sum_r x_r = 1", "one region"),
         RowOf("w17", 17, r"\sum_r Z_r x_r \le \text{budget}", "cost", "`constraints.budget`"),
-        RowOf("w18", 18, r"\sum_r Q_r x_r \le \text{cap}", "carbon and water", "`constraints.carbon`, `water`"),
-        RowOf("wall", None, r"D_i \le S_i", "any other wall of the layout, the same in every region: kept by all or by none"),
-        RowOf("assert", None, r"\sum_r (\text{numerator}_r - \text{limit} \times \text{denominator}_r) x_r \le 0", "an assertion", "`constraints.assert`"),
-        RowOf("pareto", None, r"\sum_r \text{metric}_r x_r \le \text{bound}", "bounds on the other metrics", "a frontier"),
+        RowOf(
+            "w18", 18, r"\sum_r Q_r x_r \le \text{cap}", "carbon and water", "`constraints.carbon`, `water`"
+        ),
+        RowOf(
+            "wall",
+            None,
+            r"D_i \le S_i",
+            "any other wall of the layout, the same in every region: kept by all or by none",
+        ),
+        RowOf(
+            "assert",
+            None,
+            r"\sum_r (\text{numerator}_r - \text{limit} \times \text{denominator}_r) x_r \le 0",
+            "an assertion",
+            "`constraints.assert`",
+        ),
+        RowOf(
+            "pareto",
+            None,
+            r"\sum_r \text{metric}_r x_r \le \text{bound}",
+            "bounds on the other metrics",
+            "a frontier",
+        ),
     ),
     remarks=(
         "Every table is `bill` over all candidates at once.",
-        "How the best region changes with the tax is exact: see [analyses](analyses.md#a-parameter-such-as-a-carbon-tax).",
+        "How the best region changes with the tax is exact: see "
+        "[analyses](analyses.md#a-parameter-such-as-a-carbon-tax).",
     ),
     sources=("barroso_2018", "patterson_2021"),
 )

@@ -21,7 +21,9 @@ STATEMENT = Statement(
     decisions=(
         Decision("l_{uvh}", "flow", "share of class $u$ that kind $v$ takes in hour $h$, between 0 and 1"),
         Decision("x_{vhn}", "count", "whether there are $n$ instances of kind $v$ in hour $h$"),
-        Decision("s_{vh}", "start", "instances of kind $v$ that start in hour $h$", (), "starting costs something"),
+        Decision(
+            "s_{vh}", "start", "instances of kind $v$ that start in hour $h$", (), "starting costs something"
+        ),
     ),
     tables=(
         Named(r"\lambda_{uh}", _MIX + "rate", "requests a second", "1/s"),
@@ -44,18 +46,56 @@ STATEMENT = Statement(
     ),
     rows=(
         RowOf("serve", None, r"\sum_{v \text{ mixed or prefill}} l_{uvh} = 1", "every class is served"),
-        RowOf("move", None, r"\sum_{v \text{ prefill}} l_{uvh} = \sum_{v \text{ decode}} l_{uvh}", "what is read is decoded, within a format", "split roles"),
+        RowOf(
+            "move",
+            None,
+            r"\sum_{v \text{ prefill}} l_{uvh} = \sum_{v \text{ decode}} l_{uvh}",
+            "what is read is decoded, within a format",
+            "split roles",
+        ),
         RowOf("one", None, r"\sum_n x_{vhn} = 1", "each number is one number"),
-        RowOf("w07", 7, r"\sum_u \lambda_{uh} t_{uv} l_{uvh} \le \sum_n W_v(n) x_{vhn}", "instances are as busy as the percentile of the wait allows"),
-        RowOf("w14", 14, r"\sum_u \lambda_{uh} d_{uv} l_{uvh} \le \sum_n (n - \delta) x_{vhn}", "links carry the caches", "split roles"),
-        RowOf("stock", None, r"\sum_{v \in i} a_v \sum_n n \, x_{vhn} \le N_i", "accelerators that there are", "`available`"),
-        RowOf("start", None, r"s_{vh} \ge \sum_n n \, (x_{vhn} - x_{v,h-1,n})", "the hour before the first is the last", "starting costs something"),
-        RowOf("known", None, r"z_{\min} \le \text{cost} \le z_{\max}", "what bounds and plans already prove", "the search asks an engine"),
+        RowOf(
+            "w07",
+            7,
+            r"\sum_u \lambda_{uh} t_{uv} l_{uvh} \le \sum_n W_v(n) x_{vhn}",
+            "instances are as busy as the percentile of the wait allows",
+        ),
+        RowOf(
+            "w14",
+            14,
+            r"\sum_u \lambda_{uh} d_{uv} l_{uvh} \le \sum_n (n - \delta) x_{vhn}",
+            "links carry the caches",
+            "split roles",
+        ),
+        RowOf(
+            "stock",
+            None,
+            r"\sum_{v \in i} a_v \sum_n n \, x_{vhn} \le N_i",
+            "accelerators that there are",
+            "`available`",
+        ),
+        RowOf(
+            "start",
+            None,
+            r"s_{vh} \ge \sum_n n \, (x_{vhn} - x_{v,h-1,n})",
+            "the hour before the first is the last",
+            "starting costs something",
+        ),
+        RowOf(
+            "known",
+            None,
+            r"z_{\min} \le \text{cost} \le z_{\max}",
+            "what bounds and plans already prove",
+            "the search asks an engine",
+        ),
     ),
     remarks=(
-        "Walls 4 and 5 fix the batch at which each class runs before anything is chosen, so that they hold in every cell.",
-        "Whole numbers count instances, and what flows is a share of a class: no two solutions differ in names only. Shared "
-        "queues make $W_v(n)$ convex, so that the relaxation is weak; [the guide](../serving_mix.md#the-program) says how "
+        "Walls 4 and 5 fix the batch at which each class runs before anything is chosen, so that they hold "
+        "in every cell.",
+        "Whole numbers count instances, and what flows is a share of a class: no two solutions differ in "
+        "names only. Shared "
+        "queues make $W_v(n)$ convex, so that the relaxation is weak; [the "
+        "guide](../serving_mix.md#the-program) says how "
         "prices bound it, and how the search closes the rest.",
     ),
     sources=("kwon_2023",),

@@ -41,7 +41,11 @@ def test_a_row_of_a_wall_names_its_number(s: Statement):
 
 @each
 def test_every_name_is_in_the_code(s: Statement):
-    for code in (*(n.code for n in (*s.sets, *s.tables)), *(f.code for f in (*s.derived, *s.objectives)), *s.modules):
+    for code in (
+        *(n.code for n in (*s.sets, *s.tables)),
+        *(f.code for f in (*s.derived, *s.objectives)),
+        *s.modules,
+    ):
         assert not code or found(code), code
     assert set(s.sources) <= set(sources())
 
