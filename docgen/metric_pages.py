@@ -68,11 +68,12 @@ The same for every command, so that a script or a pipeline can branch on them.
 EXIT_TAIL = """
 A usage error of the command line (an unknown option, a missing argument) is bad input too. With `-o json`
 an error is one JSON document on stdout, `{"status": "error", "error": {"code", "where", "problem", "hint"}}`;
-otherwise it is one message on stderr that says where, what is wrong, and what to do. An interrupt ends with 130
-where there is nothing to show yet; an optimizer that is interrupted shows the best plan that it has, with its
-gap.
+otherwise it is one message on stderr that says where, what is wrong, and what to do. An interrupt ends with
+130 where there is nothing to show yet; an optimizer that is interrupted shows the best plan that it has, with
+its gap.
 
-`sweep` ends with 0 when the campaign is done, whatever its rows say, and lists failures as rows.
+`sweep` ends with 0 if some row holds, or if the campaign has no objective; else with 3 if limits are in the
+way, and with 2 if physics is. Rows that fail are rows of its table.
 """
 
 

@@ -92,13 +92,10 @@ STATEMENT = Statement(
     ),
     remarks=(
         "The response time of a percentile joins all decisions in one number, so it is tabulated over the "
-        "whole grid by "
-        "the physics. One choice is left, and its proof is a look at every cell.",
-        "Batches up to 256 are all cells, beyond them every 2%. Where a fleet allows very many "
-        "deployments, only the fewest "
-        "replicas that keep up, the fewest that answer in time, and the most are cells: those in between "
-        "are later for "
-        "no less money, or cost more for nothing.",
+        "whole grid by the physics. One choice is left, and its proof is a look at every cell.",
+        "Batches up to 256 are all cells, beyond them every 2%. Where a fleet allows very many deployments, "
+        "only the fewest replicas that keep up, the fewest that answer in time, and the most are cells: "
+        "those in between are later for no less money, or cost more for nothing.",
     ),
     sources=("kwon_2023", "pope_2023"),
 )

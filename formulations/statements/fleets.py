@@ -103,7 +103,7 @@ STATEMENT = Statement(
         ),
         RowOf(
             "cell",
-            2,
+            None,
             r"\sum_{j,k} n_k \, (\text{held in } r, t) \le A_{qrt}, \qquad \sum_{j,k} \eta_r w_k \, "
             r"(\text{held in } r, t) \le P_{rt}",
             "accelerators by type, and power, of every region and slot",
@@ -132,14 +132,12 @@ STATEMENT = Statement(
     ),
     remarks=(
         "Residency, latency, deadlines, closed regions and the time to fetch data (wall 10) are in which "
-        "cells there are; "
-        "failures and checkpoints (walls 15 and 19) are in the time of an option.",
+        "cells there are; failures and checkpoints (walls 15 and 19) are in the time of an option.",
         "The limits relaxed at prices, every job stands alone, which bounds the whole (Lagrange): the "
-        "cheapest window by prefix "
-        "sums, the cheapest slots, a knapsack in shares, a shortest path. Cells whose cheapest schedule "
-        "costs more than their "
-        "job's cheapest by over the gap are in no better schedule; what is left is the program above. "
-        "[The guide](../fleets.md#how-it-is-solved-and-what-is-proven) says more.",
+        "cheapest window by prefix sums, the cheapest slots, a knapsack in shares, a shortest path. Cells "
+        "whose cheapest schedule costs more than their job's cheapest by over the gap are in no better "
+        "schedule; what is left is the program above. [The "
+        "guide](../fleets.md#how-it-is-solved-and-what-is-proven) says more.",
     ),
     sources=("patterson_2021",),
 )

@@ -102,8 +102,13 @@ _TABLES = (
     Named(
         r"\beta_b,\lambda_b", _PIPE + "hop_per_byte", "time a byte and latency (`hop_latency`) of a hop", "s"
     ),
+    Named("m_b", _PIPE + "in_last", "microbatches held by the last stage"),
     Named(
-        "m_b", _PIPE + "in_last", "microbatches held by the last stage; `in_first`, `in_middle` of the others"
+        "i_b, j_b", _PIPE + "in_first", "more than $p$ held by the first; $j_b$ (`in_middle`) by a middle one"
+    ),
+    Named("o_b", _PIPE + "less_middle", "fewer held by a middle stage, once the pipeline is filled"),
+    Named(
+        r"\phi_a, \psi_a, \zeta_a", _LAYER + "filled", "with `again` and `steady`: how far the pipeline fills"
     ),
     Named("w_s", _SHARD + "layer", "weights, gradients and optimizer state of a layer", "byte"),
     Named(
@@ -112,6 +117,7 @@ _TABLES = (
         "besides its layers, on the first stage; $w^p_s$ (`last`) on the last",
         "byte",
     ),
+    Named(r"\omega_s", _SHARD + "gathered", "of one layer, by ZeRO 3", "byte"),
     Named(
         r"\gamma_s",
         _SHARD + "reduce_rest",
@@ -146,34 +152,46 @@ _DERIVED = (
         _TRAINING + "_bubble",
     ),
     Formula(
-        "What is left of traffic $q$ that work $w$ may hide, besides $q^0$ that nothing hides; $\\theta$ "
-        "is the "
-        "share of the units that move data:",
+        "What is left of traffic $q$ that work $w$ may hide, besides $q^0$ that nothing hides; $\\theta$ is "
+        "the share of the units that move data:",
         r"[q^0, q]_w = q^0 + \theta q + (1 - \theta) \max \{ 0, \; q - w \}",
         "mlsysim.physics.traffic:traffic_left",
     ),
     Formula(
-        "Traffic: the fill and drain $\\Phi$, gradients behind one backward pass, sends and gathering "
-        "behind the "
-        "work of the step:",
-        r"E = \Phi + [\gamma^0_s, \gamma_s]_{n_b b_a + r_b x_a} +"
-        r" [\rho_a \gamma'^0_s, \; \rho_a (p_b \sigma_b (g_a \beta_b + \lambda_b) + \gamma'_s)]_{\rho_a L "
-        r"y_a}",
+        "Traffic: sends of the fill and drain ($\\sigma'_b$, `fill_sends`), gradients behind one backward "
+        "pass, and sends and gathering behind the work of the step; sends that may not hide are in the "
+        "first part of the bracket:",
+        r"E = \sigma'_b (g_a \beta_b + \lambda_b) + [\gamma^0_s, \gamma_s]_{n_b b_a + r_b x_a} +"
+        r" [\rho_a \gamma'^0_s, \; \rho_a (p_b \sigma_b (g_a \beta_b + \lambda_b) + \gamma'_s)]_w, \quad"
+        r" w = \rho_a L y_a",
         _TRAINING + "_traffic",
     ),
     Formula("The step:", r"T = W + \Omega + E + u_s", _TRAINING + "Step.time"),
     Formula(
-        "Memory of the fullest accelerator, of the first, a middle and the last stage; $\\epsilon$ is what "
-        "the "
-        "runtime needs, $A$ what a stage holds of activations:",
-        r"M = \epsilon + \max \left\{ n_1 w_s + w^1_s + A_1, \; n w_s + A, \;"
-        r" n_p w_s + w^p_s + m_b (\alpha_a (n_p - r_p) + \alpha'_a r_p) + \eta_a \right\}",
+        "Training state of a stage of $n$ layers, besides what it holds as the first or the last; ZeRO 3 "
+        "holds two layers gathered:",
+        r"\Sigma(n) = n \, w_s + \min \{ 2, n \} \, \omega_s",
+        _TRAINING + "_held",
+    ),
+    Formula(
+        "Activations of the first, a middle and the last stage, of which $r^1$, $r$ and $r^p$ layers are "
+        "recomputed; $\\phi_a$ says how far the pipeline fills, $\\psi_a$ whether there is a second round, "
+        "$\\zeta_a$ whether it fills at all:",
+        r"A_1 = (\phi_a p_b + \psi_a i_b) \left( \alpha_a (n_1 - r^1) + \alpha'_a r^1 \right), \quad"
+        r" A = (\phi_a p_b + \psi_a j_b - \zeta_a o_b) \left( \alpha_a (n - r) + \alpha'_a r \right), \quad"
+        r" A_p = m_b \left( \alpha_a (n_p - r^p) + \alpha'_a r^p \right)",
+        _TRAINING + "_held",
+    ),
+    Formula(
+        "Memory of the fullest accelerator; $\\epsilon$ is what the runtime needs, and a layer that is "
+        "recomputed holds all of its activations while it is at work:",
+        r"M = \epsilon + [r > 0] \, \alpha_a + \max \left\{ \Sigma(n_1) + w^1_s + A_1, \;"
+        r" \Sigma(n) + A, \; \Sigma(n_p) + w^p_s + A_p + \eta_a \right\}",
         _TRAINING + "_held",
     ),
     Formula(
         "The time of the run over $D$ tokens, where the share $\\upsilon_f$ of it counts; the rest is lost "
-        "to "
-        "failures and checkpoints:",
+        "to failures and checkpoints:",
         r"T_{\text{run}} = \frac{D}{B S \, \upsilon_f} \, T",
         "mlsysim.core.metrics:run_time",
     ),
@@ -185,8 +203,7 @@ _OBJECTIVES = (
     ),
     Formula(
         "`cost`, `energy`, `carbon`, and `cost+carbon` at a tax $\\pi$; $k_f$, $e_f$, $q_f$ are the bill's "
-        "rates a "
-        "second:",
+        "rates a second:",
         r"\min k_f T_{\text{run}}, \quad \min e_f T_{\text{run}}, \quad \min q_f T_{\text{run}}, \quad"
         r" \min \left( k_f + \pi q_f \right) T_{\text{run}}",
         "mlsysim.physics.operations:bill",
@@ -217,8 +234,7 @@ _ROWS = (
         None,
         r"\sum_{a \in C} x_a + \sum_{s \in C'} x_s \le 1",
         "what does not go together: microbatches that do not divide the batch, interleaving without whole "
-        "rounds, "
-        "two ways to recompute",
+        "rounds, two ways to recompute",
     ),
     RowOf(
         "w02",
@@ -326,13 +342,11 @@ STATEMENT = Statement(
     rows=_ROWS,
     remarks=(
         "The tables are filled by the functions that `eval` calls, and `step` joins them: with numbers in "
-        "`eval`, with "
-        "tables here. Each term is a table, a product of tables of two choices, or a maximum of such sums, "
-        "so "
-        "that the problem is linear exactly, as [the language of problems](language.md) says.",
+        "`eval`, with tables here. Each term is a table, a product of tables of two choices, or a maximum "
+        "of such sums, so that the problem is linear exactly, as [the language of problems](language.md) "
+        "says.",
         "Walls 1 and 3 are inside $y_a$ and hold by construction; walls 21 and 22 are asked of the solved "
-        "problem "
-        "([analyses](analyses.md)). Walls 4 to 7 and 12 are of inference.",
+        "problem ([analyses](analyses.md)). Walls 4 to 7 and 12 are of inference.",
     ),
     sources=("narayanan_2021", "korthikanti_2022", "rajbhandari_2020", "daly_2006"),
 )

@@ -93,10 +93,8 @@ STATEMENT = Statement(
         "Walls 4 and 5 fix the batch at which each class runs before anything is chosen, so that they hold "
         "in every cell.",
         "Whole numbers count instances, and what flows is a share of a class: no two solutions differ in "
-        "names only. Shared "
-        "queues make $W_v(n)$ convex, so that the relaxation is weak; [the "
-        "guide](../serving_mix.md#the-program) says how "
-        "prices bound it, and how the search closes the rest.",
+        "names only. Shared queues make $W_v(n)$ convex, so that the relaxation is weak; [the "
+        "guide](../serving_mix.md#the-program) says how prices bound it, and how the search closes the rest.",
     ),
     sources=("kwon_2023",),
 )
