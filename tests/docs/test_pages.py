@@ -10,6 +10,7 @@ import pytest
 import mlsysim
 from docgen import cli_page, metric_pages, nav, registry_pages, schema_pages
 from docgen.names import found
+from docgen.offline import from_elsewhere
 from docgen.snippets import ROOT
 from docgen.tables import anchor, one_line, plain, table
 from mlsysim.core.metrics import METRICS
@@ -140,6 +141,19 @@ def test_public_names_are_documented():
     public = {*mlsysim.__all__, *mlsysim.optimize.__all__, *mlsysim.solve.__all__}
     assert public - last == {"Hardware", "Infra", "Models", "Systems", "optimize", "solve"}
     assert all(f"mlsysim.{name}" in text for name in public - last)
+
+
+def test_what_a_site_loads_from_elsewhere_is_found(tmp_path):
+    page = '<link rel="canonical" href="https://a"><a href="https://b">b</a><img src="i.png">{}'
+    (tmp_path / "index.html").write_text(page.format(""))
+    (tmp_path / "a.css").write_text("@font-face { src: url('font.ttf') }")
+    assert list(from_elsewhere(tmp_path)) == []
+    (tmp_path / "index.html").write_text(
+        page.format('<script src="//c/x.js"></script><link rel="preload" href="http://d">')
+    )
+    (tmp_path / "a.css").write_text("@import 'https://e'; x { background: url(https://f/g.png) }")
+    found = [address for _, address in from_elsewhere(tmp_path)]
+    assert found == ["//c/x.js", "http://d", "https://e", "https://f/g.png"]
 
 
 def test_cells_are_of_one_line():
