@@ -45,7 +45,7 @@ def _named(names: tuple[Named, ...]) -> str:
 
 
 def _decision(d: Decision) -> str:
-    where = f" Where {d.where}." if d.where else ""
+    where = f" Only with {d.where}." if d.where else ""
     text = f"**`{d.code}`** {_tex(d.tex)}: {d.text}.{where}\n"
     if d.attributes:
         rows = [(_tex(a.tex), f"`{a.code}`", a.text) for a in d.attributes]
@@ -64,7 +64,7 @@ def _row(r: RowOf) -> str:
     wall = ""
     if r.wall is not None:
         wall = f", [wall {r.wall} {WALLS[r.wall - 1].name}](../walls.md#w{r.wall:02d})"
-    where = f" With {r.where}." if r.where else ""
+    where = f" Only with {r.where}." if r.where else ""
     return f"**`{r.name}`**{wall}: {r.text}.{where}\n\n$$\n{r.tex}\n$$\n"
 
 

@@ -76,6 +76,10 @@ def _sources() -> Iterator[str]:
 
     for name, record in sorted(sources().items()):
         title = plain(str(record["title"]))
-        url = record.get("url")
-        linked = f"[{title}](<{url}>)" if "://" in str(url) else f"{title}, `{url}`" if url else title
-        yield f'- <a id="{name}"></a>`{name}`: {plain(str(record["authors"]))} ({record["year"]}), {linked}'
+        url = str(record.get("url") or "")
+        if "doi" in record:
+            url = f"https://doi.org/{record['doi']}"
+        linked = f"[{title}](<{url}>)" if "://" in url else f"{title}, `{url}`" if url else title
+        note = f". {plain(str(record['note']))}" if "note" in record else ""
+        said = f"{plain(str(record['authors']))} ({record['year']}), {linked}{note}"
+        yield f'- <a id="{name}"></a>`{name}`: {said}'

@@ -32,7 +32,7 @@ class Decision:
         code: the choice's or the variables' name.
         text: what is decided.
         attributes: of a cell, by their names in the code.
-        where: when it is there at all; empty for always.
+        where: what it is there with only; empty for always.
     """
 
     tex: str
@@ -60,7 +60,7 @@ class RowOf:
         wall: the number of its wall; None for what is no wall.
         tex: the row.
         text: what it says.
-        where: when it is there; empty for always.
+        where: what it is there with only; empty for always.
     """
 
     name: str

@@ -72,7 +72,7 @@ STATEMENT = Statement(
             7,
             r"\lambda \le \sum_k \kappa_k x_k, \qquad \sum_k R_k(P) x_k \le R_{\max}",
             "the load is carried; the percentile keeps its target",
-            "targets: `constraints.tail`, `ttft_tail`",
+            "`constraints.tail` and `ttft_tail` for the targets",
         ),
         RowOf("w10", 10, r"\sum_k t_k x_k \le \text{domain}", "tensor-parallel ranks in one domain"),
         RowOf(

@@ -72,7 +72,7 @@ _DECISIONS = (
             Named("", "variant", "number of the way to run, which decoding reads"),
             *_FLEET_ATTRIBUTES,
         ),
-        "accelerators, precision or the checkpoint interval are open",
+        "open accelerators, precision or checkpoint interval",
     ),
 )
 
@@ -308,9 +308,10 @@ _ROWS = (
     RowOf(
         "w20",
         20,
-        r"\text{slowdown} \le \cdot, \qquad \varepsilon \le \cdot",
-        "private training",
-        "a `privacy` block",
+        r"\text{slowdown} \le \text{slowdown}_{\max}, \qquad \varepsilon \le \varepsilon_{\max}, \qquad"
+        r" \text{samples needed} \le \text{samples of the smallest group}",
+        "private training, and data of every group",
+        "a `privacy` or `fairness` block",
     ),
     RowOf(
         "assert",

@@ -21,9 +21,7 @@ STATEMENT = Statement(
     decisions=(
         Decision("l_{uvh}", "flow", "share of class $u$ that kind $v$ takes in hour $h$, between 0 and 1"),
         Decision("x_{vhn}", "count", "whether there are $n$ instances of kind $v$ in hour $h$"),
-        Decision(
-            "s_{vh}", "start", "instances of kind $v$ that start in hour $h$", (), "starting costs something"
-        ),
+        Decision("s_{vh}", "start", "instances of kind $v$ that start in hour $h$", (), "a cost of starting"),
     ),
     tables=(
         Named(r"\lambda_{uh}", _MIX + "rate", "requests a second", "1/s"),
@@ -53,7 +51,7 @@ STATEMENT = Statement(
             "what is read is decoded, within a format",
             "split roles",
         ),
-        RowOf("one", None, r"\sum_n x_{vhn} = 1", "each number is one number"),
+        RowOf("one", None, r"\sum_n x_{vhn} = 1", "one number of each kind in each hour"),
         RowOf(
             "w07",
             7,
@@ -79,14 +77,14 @@ STATEMENT = Statement(
             None,
             r"s_{vh} \ge \sum_n n \, (x_{vhn} - x_{v,h-1,n})",
             "the hour before the first is the last",
-            "starting costs something",
+            "a cost of starting",
         ),
         RowOf(
             "known",
             None,
             r"z_{\min} \le \text{cost} \le z_{\max}",
             "what bounds and plans already prove",
-            "the search asks an engine",
+            "a search that asks an engine",
         ),
     ),
     remarks=(
