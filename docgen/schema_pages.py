@@ -39,6 +39,8 @@ DOCUMENTS = {
     "synthesis": "The least hardware for a target: `solve synthesis`",
     "solution": "A serving mix: `optimize serving`",
     "error": "An error, of any command",
+    "labs": "The list of labs: `lab`",
+    "exit_code": "Plans of a pull request: `ci`",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from inspect import ismodule
 from pathlib import Path
 
 import pytest
@@ -139,8 +140,9 @@ def test_public_names_are_documented():
     assert all(found(name) for name in told)
     last = {name.rpartition(".")[2] for name in told}
     public = {*mlsysim.__all__, *mlsysim.optimize.__all__, *mlsysim.solve.__all__}
-    assert public - last == {"Hardware", "Infra", "Models", "Systems", "optimize", "solve"}
-    assert all(f"mlsysim.{name}" in text for name in public - last)
+    modules = {name for name in mlsysim.__all__ if ismodule(getattr(mlsysim, name))}
+    assert public - last - modules == {"Hardware", "Infra", "Models", "Systems"}
+    assert {*mlsysim.optimize.__all__, *mlsysim.solve.__all__} <= last
 
 
 def test_what_a_site_loads_from_elsewhere_is_found(tmp_path):
