@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from mlsysim.cli.optimize import (
+from mlsysim.cli.optimize import run
+from mlsysim.cli.options import (
     EXPORT,
     GAP,
     LIMIT,
+    OBJECTIVE,
     PLAN,
     PROGRESS,
     SEED,
@@ -19,7 +21,6 @@ from mlsysim.cli.optimize import (
     TOP,
     VERIFY,
     how_of,
-    run,
 )
 from mlsysim.cli.output import OUTPUT, chosen
 from mlsysim.core.solver import defaults
@@ -45,7 +46,7 @@ def batching(
     sla_ms: Annotated[float | None, typer.Option(help="Target for the P99 of the whole answer.")] = None,
     ttft_ms: Annotated[float | None, typer.Option(help="Target for the P99 of the first token.")] = None,
     itl_ms: Annotated[float | None, typer.Option(help="Target for the time between tokens.")] = None,
-    objective: Annotated[str, typer.Option(help="What to make best; see below.")] = "cost",
+    objective: OBJECTIVE = "cost",
     carbon_tax: TAX = 0.0,
     tp: Annotated[
         list[int] | None, typer.Option(help="Accelerators of a replica; repeat for several.")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from mlsysim.cli.optimize import GAP, LIMIT, PLAN, SEED, SOLVER, TAX, THREADS
+from mlsysim.cli.options import GAP, LIMIT, OBJECTIVE, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
-from mlsysim.cli.solve import OBJECTIVE
 from mlsysim.cli.why import run_why, whole
 from mlsysim.core.solver import defaults
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlsysim.cli.optimize import GAP, LIMIT, PLAN, SEED, SOLVER, TAX, THREADS
+from mlsysim.cli.options import GAP, LIMIT, OBJECTIVE, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
 from mlsysim.cli.why import run_why, whole
 from mlsysim.core.errors import InputError
@@ -32,7 +32,6 @@ Examples:
 
 Weights are shares of an accelerator's cost, or of its power; all alike if absent.
 """
-OBJECTIVE = Annotated[str, typer.Option(help="What to make best: time, mfu, cost, ...")]
 CHANGE = Annotated[str, typer.Option(metavar="SHARE", help="By how much each is changed: 10% or 0.1.")]
 SUPPLY = Annotated[list[str] | None, typer.Option(help="A supply; repeat for several. All if absent.")]
 
