@@ -11,6 +11,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import explain as explain_command
+from mlsysim.cli import mcp as mcp_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
 from mlsysim.cli import serve as serve_command
@@ -77,6 +78,7 @@ sweep_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
 schema_command.register(app)
+mcp_command.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -141,6 +143,7 @@ _COMMANDS = (
     "synthesis",
     "explain",
     "sweep",
+    "mcp",
 )
 
 

@@ -268,6 +268,15 @@ def _sweep() -> Json:
 
 def result_schema() -> Json:
     """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mlsysim result",
+        "anyOf": list(results().values()),
+    }
+
+
+def results() -> dict[str, Json]:
+    """Return the schemas of the documents that commands print, by what they are of."""
     from mlsysim.core.fleet_schemas import fleet_result
 
     assertion = _object(
@@ -313,16 +322,12 @@ def result_schema() -> Json:
         }
     )
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "mlsysim result",
-        "anyOf": [
-            result,
-            _one_wall(assumption),
-            _validation(),
-            _sweep(),
-            fleet_result(assumption),
-            mix_result(assumption),
-            *schemas_why.documents(),
-            error,
-        ],
+        "plan": result,
+        "wall": _one_wall(assumption),
+        "validation": _validation(),
+        "sweep": _sweep(),
+        "jobs": fleet_result(assumption),
+        "mix": mix_result(assumption),
+        **schemas_why.documents(),
+        "error": error,
     }
