@@ -23,6 +23,7 @@ from mlsysim.mcp.limits import CallLimitError, Limits
 from mlsysim.mcp.worker import HEAD
 
 Json = dict[str, Any]
+START = 120  # s, for a process to be there on a busy machine
 
 
 class WorkerDiedError(MlsysimError):
@@ -58,9 +59,18 @@ class Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(homes + paths))},
             start_new_session=True,  # ended with the solver's process that it may have started
         )
-        return cls(process)
+        worker = cls(process)
+        try:
+            with anyio.fail_after(START):
+                await worker._answer()
+        except BaseException as error:
+            await worker.end()
+            if isinstance(error, TimeoutError | OSError | anyio.IncompleteRead):
+                raise WorkerDiedError("the process for calls does not start", where="mcp") from error
+            raise
+        return worker
 
-    async def ask(self, tool: str, arguments: Json, most: int) -> Json:
+    async def ask(self, tool: str, arguments: Json) -> Json:
         """Send a call and return its answer.
 
         Raises:
@@ -69,16 +79,19 @@ class Worker:
         body = json.dumps({"tool": tool, "arguments": arguments}).encode()
         try:
             await self._calls.send(HEAD.pack(len(body)) + body)
-            (size,) = HEAD.unpack(await self._answers.receive_exactly(HEAD.size))
-            assert size <= 2 * most + (1 << 20)  # the worker bounds it; JSON of JSON is no longer than that
-            answer: Json = json.loads(await self._answers.receive_exactly(size))
+            return await self._answer()
         except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise WorkerDiedError(
                 "the process of this call ended, perhaps for want of memory",
                 where=tool,
                 hint="ask for less, or run the command line",
             ) from error
-        return answer
+
+    async def _answer(self) -> Json:
+        """Return the next message of the process, which bounds what it sends."""
+        (size,) = HEAD.unpack(await self._answers.receive_exactly(HEAD.size))
+        found: Json = json.loads(await self._answers.receive_exactly(size))
+        return found
 
     async def end(self) -> None:
         """End the process and those that it started, whatever they are doing."""
@@ -130,7 +143,7 @@ class Pool:
         self._busy.add(worker)
         try:
             with anyio.fail_after(self.limits.wall_clock):
-                answer = await worker.ask(tool, arguments, self.limits.result)
+                answer = await worker.ask(tool, arguments)
         except BaseException as error:
             self._busy.discard(worker)
             await worker.end()

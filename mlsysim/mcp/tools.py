@@ -117,7 +117,7 @@ def batching(given: Json) -> Json:
     """Find the best deployment of a service."""
     from mlsysim.core.solver.batching import batching
 
-    lists = {k: tuple(given.pop(k)) for k in ("tp", "replicas", "precisions", "schedulers", "drafts")}
+    lists: Json = {k: tuple(given.pop(k)) for k in ("tp", "replicas", "precisions", "schedulers", "drafts")}
     return batching(document(given.pop("plan")), **lists, **given).to_dict()
 
 
@@ -237,9 +237,9 @@ def _best(limits: Limits) -> tuple[Tool, ...]:
     return (
         Tool(
             "optimize_parallelism",
-            "Find the provably best layout of a training plan: degrees of parallelism, microbatch, recompute, "
-            "sharding, precision. Objectives: time, mfu, training-time, cost, energy, carbon, cost+carbon, "
-            "accelerators.",
+            "Find the provably best layout of a training plan: degrees of parallelism, microbatch, "
+            "recompute, sharding, precision. Objectives: time, mfu, training-time, cost, energy, carbon, "
+            "cost+carbon, accelerators.",
             {"plan": a.PLAN, "objective": a.OBJECTIVE, "carbon_tax": a.CARBON_TAX, "top": a.TOP, **how}
             | {"emit": a.text("Launch settings as well: plan, megatron, nemo, torchtitan, deepspeed.")},
             ("plan",),
@@ -326,7 +326,7 @@ def _why(limits: Limits) -> tuple[Tool, ...]:
         ),
         Tool(
             "solve_sensitivity",
-            "Say what more and less of each supply (memory, bandwidth, ...) is worth: the plan is solved anew.",
+            "Say what more and less of each supply (memory, bandwidth, ...) is worth, planned anew.",
             asked
             | {
                 "supplies": a.several("Only these; all if absent."),

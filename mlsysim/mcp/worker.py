@@ -73,6 +73,7 @@ def main() -> None:
     from mlsysim.mcp import jail
 
     jail.close(limits.memory)
+    send(answers, {"ready": True})
     while (call := receive(calls)) is not None:
         send(answers, answered(call["tool"], call["arguments"], limits))
 
