@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
+from mlsysim.cli import ci as ci_command
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import explain as explain_command
 from mlsysim.cli import mcp as mcp_command
@@ -78,6 +79,7 @@ sweep_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
 schema_command.register(app)
+ci_command.register(app)
 mcp_command.register(app)
 
 
@@ -144,6 +146,7 @@ _COMMANDS = (
     "explain",
     "sweep",
     "mcp",
+    "ci",
 )
 
 

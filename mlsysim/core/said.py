@@ -40,13 +40,13 @@ def error_text(error: MlsysimError) -> str:
     from mlsysim.core.text import wrap
 
     # one line, however long: programs look for the place in it
-    lines = [f"{_plain(error.where or 'mlsysim')}: {_plain(error.problem)}"]
-    lines += [f"  {_plain(line)}" for line in error.excerpt]
-    lines += wrap(_plain(error.hint), "  ") if error.hint else []
+    lines = [f"{plain(error.where or 'mlsysim')}: {plain(error.problem)}"]
+    lines += [f"  {plain(line)}" for line in error.excerpt]
+    lines += wrap(plain(error.hint), "  ") if error.hint else []
     return "\n".join(lines)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text without what could steer a terminal, and cut short in the middle if endless."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"

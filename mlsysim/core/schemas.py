@@ -266,6 +266,13 @@ def _sweep() -> Json:
     return _object({"schema_version": {"const": "1.0"}, "sweep": _object(about), "best": _list(row)})
 
 
+def _files() -> Json:
+    """Return the schema of ``ci``: each plan's document is one of the others."""
+    reason = _object({"text": _TEXT, "line": {"type": ["integer", "null"]}})
+    plan = {"file": _TEXT, "exit_code": _WHOLE, "reasons": _list(reason), "result": {"type": "object"}}
+    return _object({"schema_version": {"const": "1.0"}, "exit_code": _WHOLE, "plans": _list(_object(plan))})
+
+
 def result_schema() -> Json:
     """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
     return {
@@ -328,6 +335,7 @@ def results() -> dict[str, Json]:
         "sweep": _sweep(),
         "jobs": fleet_result(assumption),
         "mix": mix_result(assumption),
+        "files": _files(),
         **schemas_why.documents(),
         "error": error,
     }

@@ -64,18 +64,17 @@ class Tool:
 
 def evaluate(given: Json) -> Json:
     """Hold a plan against every wall, or against one of them at close range."""
-    from mlsysim.core.api import evaluate_fleet, evaluate_plan
+    from mlsysim.core.api import evaluate_any
     from mlsysim.core.errors import InputError
-    from mlsysim.core.fleet_plan import is_fleet
+    from mlsysim.core.evaluation import Evaluation
     from mlsysim.core.wall_view import view
 
-    plan, wall = document(given["plan"]), given.get("wall")
-    if is_fleet(plan):
-        if wall is not None:
-            raise InputError("a wall is of plans with one job", where="wall", hint="leave it out")
-        return evaluate_fleet(plan).to_dict()
-    found = evaluate_plan(plan)
-    return found.to_dict() if wall is None else view(found, wall).to_dict()
+    found, wall = evaluate_any(document(given["plan"])), given.get("wall")
+    if wall is None:
+        return found.to_dict()
+    if not isinstance(found, Evaluation):
+        raise InputError("a wall is of plans with one job", where="wall", hint="leave it out")
+    return view(found, wall).to_dict()
 
 
 def evaluate_model(given: Json) -> Json:

@@ -240,7 +240,7 @@ def test_an_unknown_tool_is_an_error_of_the_protocol(answers):
 
 
 def test_a_call_that_takes_too_long_is_ended_and_others_go_on():
-    """A stuck call blocks neither pings nor other calls, is ended by the clock, and leaves the server well."""
+    """A stuck call blocks neither pings nor other calls, is ended by the clock, and the server goes on."""
 
     async def work(client: Client) -> Json:
         found: Json = {}
