@@ -12,6 +12,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from mlsysim.cli import ci as ci_command
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import explain as explain_command
+from mlsysim.cli import init as init_command
 from mlsysim.cli import mcp as mcp_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
@@ -70,6 +71,7 @@ def root(
     context.obj = output
 
 
+init_command.register(app)
 eval_command.register(app)
 serve_command.register(app)
 optimize_command.register(app)
@@ -146,6 +148,7 @@ _COMMANDS = (
     "explain",
     "sweep",
     "mcp",
+    "init",
     "ci",
 )
 

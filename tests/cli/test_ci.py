@@ -65,7 +65,7 @@ def test_markdown_is_whole_and_bounded():
     assert bad_tables(markdown) == []
     assert markdown.count("<details") == markdown.count("</details>") == 3
     files = [several.judged(name) for name in names]
-    short = several.as_markdown(files, 5000)
-    assert len(short) <= 5000
+    short = several.as_markdown(files, 4000)
+    assert len(short) <= 4000
     assert "left out" in short
     assert short.count("<details") == short.count("</details>") < 3
