@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.optimize import run
 from mlsysim.cli.options import (
     EXPORT,
@@ -57,7 +58,10 @@ def batching(
         list[str] | None, typer.Option(help="prefill_first or chunked; repeat for both.")
     ] = None,
     draft: Annotated[
-        list[str] | None, typer.Option(help="A model that may guess ahead; repeat for several.")
+        list[str] | None,
+        typer.Option(
+            help="A model that may guess ahead; repeat for several.", autocompletion=complete.models
+        ),
     ] = None,
     solver: SOLVER = "auto",
     time_limit: LIMIT = defaults.TIME_LIMIT,
@@ -67,7 +71,11 @@ def batching(
     top: TOP = 1,
     emit: Annotated[
         str | None,
-        typer.Option(metavar="ENGINE", help="Print settings instead: plan, vllm, sglang, tensorrt-llm."),
+        typer.Option(
+            metavar="ENGINE",
+            help="Print settings instead: plan, vllm, sglang, tensorrt-llm.",
+            autocompletion=complete.words("plan", "vllm", "sglang", "tensorrt-llm"),
+        ),
     ] = None,
     verify: VERIFY = False,
     export: EXPORT = None,

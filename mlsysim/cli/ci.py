@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.output import OUTPUT, chosen, emit, write
 
 EPILOG = """\b
@@ -42,7 +43,12 @@ def register(app: typer.Typer) -> None:
 
 def ci(
     context: typer.Context,
-    plans: Annotated[list[str], typer.Argument(metavar="PLAN...", help="Plan files, or patterns of them.")],
+    plans: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PLAN...", help="Plan files, or patterns of them.", autocompletion=complete.plans
+        ),
+    ],
     fail_on: Annotated[
         FailOn,
         typer.Option(help="What fails: a broken limit, only physics and bad input, only bad input, nothing."),

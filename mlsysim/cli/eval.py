@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit
 from mlsysim.core.errors import InputError
 
@@ -51,11 +52,18 @@ def evaluate(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="PLAN | MODEL", help="A plan file (.yaml), a scenario, or a model of the zoo."
+            metavar="PLAN | MODEL",
+            help="A plan file (.yaml), a scenario, or a model of the zoo.",
+            autocompletion=complete.plans_and_models,
         ),
     ],
     hardware: Annotated[
-        str | None, typer.Argument(metavar="[HARDWARE]", help="An accelerator of the zoo, with a model.")
+        str | None,
+        typer.Argument(
+            metavar="[HARDWARE]",
+            help="An accelerator of the zoo, with a model.",
+            autocompletion=complete.hardware,
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Sequences or samples on the accelerator.")] = 1,
     precision: Annotated[str | None, typer.Option(help="Number format, e.g. bf16, fp8, int8.")] = None,
@@ -63,7 +71,10 @@ def evaluate(
         str, typer.Option(help="Share of the peak that matrix work reaches, or auto.")
     ] = "auto",
     seq_len: Annotated[int | None, typer.Option(help="Context of each sequence [tokens].")] = None,
-    wall: Annotated[str | None, typer.Option(help="Show one wall at close range, by number or name.")] = None,
+    wall: Annotated[
+        str | None,
+        typer.Option(help="Show one wall at close range, by number or name.", autocompletion=complete.walls),
+    ] = None,
     output: OUTPUT = None,
 ) -> int:
     """Evaluate a plan file, a scenario of the zoo, or one inference step of MODEL on one HARDWARE."""

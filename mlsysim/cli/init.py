@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.output import OutputError, write
 from mlsysim.core.errors import InputError
 
@@ -42,12 +43,22 @@ def init(
         str, typer.Argument(metavar="[FILE]", help="Where to write; - for stdout.", show_default="plan.yaml")
     ] = DEFAULT,
     kind: Annotated[
-        str | None, typer.Option(help="training, inference, serving, mix (of requests) or fleet (of jobs).")
+        str | None,
+        typer.Option(
+            help="training, inference, serving, mix (of requests) or fleet (of jobs).",
+            autocompletion=complete.words("training", "inference", "serving", "mix", "fleet"),
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A model of the zoo.")] = None,
-    hardware: Annotated[str | None, typer.Option(help="An accelerator of the zoo.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model of the zoo.", autocompletion=complete.models)
+    ] = None,
+    hardware: Annotated[
+        str | None, typer.Option(help="An accelerator of the zoo.", autocompletion=complete.hardware)
+    ] = None,
     accelerators: Annotated[int | None, typer.Option(min=1, max=10_000_000, help="How many.")] = None,
-    region: Annotated[str | None, typer.Option(help="A region of the zoo.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="A region of the zoo.", autocompletion=complete.regions)
+    ] = None,
     days: Annotated[float | None, typer.Option(help="How long.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     no_schema: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.options import (
     EXPORT,
     GAP,
@@ -117,18 +118,28 @@ def parallelism(
         str | None, typer.Option(metavar="FILE", help="Begin with the layout of a result (-o json).")
     ] = None,
     compare: Annotated[
-        str | None, typer.Option(metavar="PLAN", help="Put this plan beside the optimum, wall by wall.")
+        str | None,
+        typer.Option(
+            metavar="PLAN",
+            help="Put this plan beside the optimum, wall by wall.",
+            autocompletion=complete.plans,
+        ),
     ] = None,
     emit: Annotated[
         str | None,
         typer.Option(
             metavar="TARGET",
             help="Print the answer as launch settings instead: plan, megatron, nemo, torchtitan, deepspeed.",
+            autocompletion=complete.words("plan", "megatron", "nemo", "torchtitan", "deepspeed"),
         ),
     ] = None,
     pareto: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="All plans of which none beats another in two or three respects."),
+        typer.Option(
+            metavar="A,B",
+            help="All plans of which none beats another in two or three respects.",
+            autocompletion=complete.metrics,
+        ),
     ] = None,
     robust: Annotated[
         str | None, typer.Option(metavar="SHARE", help="The plan whose worst case is best: 20% or 0.2.")
@@ -173,7 +184,8 @@ def placement(
     pareto: Annotated[str, typer.Option(metavar="METRICS", help="The frontier of cost,carbon[,water].")] = "",
     points: Annotated[int, typer.Option(help="How many plans of the frontier at most.")] = defaults.POINTS,
     region: Annotated[
-        list[str] | None, typer.Option(help="A candidate; repeat for several. All if absent.")
+        list[str] | None,
+        typer.Option(help="A candidate; repeat for several. All if absent.", autocompletion=complete.regions),
     ] = None,
     solver: SOLVER = "auto",
     time_limit: LIMIT = defaults.TIME_LIMIT,

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.output import write
 
 if TYPE_CHECKING:
     from mlsysim.core.solver.asked import How
 
-PLAN = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file (.yaml).")]
+PLAN = Annotated[
+    str, typer.Argument(metavar="PLAN", help="A plan file (.yaml).", autocompletion=complete.plans)
+]
 OBJECTIVE = Annotated[str, typer.Option(help="What to make best; see below.")]
-SOLVER = Annotated[str, typer.Option(help="auto, highs, cp-sat, exhaustive or pyomo:NAME.")]
+SOLVER = Annotated[
+    str,
+    typer.Option(
+        help="auto, highs, cp-sat, exhaustive or pyomo:NAME.",
+        autocompletion=complete.words("auto", "highs", "cp-sat", "exhaustive", "pyomo:"),
+    ),
+]
 LIMIT = Annotated[float, typer.Option(help="Stop the solver after so many seconds.")]
 GAP = Annotated[float, typer.Option(help="Relative gap at which an answer counts as optimal.")]
 THREADS = Annotated[int, typer.Option(help="Threads of the solver.")]

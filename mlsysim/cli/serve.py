@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.output import Output, chosen, emit
 from mlsysim.core.errors import InputError
 
@@ -60,9 +61,21 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="MODEL | PLAN", help="A model of the zoo, or a plan file.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL | PLAN",
+            help="A model of the zoo, or a plan file.",
+            autocompletion=complete.plans_and_models,
+        ),
+    ],
     hardware: Annotated[
-        str | None, typer.Argument(metavar="[HARDWARE]", help="An accelerator of the zoo, with a model.")
+        str | None,
+        typer.Argument(
+            metavar="[HARDWARE]",
+            help="An accelerator of the zoo, with a model.",
+            autocompletion=complete.hardware,
+        ),
     ] = None,
     qps: Annotated[float | None, typer.Option(help="Requests a second, all replicas together.")] = None,
     prompt: Annotated[float | None, typer.Option(help="Tokens of a prompt, on average.")] = None,
@@ -79,8 +92,12 @@ def serve(
     token_budget: Annotated[
         int | None, typer.Option(help="Tokens of a pass of the chunked scheduler.")
     ] = None,
-    draft: Annotated[str | None, typer.Option(help="A model that guesses ahead.")] = None,
-    region: Annotated[str | None, typer.Option(help="Where, for cost and carbon.")] = None,
+    draft: Annotated[
+        str | None, typer.Option(help="A model that guesses ahead.", autocompletion=complete.models)
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Where, for cost and carbon.", autocompletion=complete.regions)
+    ] = None,
     rent: Annotated[bool, typer.Option("--rent", help="Rented accelerators, not owned ones.")] = False,
     ttft_ms: Annotated[float | None, typer.Option(help="Target for the first token, wait included.")] = None,
     itl_ms: Annotated[float | None, typer.Option(help="Target for the time between tokens.")] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.options import GAP, LIMIT, OBJECTIVE, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
 from mlsysim.cli.why import run_why, whole
@@ -33,7 +34,10 @@ Examples:
 Weights are shares of an accelerator's cost, or of its power; all alike if absent.
 """
 CHANGE = Annotated[str, typer.Option(metavar="SHARE", help="By how much each is changed: 10% or 0.1.")]
-SUPPLY = Annotated[list[str] | None, typer.Option(help="A supply; repeat for several. All if absent.")]
+SUPPLY = Annotated[
+    list[str] | None,
+    typer.Option(help="A supply; repeat for several. All if absent.", autocompletion=complete.supplies),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +92,12 @@ def synthesis(
     context: typer.Context,
     plan: PLAN,
     target: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="METRIC <= AMOUNT or >=; the plan's if absent.")
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="METRIC <= AMOUNT or >=; the plan's if absent.",
+            autocompletion=complete.metrics,
+        ),
     ] = None,
     weigh: Annotated[
         list[str] | None, typer.Option(metavar="SUPPLY=N", help="What a supply weighs; repeat for several.")

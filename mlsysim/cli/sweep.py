@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.output import Output, chosen, emit, write
 from mlsysim.core.errors import InputError
 
@@ -34,7 +35,10 @@ def register(app: typer.Typer) -> None:
 
 def sweep(
     context: typer.Context,
-    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="A campaign file (.yaml).")],
+    campaign: Annotated[
+        str,
+        typer.Argument(metavar="CAMPAIGN", help="A campaign file (.yaml).", autocompletion=complete.plans),
+    ],
     output: Annotated[
         str | None,
         typer.Option(

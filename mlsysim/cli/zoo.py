@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete
 from mlsysim.cli.output import OUTPUT, chosen, emit
 
 EPILOG = """\b
@@ -26,10 +27,20 @@ def register(app: typer.Typer) -> None:
 def zoo(
     context: typer.Context,
     kind: Annotated[
-        str, typer.Argument(metavar="hardware|models|infra|systems|walls|check", help="What to list.")
+        str,
+        typer.Argument(
+            metavar="hardware|models|infra|systems|walls|check",
+            help="What to list.",
+            autocompletion=complete.words(*complete.KINDS),
+        ),
     ],
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One entry in full, with its sources.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="One entry in full, with its sources.",
+            autocompletion=complete.entries,
+        ),
     ] = None,
     filter_: Annotated[
         str, typer.Option("--filter", help="Only entries whose name, group or title contains this.")
