@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "1.0.0.dev0"
 
 if TYPE_CHECKING:
-    from mlsysim import optimize, solve
+    from mlsysim import optimize, solve, viz
     from mlsysim.core.api import SystemEvaluator, evaluate_fleet, evaluate_plan, scenario
     from mlsysim.core.errors import MlsysimError
     from mlsysim.core.evaluation import Evaluation
@@ -54,7 +54,19 @@ _ZOO = {
 }
 
 _PACKAGES = frozenset(
-    {"core", "hardware", "infra", "models", "optimize", "physics", "solve", "space", "systems", "walls"}
+    {
+        "core",
+        "hardware",
+        "infra",
+        "models",
+        "optimize",
+        "physics",
+        "solve",
+        "space",
+        "systems",
+        "viz",
+        "walls",
+    }
 )
 
 __all__ = [
@@ -79,6 +91,7 @@ __all__ = [
     "scenario",
     "serve",
     "solve",
+    "viz",
 ]
 
 

@@ -1,6 +1,7 @@
 """What every test has: a folder of its own for solved problems, never the user's."""
 
 import pytest
+from browser import chromium, new_tab, tab  # noqa: F401 (fixtures of every test)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -24,6 +24,7 @@ from mlsysim.cli.options import (
     how_of,
 )
 from mlsysim.cli.output import OUTPUT, chosen
+from mlsysim.cli.reporting import REPORT
 from mlsysim.core.solver import defaults
 
 BATCHING = """\b
@@ -79,6 +80,7 @@ def batching(
     ] = None,
     verify: VERIFY = False,
     export: EXPORT = None,
+    report: REPORT = None,
     show_progress: PROGRESS = False,
     output: OUTPUT = None,
 ) -> int:
@@ -105,4 +107,4 @@ def batching(
             **how,
         )
 
-    return run(chosen(context, output), call, quiet=show_progress)
+    return run(chosen(context, output), call, quiet=show_progress, report=report)

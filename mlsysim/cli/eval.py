@@ -10,6 +10,7 @@ import typer
 
 from mlsysim.cli import complete
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit
+from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.core.errors import InputError
 
 EPILOG = """\b
@@ -17,6 +18,8 @@ Examples:
   mlsysim eval plan.yaml
   mlsysim eval plan.yaml -o markdown
   mlsysim eval plan.yaml --wall communication
+  mlsysim eval plan.yaml --report plan.html
+  mlsysim eval plan.yaml --chart roofline
   mlsysim eval fleet.yaml
   mlsysim eval Llama3_8B H100
   mlsysim eval Llama3_70B B200 --batch-size 32 --precision fp8 --seq-len 8192
@@ -75,12 +78,21 @@ def evaluate(
         str | None,
         typer.Option(help="Show one wall at close range, by number or name.", autocompletion=complete.walls),
     ] = None,
+    chart: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw walls, roofline, memory or time with characters; repeat for several."),
+    ] = None,
+    report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
     """Evaluate a plan file, a scenario of the zoo, or one inference step of MODEL on one HARDWARE."""
     from mlsysim.core.api import SystemEvaluator, evaluate_plan
 
     form = chosen(context, output)
+    ready(report)
+    if chart and (wall is not None or form is Output.json):
+        other = "-o json" if wall is None else "--wall"
+        raise InputError(f"--chart does not go with {other}", where="--chart", hint="leave one of them out")
     if hardware is not None:
         try:
             result = SystemEvaluator.evaluate(
@@ -97,7 +109,7 @@ def evaluate(
         _no_options(context)
         plan: Any = opened(what)
         if is_fleet(plan):
-            return _jobs(form, plan, wall)
+            return _jobs(form, plan, bool(wall or chart), report)
         result = evaluate_plan(plan)
     elif (scenario := _scenario(what)) is not None:
         _no_options(context)
@@ -108,27 +120,45 @@ def evaluate(
             where="eval",
             hint="mlsysim eval plan.yaml, or mlsysim eval MODEL HARDWARE, e.g. mlsysim eval Llama3_8B H100",
         )
-    if wall is None:
+    if chart:
+        drawn = _charts(result, chart)
+        emit(form, result.to_dict, lambda: drawn, lambda: f"```\n{drawn}\n```")
+    elif wall is None:
         emit(form, result.to_dict, result.scorecard, lambda: _markdown(result))
     else:
         from mlsysim.core.wall_view import view
 
         near = view(result, wall)
         emit(form, near.to_dict, near.text, near.markdown)
+    kept(report, result)
     return result.exit_code
 
 
-def _jobs(form: Output, plan: object, wall: str | None) -> int:
+def _jobs(form: Output, plan: object, close: bool, report: str | None) -> int:
     """Print the evaluation of a plan with several jobs."""
     from mlsysim.core.api import evaluate_fleet
 
-    if wall is not None:
+    if close:
         raise InputError(
-            "--wall is of plans with one job", where="eval", hint="leave it out, or evaluate a job alone"
+            "--wall and --chart are of plans with one job",
+            where="eval",
+            hint="leave them out, or evaluate a job alone",
         )
     found = evaluate_fleet(plan)
     emit(form, found.to_dict, found.scorecard, found.markdown)
+    kept(report, found)
     return found.exit_code
+
+
+def _charts(result: Any, names: list[str]) -> str:
+    """Return charts of characters, one below the other."""
+    from mlsysim.core.charts import chart
+
+    try:
+        return "\n\n".join(chart(result, name) for name in names)
+    except InputError as error:
+        error.where = "--chart"
+        raise
 
 
 def _scenario(what: str) -> Any:

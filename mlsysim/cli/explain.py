@@ -6,6 +6,7 @@ import typer
 
 from mlsysim.cli.options import GAP, LIMIT, OBJECTIVE, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
+from mlsysim.cli.reporting import REPORT
 from mlsysim.cli.why import run_why, whole
 from mlsysim.core.solver import defaults
 
@@ -37,6 +38,7 @@ def explain(
     gap: GAP = defaults.GAP,
     threads: THREADS = defaults.THREADS,
     seed: SEED = defaults.SEED,
+    report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
     """Say why the best plan is what it is, or why there is none, and what would change that."""
@@ -45,4 +47,5 @@ def explain(
         chosen(context, output),
         lambda: whole("explain").explain(plan, objective=objective, carbon_tax=carbon_tax, **how),
         "solving",
+        report,
     )

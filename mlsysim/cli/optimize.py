@@ -27,6 +27,7 @@ from mlsysim.cli.options import (
 )
 from mlsysim.cli.output import OUTPUT, Output, chosen, progress, write
 from mlsysim.cli.output import emit as emit_result
+from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.cli.why import refuse, run_why, whole
 from mlsysim.core.errors import InputError
 from mlsysim.core.solver import defaults
@@ -146,6 +147,7 @@ def parallelism(
     ] = None,
     verify: VERIFY = False,
     export: EXPORT = None,
+    report: REPORT = None,
     show_progress: PROGRESS = False,
     output: OUTPUT = None,
 ) -> int:
@@ -159,6 +161,7 @@ def parallelism(
             chosen(context, output),
             lambda: whole("pareto").pareto(plan, pareto.split(","), carbon_tax=carbon_tax, **how),
             "solving",
+            report,
         )
 
     if robust is not None:
@@ -171,7 +174,7 @@ def parallelism(
         extra = {"warm_start": warm_start, "compare": compare, "emit": emit}
         return optimizers.parallelism(plan, objective=objective, carbon_tax=carbon_tax, **extra, **how)
 
-    return run(chosen(context, output), call, quiet=show_progress)
+    return run(chosen(context, output), call, quiet=show_progress, report=report)
 
 
 def placement(
@@ -195,9 +198,7 @@ def placement(
     top: TOP = 1,
     verify: VERIFY = False,
     export: EXPORT = None,
-    html: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Of several jobs: write a page with Gantt and map.")
-    ] = None,
+    report: REPORT = None,
     show_progress: PROGRESS = False,
     output: OUTPUT = None,
 ) -> int:
@@ -209,22 +210,9 @@ def placement(
     def call() -> Any:
         prices = {"carbon_tax": carbon_tax, "water_price": water_price}
         asked = {"pareto": pareto, "points": points, "regions": _known(region or ())}
-        found = optimizers.placement(plan, **prices, **asked, **how)  # type: ignore[arg-type]
-        if html is not None:
-            _page(found, html)
-        return found
+        return optimizers.placement(plan, **prices, **asked, **how)  # type: ignore[arg-type]
 
-    return run(chosen(context, output), call, quiet=show_progress)
-
-
-def _page(result: Any, path: str) -> None:
-    """Write a placed plan as a page of its own."""
-    from mlsysim.core.schedule.placement import Placement
-
-    if not isinstance(result, Placement):
-        raise InputError("a page is of plans with several jobs", where="html", hint="leave it out")
-    if result.answer is not None:
-        result.write_html(path)
+    return run(chosen(context, output), call, quiet=show_progress, report=report)
 
 
 def serving(
@@ -241,6 +229,7 @@ def serving(
     seed: SEED = defaults.SEED,
     verify: VERIFY = False,
     export: EXPORT = None,
+    report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
     """Find how many of which accelerators serve a mix of requests at least cost."""
@@ -253,7 +242,7 @@ def serving(
             how["gap"] = gap
         return optimize(plan, objective=objective, carbon_tax=carbon_tax, **how)
 
-    return run(chosen(context, output), call, quiet=False)
+    return run(chosen(context, output), call, quiet=False, report=report)
 
 
 def _known(regions: Sequence[str]) -> tuple[str, ...]:
@@ -267,8 +256,9 @@ def _known(regions: Sequence[str]) -> tuple[str, ...]:
         raise
 
 
-def run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
-    """Call an optimizer, print its result, and return its exit code."""
+def run(form: Output, call: Callable[[], Any], *, quiet: bool, report: str | None = None) -> int:
+    """Call an optimizer, print its result, write its report, and return its exit code."""
+    ready(report)
     try:
         with nullcontext() if quiet else progress("solving"):
             result = call()
@@ -281,12 +271,11 @@ def run(form: Output, call: Callable[[], Any], *, quiet: bool) -> int:
             write(f"note: {note}\n", "stderr")
     else:
         emit_result(form, result.to_dict, result.scorecard, lambda: _markdown(result))
+    kept(report, result)
     return int(result.exit_code)
 
 
 def _markdown(result: Any) -> str:
-    from mlsysim.core.markdown import optimization
-    from mlsysim.core.schedule.placement import Placement
-    from mlsysim.core.solver.serving_mix import ServingMix
+    from mlsysim.report import markdown
 
-    return result.markdown() if isinstance(result, Placement | ServingMix) else optimization(result)
+    return markdown(result)

@@ -50,7 +50,7 @@ OPTIONS = {
     "solver": "--solver",
     "export": "--export",
     "robust": "--robust",
-    "html": "--html",
+    "report": "--report",
     "top": "--top",
     "verify": "--verify",
     "qps": "--qps",

@@ -8,6 +8,7 @@ import typer
 
 from mlsysim.cli import complete
 from mlsysim.cli.output import Output, chosen, emit
+from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.core.errors import InputError
 
 EPILOG = """\b
@@ -102,6 +103,7 @@ def serve(
     ttft_ms: Annotated[float | None, typer.Option(help="Target for the first token, wait included.")] = None,
     itl_ms: Annotated[float | None, typer.Option(help="Target for the time between tokens.")] = None,
     sla_ms: Annotated[float | None, typer.Option(help="Target for the P99 of the whole answer.")] = None,
+    report: REPORT = None,
     output: FORM = None,
 ) -> int:
     """Predict latency, throughput, KV capacity, tails under load, and cost of serving MODEL on HARDWARE."""
@@ -111,6 +113,7 @@ def serve(
     from mlsysim.core.serve import serve as evaluate
 
     form, tokens = _form(context, output)
+    ready(report)
     if hardware is None:
         _only_a_plan(context, what)
         result = checked(evaluate_plan(what))
@@ -144,6 +147,7 @@ def serve(
         lambda: serving_view.render(result),
         lambda: serving_view.markdown(result),
     )
+    kept(report, result)
     return result.exit_code
 
 
@@ -178,7 +182,7 @@ def _only_a_plan(context: typer.Context, what: str) -> None:
         )
     for name in context.params:
         source: Any = context.get_parameter_source(name)
-        if name not in ("what", "output") and source is not None and source.name == "COMMANDLINE":
+        if name not in ("what", "output", "report") and source is not None and source.name == "COMMANDLINE":
             raise InputError(
                 f"--{name.replace('_', '-')} goes with MODEL HARDWARE, not with a plan file",
                 where="serve",

@@ -9,6 +9,7 @@ import typer
 from mlsysim.cli import complete
 from mlsysim.cli.options import GAP, LIMIT, OBJECTIVE, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
+from mlsysim.cli.reporting import REPORT
 from mlsysim.cli.why import run_why, whole
 from mlsysim.core.errors import InputError
 from mlsysim.core.solver import defaults
@@ -74,6 +75,7 @@ def sensitivity(
     gap: GAP = defaults.GAP,
     threads: THREADS = defaults.THREADS,
     seed: SEED = defaults.SEED,
+    report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
     """Show what more and less of each supply does to the best plan (wall 21)."""
@@ -85,7 +87,7 @@ def sensitivity(
             plan, objective=objective, carbon_tax=carbon_tax, supplies=supply, change=share, **how
         )
 
-    return run_why(chosen(context, output), call, "solving")
+    return run_why(chosen(context, output), call, "solving", report)
 
 
 def synthesis(
@@ -107,6 +109,7 @@ def synthesis(
     gap: GAP = defaults.GAP,
     threads: THREADS = defaults.THREADS,
     seed: SEED = defaults.SEED,
+    report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
     """Show the least hardware on which a target is met, and the nearest of the registry (wall 22)."""
@@ -115,6 +118,7 @@ def synthesis(
         chosen(context, output),
         lambda: whole("designing").synthesis(plan, target=target, weigh=_weights(weigh or []), **how),
         "solving",
+        report,
     )
 
 

@@ -10,6 +10,7 @@ import typer
 
 from mlsysim.cli.options import OPTIONS
 from mlsysim.cli.output import Output, emit, progress
+from mlsysim.cli.reporting import kept, ready
 from mlsysim.core.errors import InputError
 
 
@@ -31,8 +32,9 @@ def refuse(context: typer.Context, option: str, *others: str) -> None:
             raise InputError(f"{shown} does not go with {option}", where=shown, hint="leave one of them out")
 
 
-def run_why(form: Output, call: Callable[[], Any], what: str) -> int:
-    """Work something out, print it in the form asked for, and return its exit code."""
+def run_why(form: Output, call: Callable[[], Any], what: str, report: str | None = None) -> int:
+    """Work something out, print it in the form asked for, write its report, return its exit code."""
+    ready(report)
     try:
         with progress(what):
             result = call()
@@ -40,4 +42,5 @@ def run_why(form: Output, call: Callable[[], Any], what: str) -> int:
         error.where = OPTIONS.get(error.where, error.where)
         raise
     emit(form, result.to_dict, result.scorecard, result.markdown)
+    kept(report, result)
     return int(result.exit_code)

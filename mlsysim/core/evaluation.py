@@ -169,6 +169,19 @@ class Evaluation:
 
         return render(self)
 
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``walls``, ``roofline``, ``memory``, ``time``, of training ``timeline``.
+
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
+
     def _lens(self, prefix: str) -> tuple[Json, Json]:
         chosen: dict[str, Metric] = {
             n.split(".")[1]: m

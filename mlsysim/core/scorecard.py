@@ -122,6 +122,12 @@ def walls_table(walls: tuple[Reading, ...]) -> list[str]:
 
 def verdicts(e: Evaluation) -> list[str]:
     """Return what fails, line by line, after an empty line; nothing where all holds."""
+    lines = failures(e)
+    return ["", *(line for long in lines for line in text.wrap(long))] if lines else []
+
+
+def failures(e: Evaluation) -> list[str]:
+    """Return what fails, a line each."""
     lines = [
         f"FAIL  wall {w.wall.number} {w.wall.name}: {text.amount(w.demand, w.unit)} asked, "
         f"{text.amount(w.supply, w.unit)} there ({w.note})"
@@ -141,4 +147,4 @@ def verdicts(e: Evaluation) -> list[str]:
                 f"FAIL  {shown['metric']} = {text.amount(shown['value'], shown['unit'])}, "
                 f"{', '.join(limits)} asked{place}"
             )
-    return ["", *(line for long in lines for line in text.wrap(long))] if lines else []
+    return lines

@@ -21,8 +21,8 @@ def render(e: Evaluation) -> str:
     holds = f"holds: {'yes' if e.status == 'pass' else 'NO'}"
     fits = len(head) + len(holds) <= text.WIDTH - 2
     lines = [head + holds.rjust(text.WIDTH - len(head))] if fits else text.wrap(f"{head}  {holds}")
-    lines += [*text.wrap(describe(e)), "", *text.table(*_latency(e), right=(1, 2, 3, 4), gap=3), ""]
-    lines += text.table(["", "", ""], _rest(e), right=(1,), gap=3)[1:]
+    lines += [*text.wrap(describe(e)), "", *text.table(*latency(e), right=(1, 2, 3, 4), gap=3), ""]
+    lines += text.table(["", "", ""], rest(e), right=(1,), gap=3)[1:]
     return "\n".join([*lines, "", *scorecard.walls_table(e.walls), *scorecard.verdicts(e)])
 
 
@@ -30,8 +30,8 @@ def markdown(e: Evaluation) -> str:
     """Return the same as Markdown."""
     from mlsysim.core import markdown as md
 
-    header, rows = _latency(e)
-    tables = md.table(header, rows), md.table(("", "value", "note"), _rest(e))
+    header, rows = latency(e)
+    tables = md.table(header, rows), md.table(("", "value", "note"), rest(e))
     return "\n\n".join([describe(e), *tables, md.evaluation(e, level=3)])
 
 
@@ -52,7 +52,7 @@ def describe(e: Evaluation) -> str:
     )
 
 
-def _latency(e: Evaluation) -> tuple[list[str], list[list[str]]]:
+def latency(e: Evaluation) -> tuple[list[str], list[list[str]]]:
     """Return times as a table: once admitted, and by percentile under load."""
     loaded = e.state.queue is not None
     columns = [f"P{p}" for p in PERCENTILES] if loaded else []
@@ -73,7 +73,7 @@ def _latency(e: Evaluation) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def _rest(e: Evaluation) -> list[list[str]]:
+def rest(e: Evaluation) -> list[list[str]]:
     """Return throughput, cache and money as rows of title, amount and remark."""
     state, m = e.state, e.metric
     service = state.serving

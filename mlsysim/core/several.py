@@ -168,9 +168,10 @@ def as_markdown(files: Sequence[File], most: int = COMMENT) -> str:
         files: the plans.
         most: characters; scorecards that no longer fit are left out, and this is said.
     """
+    from mlsysim.core.markdown import plain as escaped
     from mlsysim.core.markdown import table
 
-    rows = [(_code(f.name), f"{MARKS[f.code]} {f.verdict}", _safe(_summary(f))) for f in files]
+    rows = [(_code(f.name), f"{MARKS[f.code]} {f.verdict}", escaped(_summary(f))) for f in files]
     parts = [
         f"### mlsysim: {_counted(files)}",
         table(("plan", "verdict", "what it comes to"), rows),
@@ -199,7 +200,7 @@ def _summary(f: File) -> str:
     from mlsysim.core.scorecard import lenses
 
     if f.code and f.reasons:
-        return plain(f.reasons[0].text) + (f" (and {len(f.reasons) - 1} more)" if len(f.reasons) > 1 else "")
+        return f.reasons[0].text + (f" (and {len(f.reasons) - 1} more)" if len(f.reasons) > 1 else "")
     if isinstance(f.result, Evaluation):
         shown = lenses(f.result)
         return f"{shown['performance'].summary}; {shown['macro'].summary}"
@@ -208,26 +209,14 @@ def _summary(f: File) -> str:
 
 def _folded(f: File) -> str:
     """Return a plan's scorecard, to be opened; open at once where it does not hold."""
-    from mlsysim.core.evaluation import Evaluation
-    from mlsysim.core.markdown import evaluation
+    from mlsysim.core.markdown import plain as escaped
+    from mlsysim.report import markdown
 
-    if f.result is None:
-        body = "\n".join(f"- {_safe(plain(r.text))}" for r in f.reasons)
-    else:
-        body = evaluation(f.result, 4) if isinstance(f.result, Evaluation) else f.result.markdown()
-        body = _safe(body)
+    reasons = "\n".join(f"- {escaped(r.text)}" for r in f.reasons)
+    body = reasons if f.result is None else markdown(f.result, 4)
     opened = " open" if f.code else ""
-    return f"<details{opened}><summary>{_safe(plain(f.name))}: {f.verdict}</summary>\n\n{body}\n\n</details>"
+    return f"<details{opened}><summary>{escaped(f.name)}: {f.verdict}</summary>\n\n{body}\n\n</details>"
 
 
 def _code(name: str) -> str:
     return "`" + plain(name).replace("`", "'") + "`"
-
-
-def _safe(markdown: str) -> str:
-    """Return Markdown in which what a plan says is neither HTML nor calls anybody."""
-    parts = markdown.split("```")
-    outside = (part.replace("<", "&lt;").replace("@", "&#64;") for part in parts[::2])
-    for i, part in enumerate(outside):
-        parts[2 * i] = part
-    return "```".join(parts)

@@ -160,28 +160,13 @@ def forward(
         shared_reads: whether query heads that share a KV head read its cache once; kernels without
             grouped queries read it once for each.
     """
-    products = [
-        p._replace(count=p.count * m.layers, launches=p.launches * m.layers)
-        for p in tf.layer_matmuls(m, load.tokens, tp, 1.0)
-    ]
-    if m.experts:  # only the experts that some token of the batch chose are read
-        products = [_routed(m, p, load.tokens) for p in products]
+    products = products_of(m, load, tp)
     wide = max(width, ACTIVATION)
-    head = tf.Matmul(load.outputs, m.hidden, m.vocab / tp)
-    attention = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
+    head = head_of(m, load, tp)
     kv = kvcache.token_bytes(m, width, tp)
-    heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
-    cached = load.read * kv * heads_of_group
-    # prompts attend to half of their length on average
-    length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
-    scores = roofline.attention_time(attention, chip, length, tf.head_width(m))
+    attention, cached, scores = attention_of(m, chip, load, width=width, tp=tp, shared_reads=shared_reads)
     weights = sum(width * p.count * p.inner * p.columns for p in products) + wide * head.inner * head.columns
-    moved = m.layers * tf.elementwise_bytes(m, load.tokens, tp, False, wide)
-    kernels = m.layers * tf.elementwise_kernels(m)
-    if width < wide:
-        cast = [p for p in products if not p.normed]
-        moved = moved + sum((wide + width) * p.rows * p.inner * p.count for p in cast)
-        kernels = kernels + sum(p.launches for p in cast)
+    moved, kernels = between(m, products, load, width=width, tp=tp)
     exposed = 0.0 * cached / chip.bandwidth
     if network is not None:
         exposed = exposed + m.layers * tensor_traffic(m, load.tokens, tp, network, wide)
@@ -210,6 +195,50 @@ def forward(
         activations=load.tokens * (2.0 * m.hidden + widest / tp) * wide + load.kept * m.vocab / tp * 4.0,
         exposed=exposed,
     )
+
+
+def products_of(m: tf.Transformer, load: Load, tp: Array) -> list[tf.Matmul]:
+    """Return the matrix products of all layers of a pass; see :func:`forward`."""
+    products = [
+        p._replace(count=p.count * m.layers, launches=p.launches * m.layers)
+        for p in tf.layer_matmuls(m, load.tokens, tp, 1.0)
+    ]
+    # only the experts that some token of the batch chose are read
+    return [_routed(m, p, load.tokens) for p in products] if m.experts else products
+
+
+def head_of(m: tf.Transformer, load: Load, tp: Array) -> tf.Matmul:
+    """Return the output projection of a pass."""
+    return tf.Matmul(load.outputs, m.hidden, m.vocab / tp, name="vocabulary")
+
+
+def attention_of(
+    m: tf.Transformer, chip: roofline.Chip, load: Load, *, width: float, tp: Array, shared_reads: bool
+) -> tuple[Array, Array, Array]:
+    """Return attention over all layers of a pass: operations, cache read, time of its matrix work.
+
+    In FLOP, byte and s; see :func:`forward`.
+    """
+    flops = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
+    heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
+    cached = load.read * kvcache.token_bytes(m, width, tp) * heads_of_group
+    # prompts attend to half of their length on average
+    length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
+    return flops, cached, roofline.attention_time(flops, chip, length, tf.head_width(m))
+
+
+def between(
+    m: tf.Transformer, products: list[tf.Matmul], load: Load, *, width: float, tp: Array
+) -> tuple[Array, Array]:
+    """Return what memory-bound operators of a pass move, and how many kernels there are [byte]."""
+    wide = max(width, ACTIVATION)
+    moved = m.layers * tf.elementwise_bytes(m, load.tokens, tp, False, wide)
+    kernels = m.layers * tf.elementwise_kernels(m)
+    if width < wide:
+        cast = [p for p in products if not p.normed]
+        moved = moved + sum((wide + width) * p.rows * p.inner * p.count for p in cast)
+        kernels = kernels + sum(p.launches for p in cast)
+    return moved, kernels
 
 
 def decode_step(

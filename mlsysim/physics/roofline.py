@@ -117,9 +117,14 @@ def matmul_time(p: Matmul, chip: Chip, width_bytes: float, *, summed: float = 0.
         summed: of an element of the sum that the products are added to, read and written; 0 where they
             are written as they are.
     """
-    written = summed or width_bytes
-    moved = p.count * (width_bytes * (p.rows * p.inner + p.inner * p.columns) + written * p.rows * p.columns)
+    moved = matmul_bytes(p, width_bytes, summed=summed)
     return np.maximum(matmul_compute(p, chip), stream_time(moved, chip)) + chip.launch * p.launches
+
+
+def matmul_bytes(p: Matmul, width_bytes: float, *, summed: float = 0.0) -> Array:
+    """Return what a group of matrix products reads and writes; see :func:`matmul_time` [byte]."""
+    written = summed or width_bytes
+    return p.count * (width_bytes * (p.rows * p.inner + p.inner * p.columns) + written * p.rows * p.columns)
 
 
 def wide(chip: Chip) -> Chip:

@@ -77,7 +77,7 @@ class Matmul(NamedTuple):
     """``count`` products of a ``rows x inner`` by an ``inner x columns`` matrix, in some launches.
 
     ``normed`` says that the input comes out of a norm, which can write it in fewer bits at no cost;
-    ``grouped`` that the products have operands of their own, as those of experts.
+    ``grouped`` that the products have operands of their own, as those of experts; ``name`` is for people.
     """
 
     rows: Array
@@ -87,6 +87,7 @@ class Matmul(NamedTuple):
     launches: Array = 1.0
     normed: bool = False
     grouped: bool = False
+    name: str = ""
 
 
 # -- parameters ---------------------------------------------------------------------------------
@@ -192,6 +193,17 @@ def attention_flops(m: Transformer, tokens: Array, span: Array) -> Array:
     return m.attention_blocks * 2.0 * tokens * span * (m.qk_width + m.v_width)
 
 
+def attention_bytes(m: Transformer, tokens: Array, tp: Array, width_bytes: float) -> Array:
+    """Return what fused attention of one layer reads and writes on one rank, forward [byte].
+
+    Queries, keys, values and the result, once each: scores never leave the chip (Dao 2022). Backward it
+    is twice that: all four again, the gradient of the result, and three gradients.
+    """
+    keys = m.v_width / tp if m.kv_rank else m.kv_width * kv_share(m, tp)
+    key_width = m.qk_width / tp if m.kv_rank else keys
+    return m.attention_blocks * tokens * width_bytes * ((m.qk_width + m.v_width) / tp + key_width + keys)
+
+
 def kv_share(m: Transformer, tp: Array) -> Array:
     """Return the share of keys and values that a tensor-parallel rank holds.
 
@@ -228,42 +240,48 @@ def layer_matmuls(m: Transformer, tokens: Array, tp: Array, ep: Array) -> list[M
     n = m.attention_blocks
     if m.kv_rank:
         products = [
-            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n, n, True),
-            Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n, n),
+            Matmul(tokens, m.hidden, m.kv_rank + m.rope_dim, n, n, True, name="KV down"),
+            Matmul(tokens, m.kv_rank, m.heads * (m.nope_dim + m.value_dim) / tp, n, n, name="KV up"),
         ]
         if m.q_rank:
             products += [
-                Matmul(tokens, m.hidden, m.q_rank, n, n),
-                Matmul(tokens, m.q_rank, m.qk_width / tp, n, n),
+                Matmul(tokens, m.hidden, m.q_rank, n, n, name="Q down"),
+                Matmul(tokens, m.q_rank, m.qk_width / tp, n, n, name="Q up"),
             ]
         else:
-            products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n, n))
+            products.append(Matmul(tokens, m.hidden, m.qk_width / tp, n, n, name="Q"))
     else:
         columns = m.qk_width / tp + 2.0 * m.kv_width * kv_share(m, tp)
-        products = [Matmul(tokens, m.hidden, columns, n, n, True)]
-    products.append(Matmul(tokens, m.v_width / tp, m.hidden, n, n))
+        products = [Matmul(tokens, m.hidden, columns, n, n, True, name="QKV")]
+    products.append(Matmul(tokens, m.v_width / tp, m.hidden, n, n, name="attention output"))
     if m.moe_share < 1.0:
         dense = 1.0 - m.moe_share
-        products += _mlp(m, tokens, m.ffn / tp, dense, dense, True)
+        products += _mlp(m, "MLP", tokens, m.ffn / tp, dense, dense, True)
     if m.moe_share:
         local, share = m.experts / ep, m.moe_share
-        products.append(Matmul(tokens, m.hidden, m.experts, share, share))
+        products.append(Matmul(tokens, m.hidden, m.experts, share, share, name="router"))
         # a rank's experts are one grouped product (Gale 2023, MegaBlocks)
-        products += [
-            p._replace(grouped=True)
-            for p in _mlp(m, tokens * m.experts_active / local, m.expert_ffn / tp, share * local, share)
-        ]
+        rows, width = tokens * m.experts_active / local, m.expert_ffn / tp
+        products += [p._replace(grouped=True) for p in _mlp(m, "experts", rows, width, share * local, share)]
         if m.shared_experts:
-            products += _mlp(m, tokens, m.shared_experts * m.expert_ffn / tp, share, share)
+            width = m.shared_experts * m.expert_ffn / tp
+            products += _mlp(m, "shared experts", tokens, width, share, share)
     return products
 
 
 def _mlp(
-    m: Transformer, rows: Array, width: Array, count: Array, launches: Array, normed: bool = False
+    m: Transformer,
+    name: str,
+    rows: Array,
+    width: Array,
+    count: Array,
+    launches: Array,
+    normed: bool = False,
 ) -> list[Matmul]:
+    up = (2.0 if m.gated else 1.0) * width
     return [
-        Matmul(rows, m.hidden, (2.0 if m.gated else 1.0) * width, count, launches, normed),
-        Matmul(rows, width, m.hidden, count, launches),
+        Matmul(rows, m.hidden, up, count, launches, normed, name=f"{name} up"),
+        Matmul(rows, width, m.hidden, count, launches, name=f"{name} down"),
     ]
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from physics_cases import KORTHIKANTI, LLAMA3_8B, job
-from schedules import play
 from test_training import ideal, parts, run
 
 from mlsysim.core.layout import ends
 from mlsysim.physics import pipeline
 from mlsysim.physics import training as tr
 from mlsysim.physics.job import Job
+from mlsysim.physics.schedule import play
 
 SLACK = 1 + 1e-9
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlsysim.core import units
 from mlsysim.core.schedule.placement import Placement
-from mlsysim.core.schedule.summary import Judged, parts_of, stretches
+from mlsysim.core.schedule.summary import Judged, Stretch, parts_of, stretches
 
 Json = dict[str, Any]
 UNITS = {
@@ -108,21 +108,33 @@ def _jobs(p: Placement, j: Judged) -> list[Json]:
                     {"name": fleet.places.names[r], **_taken(j, part.jobs, [r])}
                     for r in dict.fromkeys(run.region for run in runs)
                 ],
-                "runs": [
-                    {
-                        "region": fleet.places.names[r.region],
-                        "hardware": fleet.places.hardware[r.hardware],
-                        "accelerators": r.accelerators,
-                        "first_slot": r.first,
-                        "end_slot": r.end,
-                        "start": clock.time(r.first).isoformat(),
-                        "end": clock.time(r.end).isoformat(),
-                    }
-                    for r in runs
-                ],
+                "runs": _runs(p, j, runs),
             }
         )
     return found
+
+
+def _runs(p: Placement, j: Judged, runs: list[Stretch]) -> list[Json]:
+    """Return where and when a job runs."""
+    places, clock = j.fleet.places, p.scenario.clock
+    return [
+        {
+            "region": places.names[r.region],
+            "hardware": places.hardware[r.hardware],
+            "accelerators": r.accelerators,
+            "first_slot": r.first,
+            "end_slot": r.end,
+            "start": clock.time(r.first).isoformat(),
+            "end": clock.time(r.end).isoformat(),
+        }
+        for r in runs
+    ]
+
+
+def schedule(p: Placement, j: Judged) -> Json:
+    """Return where and when each job runs."""
+    parts = parts_of(j.fleet)
+    return {part.name: _runs(p, j, stretches(j.fleet, j.schedule, part.jobs)) for part in parts}
 
 
 def _regions(j: Judged) -> list[Json]:

@@ -159,15 +159,22 @@ class Placement:
 
     def markdown(self) -> str:
         """Return the answer as Markdown."""
-        from mlsysim.core.schedule.fleet_markdown import render
+        from mlsysim.report import markdown
 
-        return render(self)
+        return markdown(self)
 
-    def write_html(self, path: str) -> None:
-        """Write the answer as one HTML file with a Gantt and a map; needs the extra ``labs``."""
-        from mlsysim.core.schedule.html import write_page
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``gantt``, ``map``, ``breakpoints``, ``pareto``.
 
-        write_page(self, path)
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
 
 
 def baselines(s: FleetScenario) -> tuple[Judged, ...]:

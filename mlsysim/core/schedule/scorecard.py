@@ -34,7 +34,7 @@ _ENGINES = {"highs": "HiGHS"}
 
 def render(p: Placement) -> str:
     """Return the answer, what it is compared with, where and when jobs run, and the proof."""
-    lines = [_head(p), *text.wrap(_what(p)), ""]
+    lines = [_head(p), *text.wrap(what(p)), ""]
     lines += infeasible(p)
     if p.answer is not None:
         if p.dropped:
@@ -79,7 +79,7 @@ def _head(p: Placement) -> str:
     return p.scenario.name + verdict.rjust(max(len(verdict) + 2, text.WIDTH - len(p.scenario.name)))
 
 
-def _what(p: Placement) -> str:
+def what(p: Placement) -> str:
     """Return what the plan is of."""
     s = p.scenario
     unit = "h" if s.clock.step == HOUR else "days"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlsysim.core import units
 from mlsysim.core.evaluation import Evaluation, Json
@@ -183,6 +183,19 @@ class Optimization:
             "status": self.compared.status,
             "walls": [w.to_dict() for w in self.compared.walls],
         }
+
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``breakpoints``, ``pareto``, or one of the answer's evaluation.
+
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
 
     def scorecard(self) -> str:
         """Return the answer beside the plan as given, then its scorecard."""

@@ -93,6 +93,19 @@ class Pareto:
             },
         }
 
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``pareto``.
+
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
+
     def scorecard(self) -> str:
         """Return the frontier as a table and a plot of 80 columns."""
         from mlsysim.core.solver.pareto_report import render

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlsysim.core import units
 from mlsysim.core.evaluation import SCHEMA_VERSION, Json
@@ -131,6 +131,19 @@ class Prices:
         if self.base.evaluation is None or s.plan is None or not s.moved:
             return None
         return changes(decided(self.base.evaluation), s.plan)
+
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``tornado``.
+
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
 
     def scorecard(self) -> str:
         """Return the prices as text of 80 columns."""

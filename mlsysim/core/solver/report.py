@@ -39,9 +39,9 @@ def render(o: Optimization) -> str:
     s = e.scenario
     head = f"{s.model.name} {s.settings.phase} on {s.accelerators} x {s.hardware.name}"
     lines = [head + verdict.rjust(max(len(verdict) + 2, text.WIDTH - len(head))), ""]
-    lines += _comparison(o)
+    lines += text.table(*comparison(o), right=(1, 2, 3), gap=3)
     lines.append("")
-    for paragraph in (_dropped(o), _because(o), o.robust.sentence if o.robust else "", _proof(o), *o.notes):
+    for paragraph in (dropped(o), reasons(o), o.robust.sentence if o.robust else "", proof(o), *o.notes):
         if paragraph:
             lines += text.wrap(paragraph)
     lines += ways_out(o.ways)
@@ -51,14 +51,15 @@ def render(o: Optimization) -> str:
 
         lines += weighed(o.tradeoff)
     if o.alternatives:
-        lines += ["", "Next best:", *_alternatives(o)]
+        lines += ["", "Next best:", *text.table(["", "", ""], alternatives(o), right=(2,))[1:]]
     return "\n".join([*lines, "", e.scorecard()])
 
 
-def _comparison(o: Optimization) -> list[str]:
+def comparison(o: Optimization) -> tuple[list[str], list[list[str]]]:
+    """Return the header and rows of the answer beside the plan as given."""
     before, after = o.compared or o.before, o.evaluation
     if o.problem_name == "batching":
-        return text.table(["", _label(o), "optimum", ""], batching_report.rows(o), right=(1, 2, 3), gap=3)
+        return ["", _label(o), "optimum", ""], batching_report.rows(o)
     rows: list[list[str]] = []
     if o.problem_name == "parallelism":
         rows += _layout_rows(before, after)
@@ -80,7 +81,7 @@ def _comparison(o: Optimization) -> list[str]:
     if o.tradeoff is not None and o.tradeoff.chosen.water_cost:
         old_cost = next((b.choice.water_cost for b in o.tradeoff.baselines if b.name == "now"), None)
         rows.append(changed("water, at its price", old_cost, o.tradeoff.chosen.water_cost, "USD"))
-    return text.table(["", _label(o), "optimum", ""], rows, right=(1, 2, 3), gap=3)
+    return ["", _label(o), "optimum", ""], rows
 
 
 def _label(o: Optimization) -> str:
@@ -176,7 +177,8 @@ def needs(c: Conflict) -> str:
     return f"{c.limit}; at least {text.amount(c.least, c.unit)} needed, {text.amount(c.supply, c.unit)} there"
 
 
-def _dropped(o: Optimization) -> str:
+def dropped(o: Optimization) -> str:
+    """Return which limits of the plan cannot hold; empty where all do."""
     if not o.dropped:
         return ""
     names = "; ".join(f"{c.name} ({needs(c)})" for c in o.conflict) or "the plan's limits"
@@ -206,14 +208,16 @@ def _cost(w: Way) -> str:
     return text.amount(w.evaluation.metric("macro.tco_usd"), "USD")
 
 
-def _because(o: Optimization) -> str:
+def reasons(o: Optimization) -> str:
+    """Return why the answer is what it is; empty where there is nothing to say."""
     if o.problem_name != "parallelism":
         return ""
     # what would change the answer takes more solving: it has a command of its own
     return "Because: " + "; ".join(b.text for b in o.because) + ". What would change it: mlsysim explain."
 
 
-def _proof(o: Optimization) -> str:
+def proof(o: Optimization) -> str:
+    """Return value, bound, gap and engine, as a sentence."""
     out = o.solved.outcome
     value = text.amount(
         o.objective.value and units.from_base(o.objective.value, o.objective.unit), o.objective.unit
@@ -232,25 +236,29 @@ def _proof(o: Optimization) -> str:
     )
 
 
-def _alternatives(o: Optimization) -> list[str]:
+def alternatives(o: Optimization) -> list[list[str]]:
+    """Return the next best answers as rows: rank, decisions, objective."""
     rows = []
     for rank, a in enumerate(o.alternatives, start=2):
         batching = o.problem_name == "batching"
         what = batching_report.describe(a) if batching else a.get("region") or briefly(a)
         rows.append([str(rank), what, text.amount(a["objective"], a["unit"])])
-    return text.table(["", "", ""], rows, right=(2,))[1:]
+    return rows
+
+
+def impossible(o: Optimization) -> str:
+    """Return what cannot hold together, as a sentence."""
+    names = " and ".join(c.name for c in o.conflict)
+    if len(o.conflict) > 1:
+        return f"No plan exists: {names} cannot hold together.  (proven)"
+    if names:
+        return f"No plan exists: {names} cannot hold.  (proven)"
+    return "No plan exists: no layout is possible at all.  (proven)"
 
 
 def _infeasible(o: Optimization) -> list[str]:
-    names = " and ".join(c.name for c in o.conflict)
-    if len(o.conflict) > 1:
-        first = f"No plan exists: {names} cannot hold together.  (proven)"
-    elif names:
-        first = f"No plan exists: {names} cannot hold.  (proven)"
-    else:
-        first = "No plan exists: no layout is possible at all.  (proven)"
     return [
-        *text.wrap(first),
+        *text.wrap(impossible(o)),
         *(line for c in o.conflict for line in text.wrap(f"{c.name}: {needs(c)}", "  ")),
         *(line for note in o.notes for line in text.wrap(note)),
         *ways_out(o.ways),

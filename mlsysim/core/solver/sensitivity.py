@@ -129,6 +129,19 @@ class Sensitivity:
         felt = [e for e in self.elasticities if e.metric == name and e.value]
         return tuple(sorted(felt, key=lambda e: -abs(e.value or 0.0)))
 
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``tornado``.
+
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
+
     def to_dict(self) -> Json:
         """Return the analysis for JSON."""
         return {

@@ -69,6 +69,19 @@ class ServingMix:
 
         return document(self)
 
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``mix``.
+
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
+
     def scorecard(self) -> str:
         """Return the mix as text of at most 80 columns."""
         from mlsysim.core.solver.serving_report import render

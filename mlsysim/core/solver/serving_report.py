@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _STATUS = {0: "pass", 2: "fail", 3: "sla_violation"}
 # Hours of which each pool is shown, and assumptions that only tell where a machine's numbers are from.
 SHOWN_HOURS = 24
+MOST_CLASSES = 12
 
 
 # -- JSON ---------------------------------------------------------------------------------------
@@ -115,16 +116,17 @@ def render(o: ServingMix) -> str:
     if o.clash:
         return "\n".join(_infeasible(o))
     verdict = "optimal, proven" if o.best.status == "optimal" else "feasible, not proven optimal"
-    head = f"{o.question.model}: {_requests(o)}"
+    head = f"{o.question.model}: {requests(o)}"
     lines = [head + verdict.rjust(max(len(verdict) + 2, text.WIDTH - len(head))), ""]
     lines += _one_hour(o) if len(o.hours) == 1 else _many_hours(o)
-    lines += ["", *text.wrap(_targets(o)), *text.wrap(_proof(o))]
+    lines += ["", *text.wrap(targets(o)), *text.wrap(proof(o))]
     for note in o.question.notes[:5]:
         lines += text.wrap(f"left out: {note}")
     return "\n".join(lines)
 
 
-def _requests(o: ServingMix) -> str:
+def requests(o: ServingMix) -> str:
+    """Return the load in words."""
     rate = o.question.demand.rate
     total = rate.sum(axis=0)
     classes = f"{len(rate)} class{'es' if len(rate) != 1 else ''}"
@@ -137,8 +139,8 @@ def _money(o: ServingMix, cost: float, carbon: float) -> str:
     return f"{text.amount(cost, 'USD')}/h   {carbon:.3g} kgCO2e/h"
 
 
-def _one_hour(o: ServingMix) -> list[str]:
-    (runs,) = o.hours
+def pools(o: ServingMix, runs: tuple[Run, ...]) -> tuple[list[str], list[list[str]]]:
+    """Return the header and rows of the pools of an hour."""
     rows = [
         [
             f"{r.given.instances} x {r.given.offer.scenario.hardware.name}",
@@ -153,13 +155,28 @@ def _one_hour(o: ServingMix) -> list[str]:
         ]
         for r in runs
     ]
-    lines = text.table(
-        ["instances", "format", "tp", "role", "batch", "busy", "wait", "requests", "$/h"],
-        rows,
-        right=(2, 4, 5, 6, 7, 8),
-    )
-    lines += ["", f"Together {_money(o, sum(r.cost for r in runs), sum(r.carbon for r in runs))}"]
-    return [*lines, "", *_classes(o, runs)]
+    return ["instances", "format", "tp", "role", "batch", "busy", "wait", "requests", "$/h"], rows
+
+
+def together(o: ServingMix) -> str:
+    """Return what all pools cost and emit in an hour, on average."""
+    count = len(o.hours)
+    cost = sum(r.cost for runs in o.hours for r in runs)
+    carbon = sum(r.carbon for runs in o.hours for r in runs)
+    if count == 1:
+        return f"Together {_money(o, cost, carbon)}"
+    started = 0 if o.best.plan is None else int(np.maximum(np.diff(o.best.plan.count, axis=1), 0).sum())
+    return f"On average {_money(o, cost / count, carbon / count)}; {started} starts a day"
+
+
+def _one_hour(o: ServingMix) -> list[str]:
+    (runs,) = o.hours
+    lines = text.table(*pools(o, runs), right=(2, 4, 5, 6, 7, 8))
+    lines += ["", together(o), "", *text.table(*classes(o, runs, MOST_CLASSES), right=(1, 2, 3))]
+    left = len(o.question.demand.rate) - MOST_CLASSES
+    if left > 0:
+        lines.append(f"... and {left} more classes: -o json")
+    return [line if len(line) <= text.WIDTH else line[: text.WIDTH - 4] + " ..." for line in lines]
 
 
 def _batches(r: Run) -> str:
@@ -167,8 +184,8 @@ def _batches(r: Run) -> str:
     return str(high) if low == high else f"{low}-{high}"
 
 
-def _classes(o: ServingMix, runs: tuple[Run, ...], most: int = 12) -> list[str]:
-    """Return where the classes go, the busiest first."""
+def classes(o: ServingMix, runs: tuple[Run, ...], most: int) -> tuple[list[str], list[list[str]]]:
+    """Return the header and rows of so many classes, the busiest first, and where they go."""
     d = o.question.demand
     order = np.argsort(-d.rate[:, 0], kind="stable")
     rows = []
@@ -190,13 +207,16 @@ def _classes(o: ServingMix, runs: tuple[Run, ...], most: int = 12) -> list[str]:
                 " + ".join(goes),
             ]
         )
-    lines = text.table(["class", "prompt", "output", "rate", "goes to"], rows, right=(1, 2, 3))
-    if len(order) > most:
-        lines.append(f"... and {len(order) - most} more classes: -o json")
-    return [line if len(line) <= text.WIDTH else line[: text.WIDTH - 4] + " ..." for line in lines]
+    return ["class", "prompt", "output", "rate", "goes to"], rows
 
 
 def _many_hours(o: ServingMix) -> list[str]:
+    named, header, rows = hours(o, SHOWN_HOURS)
+    return [*named, "", *text.table(header, rows, right=range(len(header))), "", together(o)]
+
+
+def hours(o: ServingMix, most: int) -> tuple[list[str], list[str], list[list[str]]]:
+    """Return what the letters of pools mean, and the header and rows of so many hours."""
     pools: dict[tuple[str, str, int, str], list[int]] = {}
     for h, runs in enumerate(o.hours):
         for r in runs:
@@ -211,25 +231,18 @@ def _many_hours(o: ServingMix) -> list[str]:
             *(str(pools[n][h]) for n in names),
             text.amount(sum(r.cost for r in runs), "USD"),
         ]
-        for h, runs in enumerate(o.hours[:SHOWN_HOURS])
+        for h, runs in enumerate(o.hours[:most])
     ]
     letters = [chr(ord("A") + k % 26) * (1 + k // 26) for k in range(len(names))]
-    lines = [
+    told = [
         f"{letter} = {name} {precision} tp {tp}{'' if role == 'mixed' else ' ' + role}"
         for letter, (name, precision, tp, role) in zip(letters, names, strict=True)
     ]
-    lines += ["", *text.table(["hour", "requests/s", *letters, "$/h"], rows, right=range(len(names) + 3))]
-    cost = sum(r.cost for runs in o.hours for r in runs)
-    carbon = sum(r.carbon for runs in o.hours for r in runs)
-    started = 0 if o.best.plan is None else int(np.maximum(np.diff(o.best.plan.count, axis=1), 0).sum())
-    lines += [
-        "",
-        f"On average {_money(o, cost / len(o.hours), carbon / len(o.hours))}; {started} starts a day",
-    ]
-    return lines
+    return told, ["hour", "requests/s", *letters, "$/h"], rows
 
 
-def _targets(o: ServingMix) -> str:
+def targets(o: ServingMix) -> str:
+    """Return how much of each target and of the KV pool is used at most."""
     worst: dict[str, float] = {}
     d = o.question.demand
     for runs in o.hours:
@@ -249,7 +262,8 @@ def _targets(o: ServingMix) -> str:
     return f"Used of its limit at most, waits at the {share} quantile{spare}: {told}."
 
 
-def _proof(o: ServingMix) -> str:
+def proof(o: ServingMix) -> str:
+    """Return objective, bound, gap and engine, as a sentence."""
     b, hours = o.best, max(len(o.hours), 1)
     unit = o.unit
 
@@ -268,16 +282,23 @@ def _proof(o: ServingMix) -> str:
     )
 
 
-def _infeasible(o: ServingMix) -> list[str]:
+def impossible(o: ServingMix) -> str:
+    """Return what cannot hold together, as a sentence."""
     names = " and ".join(c.name for c in o.clash) or "the limits"
     verb = "cannot hold together" if len(o.clash) > 1 else "cannot hold"
-    lines = [f"{o.question.model}: {_requests(o)}", ""]
-    lines += text.wrap(f"No mix exists: {names} {verb}.  (proven)")
+    return f"No mix exists: {names} {verb}.  (proven)"
+
+
+def _infeasible(o: ServingMix) -> list[str]:
+    lines = [f"{o.question.model}: {requests(o)}", ""]
+    lines += text.wrap(impossible(o))
     for c in o.clash:
         lines += text.wrap(f"{c.name}: {c.limit}", "  ")
     return lines
 
 
-def markdown(o: Any) -> str:
+def markdown(o: ServingMix) -> str:
     """Return the mix as Markdown."""
-    return f"## serving: {o.best.status}\n\n```\n{render(o)}\n```"
+    from mlsysim.report import markdown as render_as
+
+    return render_as(o)

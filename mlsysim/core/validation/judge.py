@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,6 +109,19 @@ class Report:
     judged: tuple[Judged, ...]
     unpredicted: tuple[Unpredicted, ...]
     strange: tuple[str, ...] = field(default=())
+
+    def plot(self, kind: str | None = None) -> Any:
+        """Return a Plotly figure: ``validation``.
+
+        Needs the extra ``labs``.
+
+        Raises:
+            InputError: there is no such plot.
+            MissingExtraError: Plotly is not installed.
+        """
+        from mlsysim.viz.kinds import plot
+
+        return plot(self, kind)
 
     @property
     def groups(self) -> tuple[Group, ...]:
