@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlsysim.cli import complete
+from mlsysim.cli import complete, exits
 from mlsysim.cli.optimize import run
 from mlsysim.cli.options import (
     EXPORT,
@@ -31,14 +31,14 @@ BATCHING = """\b
 Examples:
   mlsysim optimize batching plan.yaml --sla-ms 12000 --qps 40
   mlsysim optimize batching plan.yaml --qps 40 --ttft-ms 500 --itl-ms 50
-  mlsysim optimize batching plan.yaml --precision bf16 --precision fp8 --draft Llama3_8B
+  mlsysim optimize batching plan.yaml --precision bf16 --precision fp8
   mlsysim optimize batching plan.yaml --emit vllm > serve.sh
 
 The plan is of inference; its hardware is the most that there is. Decided are the requests that run at
 once, tp, replicas, and among the ways to run: what the plan fixes stays fixed. Objectives: cost (of a
 million tokens at this load; then the most throughput), throughput (for a dollar, batches full), carbon,
 cost+carbon, latency. P99 is of the whole answer, with batches full.
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 
 
 def batching(

@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from mlsysim.cli import complete
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import OUTPUT, chosen, emit, write
 
 EPILOG = """\b
 Examples:
   mlsysim ci plan.yaml
   mlsysim ci plan.yaml fleet.yaml -o markdown > comment.md
-  mlsysim ci '*.yaml' --fail-on infeasible
+  mlsysim ci 'plans/**/*.yaml' --fail-on infeasible
   mlsysim ci plan.yaml --github
 
 One line a plan, and what it does not keep. Patterns in quotes may have ** for any folders. The exit code
 is the worst of all: 1 before 2 before 3 before 0. A GitHub Action and a hook for pre-commit come with
 mlsysim: docs/ci.md.
-"""
+""" + exits.told(0, 1, 2, 3)
 # What is no failure, by --fail-on.
 PARDONED = {"violation": (), "infeasible": (3,), "error": (2, 3), "never": (1, 2, 3)}
 
@@ -36,9 +36,11 @@ class FailOn(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("ci", short_help="Evaluate several plan files, for pull requests and hooks.", epilog=EPILOG)(
-        ci
-    )
+    app.command(
+        "ci",
+        short_help="Evaluate several plan files, for pull requests and hooks.",
+        epilog=EPILOG,
+    )(ci)
 
 
 def ci(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlsysim.cli import complete
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import OutputError, write
 from mlsysim.core.errors import InputError
 
@@ -29,13 +29,17 @@ Examples:
 In a terminal it asks for what the options leave open. The schema of plans is written beside the plan, in
 .mlsysim/, and the plan's first line tells editors so: they complete and check as you type. Without
 --accelerators, the plan has the fewest of some usual numbers with which it fits.
-"""
+""" + exits.told(0, 1, _0="done")
 DEFAULT = "plan.yaml"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("init", short_help="Write a commented plan to begin with.", epilog=EPILOG)(init)
+    app.command(
+        "init",
+        short_help="Write a commented plan to begin with.",
+        epilog=EPILOG,
+    )(init)
 
 
 def init(

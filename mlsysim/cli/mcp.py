@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlsysim.cli.output import OUTPUT
+from mlsysim.cli import exits
 from mlsysim.core.errors import MissingExtraError
 
 EPILOG = """\b
@@ -20,12 +20,16 @@ An agent's host starts it, e.g. with this in its configuration:
 
 Needs the extra mcp. Tools: eval, eval_model, serve, optimize_..., explain, solve_..., zoo_list, zoo_show,
 schema; docs/agents.md has them. A plan comes as text and can name neither files nor downloads.
-"""
+""" + exits.told(0, 1, _0="done")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("mcp", short_help="Serve eval, optimize, explain and the zoo to agents.", epilog=EPILOG)(mcp)
+    app.command(
+        "mcp",
+        short_help="Serve eval, optimize, explain and the zoo to agents.",
+        epilog=EPILOG,
+    )(mcp)
 
 
 def mcp(
@@ -42,7 +46,6 @@ def mcp(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Calls that run at a time.")] = 2,
     memory: Annotated[int, typer.Option(min=512, help="Most memory of a call [MiB].")] = 4096,
-    output: OUTPUT = None,
 ) -> int:
     """Serve tools for agents over the Model Context Protocol, on stdin and stdout, until stdin ends."""
     from mlsysim.mcp.limits import MIB, Limits

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlsysim.cli import complete
+from mlsysim.cli import complete, exits
 from mlsysim.cli.options import (
     EXPORT,
     GAP,
@@ -37,7 +37,7 @@ Examples:
   mlsysim optimize parallelism plan.yaml
   mlsysim optimize batching plan.yaml --qps 40 --sla-ms 12000
   mlsysim optimize placement plan.yaml --carbon-tax 150
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 PARALLELISM = """\b
 Examples:
   mlsysim optimize parallelism plan.yaml
@@ -52,7 +52,7 @@ Examples:
 What the plan's parallelism block fixes stays fixed; it may list or bound what to try. Objectives: time,
 mfu, training-time, cost, energy, carbon, cost+carbon, accelerators. If the plan's own limits stand
 in the way, that is proven, the best plan without them is shown, and the exit code is 3.
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 PLACEMENT = """\b
 Examples:
   mlsysim optimize placement plan.yaml --carbon-tax 150
@@ -65,7 +65,7 @@ A range of the tax gives every tax at which the best region changes, exactly; on
 can move. A frontier lists the regions that none beats in all of its metrics: cost, carbon, water.
 Regions: mlsysim zoo infra. A plan with several jobs (jobs: instead of workload:) is placed over its own
 regions and hours: see docs/fleets.md.
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 SERVING = """\b
 Examples:
   mlsysim optimize serving plan.yaml
@@ -74,7 +74,7 @@ Examples:
 
 The plan's mix block says which requests come and which accelerators may answer them. Objectives: cost,
 carbon, cost+carbon. Solvers: auto, highs, scip.
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 
 
 def register(app: typer.Typer) -> None:

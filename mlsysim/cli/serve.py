@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlsysim.cli import complete
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import Output, chosen, emit
 from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.core.errors import InputError
@@ -14,13 +14,13 @@ from mlsysim.core.errors import InputError
 EPILOG = """\b
 Examples:
   mlsysim serve Llama3_8B H100 --qps 10
-  mlsysim serve Llama3_70B H100 --tp 4 --replicas 2 --qps 12 --prompt 1200 --output 250
-  mlsysim serve Llama3_70B H200 --tp 2 --precision fp8 --draft Llama3_8B --batch 16
+  mlsysim serve Llama3_70B H100 --tp 4 --qps 6 --prompt 1200 --output 250
+  mlsysim serve Llama3_70B H200 --tp 2 --draft Llama3_8B --batch 16
   mlsysim serve plan.yaml -o json
 
 A plan's serving and queue blocks say the same and more: mlsysim schema. The numbers are those of eval.
 Best batch, tp and replicas: mlsysim optimize batching.
-"""
+""" + exits.told(0, 1, 2, 3)
 # What the arguments are called here, by their places in the plan.
 OPTIONS = {
     "workload.name": "MODEL",

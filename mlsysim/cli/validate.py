@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlsysim.cli import complete
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import OUTPUT, chosen, emit, progress, write
 
 EPILOG = """\b
@@ -18,7 +18,7 @@ Examples:
 
 A row is predicted from its configuration alone. The form of a file of rows is
 in registry/measurements/README.md; what the errors teach in docs/accuracy.md.
-"""
+""" + exits.told(0, 1, _0="done")
 
 
 def register(app: typer.Typer) -> None:

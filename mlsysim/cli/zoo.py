@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlsysim.cli import complete
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import OUTPUT, chosen, emit
 
 EPILOG = """\b
@@ -16,12 +16,16 @@ Examples:
   mlsysim zoo hardware H100
   mlsysim zoo walls
   mlsysim zoo check my_registry/
-"""
+""" + exits.told(0, 1, _0="done", _1="bad input, or the registry is not sound")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("zoo", short_help="Show what the registry holds, with its sources.", epilog=EPILOG)(zoo)
+    app.command(
+        "zoo",
+        short_help="Show what the registry holds, with its sources.",
+        epilog=EPILOG,
+    )(zoo)
 
 
 def zoo(
