@@ -32,15 +32,21 @@ def ready(path: str | None) -> None:
     except MissingExtraError as error:
         error.where = "--report"
         raise
+    if wrong := _wrong(path):
+        raise InputError(f"{path[:200]}: {wrong}", where="--report", hint="give the path of a page to write")
+
+
+def _wrong(path: str) -> str:
+    """Return why no page can have this name; empty where one can."""
     file = Path(path)
     try:
-        wrong = (
-            "a folder has this name" if file.is_dir() else "" if file.parent.is_dir() else "no such folder"
-        )
-    except (OSError, ValueError):  # a name too long for a file, or a null byte
-        wrong = "no file can have this name"
-    if wrong:
-        raise InputError(f"{path[:200]}: {wrong}", where="--report", hint="give the path of a page to write")
+        if file.is_dir():
+            return "a folder has this name"
+        if not file.parent.is_dir():
+            return "no such folder"
+    except OSError:  # a name too long for a file
+        return "no file can have this name"
+    return "no file can have this name" if "\0" in path else ""
 
 
 def kept(path: str | None, result: Any) -> None:

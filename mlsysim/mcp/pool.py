@@ -50,7 +50,8 @@ class Worker:
 
         # found where this process found them, and never in the folder that the server was started in
         homes = [str(Path(module.__path__[0]).parent) for module in (mlsysim, formulations)]
-        paths = [p for p in sys.path if p and Path(p).is_absolute()]
+        here = str(Path.cwd())
+        paths = [p for p in sys.path if Path(p).is_absolute() and p != here]
         process = await anyio.open_process(
             [sys.executable, "-P", "-m", "mlsysim.mcp.worker", json.dumps(asdict(limits))],
             stdin=subprocess.PIPE,

@@ -99,6 +99,8 @@ def _proof(p: Placement) -> Section:
 
 
 def _plots(p: Placement) -> Section:
+    if p.answer is None:
+        return Section("Plots", [], brief=False)
     from mlsysim.viz.placed import located
 
     drawn = kinds(p)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlsysim.viz.breakdown import memory, step_time
     from mlsysim.viz.kinds import plot
+    from mlsysim.viz.measured import validation
+    from mlsysim.viz.pipelines import timeline
     from mlsysim.viz.placed import gantt, placement_map
-    from mlsysim.viz.roofline import roofline
+    from mlsysim.viz.roofs import roofline
     from mlsysim.viz.served import serving_mix
-    from mlsysim.viz.timeline import timeline
-    from mlsysim.viz.tornado import tornado
+    from mlsysim.viz.supplies import tornado
     from mlsysim.viz.tradeoff import breakpoints, pareto
-    from mlsysim.viz.validation import validation
     from mlsysim.viz.walls import headroom
 
 _HOMES = {
@@ -31,12 +31,12 @@ _HOMES = {
     "pareto": "tradeoff",
     "placement_map": "placed",
     "plot": "kinds",
-    "roofline": "roofline",
+    "roofline": "roofs",
     "serving_mix": "served",
     "step_time": "breakdown",
-    "timeline": "timeline",
-    "tornado": "tornado",
-    "validation": "validation",
+    "timeline": "pipelines",
+    "tornado": "supplies",
+    "validation": "measured",
 }
 
 __all__ = [
@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOMES:
         raise AttributeError(f"module 'mlsysim.viz' has no attribute {name!r}")
-    # a module of the same name would take the function's place after its import
+    # no module has the name of a function: once imported it would take its place
     value = getattr(import_module(f"mlsysim.viz.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

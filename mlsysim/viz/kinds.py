@@ -44,9 +44,9 @@ def kinds(result: Any) -> dict[str, Draw]:
         "Optimization": _optimization,
         "Placement": _placement,
         "Pareto": lambda r: {"pareto": _drawn("tradeoff", "pareto", r)},
-        "Prices": lambda r: {"tornado": _drawn("tornado", "tornado", r)},
-        "Sensitivity": lambda r: {"tornado": _drawn("tornado", "tornado", r)},
-        "Report": lambda r: {"validation": _drawn("validation", "validation", r)},
+        "Prices": lambda r: {"tornado": _drawn("supplies", "tornado", r)},
+        "Sensitivity": lambda r: {"tornado": _drawn("supplies", "tornado", r)},
+        "Report": lambda r: {"validation": _drawn("measured", "validation", r)},
         "ServingMix": lambda r: {"mix": _drawn("served", "serving_mix", r)} if r.hours else {},
     }
     return by_type.get(type(result).__name__, lambda _: {})(result)
@@ -60,12 +60,12 @@ def _drawn(module: str, name: str, result: Any) -> Draw:
 def _evaluation(e: Evaluation) -> dict[str, Draw]:
     found = {
         "walls": _drawn("walls", "headroom", e),
-        "roofline": _drawn("roofline", "roofline", e),
+        "roofline": _drawn("roofs", "roofline", e),
         "memory": _drawn("breakdown", "memory", e),
         "time": _drawn("breakdown", "step_time", e),
     }
     if e.layout is not None:
-        found["timeline"] = _drawn("timeline", "timeline", e)
+        found["timeline"] = _drawn("pipelines", "timeline", e)
     return found
 
 

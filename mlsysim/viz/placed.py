@@ -55,7 +55,7 @@ def gantt(solution: Placement) -> Any:
             hoverinfo="text",
         )
     made.update_layout(barmode="overlay", legend_title_text="region")
-    theme.axes(made, f"time [{clock.start.tzname() or 'UTC'}]", "")
+    theme.axes(made, f"time [{clock.time(0).tzname() or 'UTC'}]", "")
     made.update_xaxes(type="date", range=[clock.time(0).isoformat(), clock.time(clock.slots).isoformat()])
     made.update_yaxes(
         tickvals=list(range(len(parts))),

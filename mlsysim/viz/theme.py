@@ -21,7 +21,10 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 # mark is drawn in ink.
 COLOURS = ("#14213d", "#9d2b25", "#2a7f9e", "#6b8f3a", "#d08c2e", "#a9b8c9", "#5b3f8c", "#e6cf8b")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "triangle-down")
+SYMBOLS = (
+    *("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "triangle-down"),
+    *("pentagon", "triangle-left", "hourglass", "star-diamond", "triangle-right", "bowtie", "hexagram"),
+)
 PATTERNS = ("", "/", ".", "x", "\\", "-", "+", "|")
 # of walls and other verdicts
 VERDICTS = {
@@ -114,7 +117,8 @@ def figure(title: str, *, height: int = 420, under: str = "") -> Any:
     go = plotly()
     head = label(title, 84, 2)
     lines = textwrap.wrap(under, 118) if under else []
-    top, bottom = 44 + 20 * head.count("<br>"), 66 + 19 * len(lines)
+    extra = head.count("<br>")
+    top, bottom = 44 + 24 * extra, 66 + 19 * len(lines)
     made = go.Figure()
     axis = {
         "showline": True,
@@ -129,7 +133,7 @@ def figure(title: str, *, height: int = 420, under: str = "") -> Any:
     made.update_layout(
         template="none",
         title={"text": head, "x": 0.0, "xref": "container", "xanchor": "left", "y": 1.0, "yanchor": "top"}
-        | {"pad": {"l": 12, "t": 12}, "font": {"size": 16}},
+        | {"pad": {"l": 12, "t": 12 + 20 * extra}, "font": {"size": 16}},
         font={"family": FONT, "size": 13, "color": INK},
         paper_bgcolor=PAPER,
         plot_bgcolor=PAPER,

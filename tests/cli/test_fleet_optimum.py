@@ -99,9 +99,3 @@ def test_too_few_accelerators_end_in_2(tmp_path):
     assert (code, document["totals"]) == (2, None)
     assert "accelerators" in [m["tag"] for m in document["conflict"]["members"]]
     assert document["solution"]["status"] == "infeasible"
-
-
-def test_a_page_is_of_several_jobs(tmp_path):
-    result = call("optimize", "placement", str(EXAMPLES / "llama3_70b.yaml"), "--html", "x.html")
-    assert (result.code, result.out) == (1, "")
-    assert "--html: a page is of plans with several jobs" in result.err

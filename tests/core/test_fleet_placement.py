@@ -12,7 +12,7 @@ import pytest
 from fleets import FirstFit, mapping, resolved
 from jsonschema import Draft202012Validator
 
-from mlsysim import optimize
+from mlsysim import optimize, report
 from mlsysim.core.errors import InputError, MismatchError, SolverLimitError
 from mlsysim.core.fleet_plan import load
 from mlsysim.core.schedule.placement import Placement, evaluated
@@ -251,12 +251,12 @@ def test_a_page_of_its_own(tmp_path):
     pytest.importorskip("plotly", reason="of the extra labs")
     p = evaluated(resolve_fleet(*load(EXAMPLES / "fleet_small.yaml")))
     path = tmp_path / "page.html"
-    p.write_html(str(path))
+    report.write(p, path)
     page = path.read_text(encoding="utf-8")
     assert page.count("<html") == 1
     assert "aws_eu_central_1" in page
     assert "fine-tune" in page
     with pytest.raises(InputError, match="cannot be written"):
-        p.write_html(str(tmp_path / "nowhere" / "page.html"))
-    with pytest.raises(InputError, match="no schedule"):
-        answered({"deadline": 3.0}).write_html(str(path))
+        report.write(p, tmp_path / "nowhere" / "page.html")
+    report.write(answered({"deadline": 3.0}), path)
+    assert "its window is shorter than it takes" in path.read_text(encoding="utf-8")

@@ -193,9 +193,9 @@ class Design:
 
     def markdown(self) -> str:
         """Return the answer as Markdown."""
-        from mlsysim.core.markdown import table
+        from mlsysim.core.markdown import plain, table
 
-        parts = [f"## synthesis for {self.scenario.name}", " ".join(self._head())]
+        parts = [f"## synthesis for {plain(self.scenario.name)}", " ".join(self._head())]
         if self.evaluation is not None:
             parts += [
                 table(["supply", "there", "least", "factor"], self._rows()),

@@ -104,7 +104,9 @@ class Explanation:
 
     def markdown(self) -> str:
         """Return the explanation as Markdown."""
-        title = f"## {self.question.scenario.name}: why"
+        from mlsysim.core.markdown import plain
+
+        title = f"## {plain(self.question.scenario.name)}: why"
         ways = [f"- {w.title}" for w in self.ways]
         return "\n\n".join(
             [title, *self._sentences(), *(["Ways out, each tried:", "\n".join(ways)] if ways else [])]

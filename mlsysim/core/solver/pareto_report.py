@@ -101,9 +101,9 @@ def _proof(p: Pareto) -> str:
 
 def markdown(p: Pareto) -> str:
     """Return the frontier as a Markdown table."""
-    from mlsysim.core.markdown import table
+    from mlsysim.core.markdown import plain, table
 
-    parts = [f"## frontier of {p.scenario.name}: {p.status}"]
+    parts = [f"## frontier of {plain(p.scenario.name)}: {p.status}"]
     if p.conflict:
         parts.append("Cannot hold together: " + "; ".join(f"{c.name} ({needs(c)})" for c in p.conflict) + ".")
     if p.points:

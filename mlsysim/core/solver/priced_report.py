@@ -96,9 +96,9 @@ def _moves(p: Prices, chosen: list[Price]) -> list[str]:
 
 def markdown(p: Prices) -> str:
     """Return the prices as a Markdown table."""
-    from mlsysim.core.markdown import table
+    from mlsysim.core.markdown import plain, table
 
-    parts = [f"## sensitivity of {p.question.scenario.name}: {p.question.goal.title}"]
+    parts = [f"## sensitivity of {plain(p.question.scenario.name)}: {p.question.goal.title}"]
     if p.base.conflict:
         parts.append("Cannot hold: " + "; ".join(f"{c.name} ({needs(c)})" for c in p.base.conflict) + ".")
     if p.base.evaluation is not None:

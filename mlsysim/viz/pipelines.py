@@ -31,11 +31,10 @@ def timeline(evaluation: Evaluation) -> Any:
     kind = "1F1B" if found.chunks == 1 else f"interleaved 1F1B, {found.chunks} chunks a stage"
     idle = [found.played.idle(stage) for stage in range(found.stages)]
     waits = sum(idle) / (found.stages * found.played.time)
-    under = (
-        f"{found.shown} of {found.microbatches} microbatches: " if found.shown < found.microbatches else ""
-    )
-    under += f"the stages wait {waits:.1%} of the time shown."
-    if found.shown < found.microbatches:
+    few = found.shown < found.microbatches
+    under = f"Shown are {found.shown} of {found.microbatches} microbatches. " if few else ""
+    under += f"The stages wait {waits:.1%} of the time shown."
+    if few:
         under += " With all of them, filling and draining take as long, and a smaller share of the step."
     made = theme.figure(
         f"Pipeline, {kind}: {evaluation.scenario.name}", height=170 + 30 * found.stages, under=under
