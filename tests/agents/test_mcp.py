@@ -246,17 +246,14 @@ def test_a_call_that_takes_too_long_is_ended_and_others_go_on():
         found: Json = {}
 
         async def stuck() -> None:
-            begin = time.monotonic()
             synthesis = {"plan": plan("llama3_70b"), "target": "latency <= 10 s"}
             found["stuck"] = await client.call_tool("solve_synthesis", synthesis)
-            found["after"] = time.monotonic() - begin
 
         async with anyio.create_task_group() as group:
             group.start_soon(stuck)
             await anyio.sleep(0.3)
-            begin = time.monotonic()
             await client.list_tools(cache_mode="bypass")
-            found["listing"] = time.monotonic() - begin
+            found["listed"] = "stuck" not in found
             found["other"] = await client.call_tool("zoo_list", {"kind": "models"})
         found["next"] = await client.call_tool("zoo_list", {"kind": "models"})
         return found
@@ -264,7 +261,7 @@ def test_a_call_that_takes_too_long_is_ended_and_others_go_on():
     found = session(work, "--wall-clock", "1", "--workers", "2")
     assert found["stuck"].is_error
     assert "solve_synthesis: stopped after 1 s" in found["stuck"].content[0].text
-    assert found["listing"] < found["after"] / 2
+    assert found["listed"]  # while the other call was stuck
     assert not found["other"].is_error
     assert not found["next"].is_error
 

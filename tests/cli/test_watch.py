@@ -26,6 +26,8 @@ class Watched:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # where the tests run in the background, a shell has had them ignore Ctrl-C
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.said = ""
         self.reader = threading.Thread(target=self._read, daemon=True)
