@@ -49,7 +49,10 @@ class Watched:
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(30)
+        try:
+            code = self.process.wait(30)
+        finally:
+            self.process.kill()
         self.reader.join(10)
         self.process.stdout.close()
         return code
