@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from mlsysim.cli.optimize import (
+from mlsysim.cli import complete, exits
+from mlsysim.cli.optimize import run
+from mlsysim.cli.options import (
     EXPORT,
     GAP,
     LIMIT,
+    OBJECTIVE,
     PLAN,
     PROGRESS,
     SEED,
@@ -19,7 +22,6 @@ from mlsysim.cli.optimize import (
     TOP,
     VERIFY,
     how_of,
-    run,
 )
 from mlsysim.cli.output import OUTPUT, chosen
 from mlsysim.cli.reporting import REPORT
@@ -29,14 +31,14 @@ BATCHING = """\b
 Examples:
   mlsysim optimize batching plan.yaml --sla-ms 12000 --qps 40
   mlsysim optimize batching plan.yaml --qps 40 --ttft-ms 500 --itl-ms 50
-  mlsysim optimize batching plan.yaml --precision bf16 --precision fp8 --draft Llama3_8B
+  mlsysim optimize batching plan.yaml --precision bf16 --precision fp8
   mlsysim optimize batching plan.yaml --emit vllm > serve.sh
 
 The plan is of inference; its hardware is the most that there is. Decided are the requests that run at
 once, tp, replicas, and among the ways to run: what the plan fixes stays fixed. Objectives: cost (of a
 million tokens at this load; then the most throughput), throughput (for a dollar, batches full), carbon,
 cost+carbon, latency. P99 is of the whole answer, with batches full.
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 
 
 def batching(
@@ -46,7 +48,7 @@ def batching(
     sla_ms: Annotated[float | None, typer.Option(help="Target for the P99 of the whole answer.")] = None,
     ttft_ms: Annotated[float | None, typer.Option(help="Target for the P99 of the first token.")] = None,
     itl_ms: Annotated[float | None, typer.Option(help="Target for the time between tokens.")] = None,
-    objective: Annotated[str, typer.Option(help="What to make best; see below.")] = "cost",
+    objective: OBJECTIVE = "cost",
     carbon_tax: TAX = 0.0,
     tp: Annotated[
         list[int] | None, typer.Option(help="Accelerators of a replica; repeat for several.")
@@ -57,7 +59,10 @@ def batching(
         list[str] | None, typer.Option(help="prefill_first or chunked; repeat for both.")
     ] = None,
     draft: Annotated[
-        list[str] | None, typer.Option(help="A model that may guess ahead; repeat for several.")
+        list[str] | None,
+        typer.Option(
+            help="A model that may guess ahead; repeat for several.", autocompletion=complete.models
+        ),
     ] = None,
     solver: SOLVER = "auto",
     time_limit: LIMIT = defaults.TIME_LIMIT,
@@ -67,7 +72,11 @@ def batching(
     top: TOP = 1,
     emit: Annotated[
         str | None,
-        typer.Option(metavar="ENGINE", help="Print settings instead: plan, vllm, sglang, tensorrt-llm."),
+        typer.Option(
+            metavar="ENGINE",
+            help="Print settings instead: plan, vllm, sglang, tensorrt-llm.",
+            autocompletion=complete.words("plan", "vllm", "sglang", "tensorrt-llm"),
+        ),
     ] = None,
     verify: VERIFY = False,
     export: EXPORT = None,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit
 from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.core.errors import InputError
@@ -17,6 +18,8 @@ Examples:
   mlsysim eval plan.yaml
   mlsysim eval plan.yaml -o markdown
   mlsysim eval plan.yaml --wall communication
+  mlsysim eval plan.yaml --watch
+  mlsysim -o json eval plan.yaml | jq .performance.metrics.latency
   mlsysim eval plan.yaml --report plan.html
   mlsysim eval plan.yaml --chart roofline
   mlsysim eval fleet.yaml
@@ -30,7 +33,7 @@ The smallest plan:
   hardware: {name: H100, nodes: 64}
 
 All keys: mlsysim schema.  Names: mlsysim zoo models, mlsysim zoo hardware.
-"""
+""" + exits.told(0, 1, 2, 3)
 # What the arguments are called here, by their names in Python.
 ARGUMENTS = {
     "model": "MODEL",
@@ -45,7 +48,9 @@ ARGUMENTS = {
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        "eval", short_help="Hold a plan, or a model on an accelerator, against every wall.", epilog=EPILOG
+        "eval",
+        short_help="Hold a plan, or a model on an accelerator, against every wall.",
+        epilog=EPILOG,
     )(evaluate)
 
 
@@ -54,11 +59,18 @@ def evaluate(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="PLAN | MODEL", help="A plan file (.yaml), a scenario, or a model of the zoo."
+            metavar="PLAN | MODEL",
+            help="A plan file (.yaml), a scenario, or a model of the zoo.",
+            autocompletion=complete.plans_and_models,
         ),
     ],
     hardware: Annotated[
-        str | None, typer.Argument(metavar="[HARDWARE]", help="An accelerator of the zoo, with a model.")
+        str | None,
+        typer.Argument(
+            metavar="[HARDWARE]",
+            help="An accelerator of the zoo, with a model.",
+            autocompletion=complete.hardware,
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Sequences or samples on the accelerator.")] = 1,
     precision: Annotated[str | None, typer.Option(help="Number format, e.g. bf16, fp8, int8.")] = None,
@@ -66,48 +78,84 @@ def evaluate(
         str, typer.Option(help="Share of the peak that matrix work reaches, or auto.")
     ] = "auto",
     seq_len: Annotated[int | None, typer.Option(help="Context of each sequence [tokens].")] = None,
-    wall: Annotated[str | None, typer.Option(help="Show one wall at close range, by number or name.")] = None,
+    wall: Annotated[
+        str | None,
+        typer.Option(help="Show one wall at close range, by number or name.", autocompletion=complete.walls),
+    ] = None,
     chart: Annotated[
         list[str] | None,
         typer.Option(help="Draw walls, roofline, memory or time with characters; repeat for several."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Evaluate again whenever the plan changes, until Ctrl-C.")
+    ] = False,
     report: REPORT = None,
     output: OUTPUT = None,
 ) -> int:
     """Evaluate a plan file, a scenario of the zoo, or one inference step of MODEL on one HARDWARE."""
-    from mlsysim.core.api import SystemEvaluator, evaluate_plan
-
     form = chosen(context, output)
     ready(report)
     if chart and (wall is not None or form is Output.json):
         other = "-o json" if wall is None else "--wall"
         raise InputError(f"--chart does not go with {other}", where="--chart", hint="leave one of them out")
-    if hardware is not None:
-        try:
-            result = SystemEvaluator.evaluate(
-                "", what, hardware, batch_size, precision, _efficiency(efficiency), seq_len=seq_len
-            )
-        except InputError as error:
-            error.where = ARGUMENTS.get(error.where, error.where)
-            if error.where == "MODEL" and is_plan(what):
-                error.hint = f"a plan names its hardware itself: mlsysim eval {what}"
-            raise
-    elif is_plan(what):
-        from mlsysim.core.fleet_plan import is_fleet, opened
 
+    def show() -> int:
+        if hardware is None:
+            result = _named(context, what)
+        else:
+            result = _step(what, hardware, batch_size, precision, _efficiency(efficiency), seq_len=seq_len)
+        _print(form, result, wall, chart)
+        kept(report, result)
+        return int(result.exit_code)
+
+    if not watch:
+        return show()
+    from mlsysim.cli.watch import watching
+
+    return watching(what, form, show)
+
+
+def _step(
+    what: str, hardware: str, batch: int, precision: str | None, share: Any, seq_len: int | None
+) -> Any:
+    """Return the evaluation of one inference step."""
+    from mlsysim.core.api import SystemEvaluator
+
+    try:
+        return SystemEvaluator.evaluate("", what, hardware, batch, precision, share, seq_len=seq_len)
+    except InputError as error:
+        error.where = ARGUMENTS.get(error.where, error.where)
+        if error.where == "MODEL" and is_plan(what):
+            error.hint = f"a plan names its hardware itself: mlsysim eval {what}"
+        raise
+
+
+def _named(context: typer.Context, what: str) -> Any:
+    """Return the evaluation of a plan file, or of a scenario of the zoo."""
+    from mlsysim.core.api import evaluate_any
+
+    if is_plan(what):
         _no_options(context)
-        plan: Any = opened(what)
-        if is_fleet(plan):
-            return _jobs(form, plan, "--wall" if wall else "--chart" if chart else "", report)
-        result = evaluate_plan(plan)
-    elif (scenario := _scenario(what)) is not None:
-        _no_options(context)
-        result = scenario.evaluate()
-    else:
+        return evaluate_any(what)
+    scenario = _scenario(what)
+    if scenario is None:
         raise InputError(
             f"{what!r} is neither a plan file, nor a scenario, nor a model with an accelerator",
             where="eval",
             hint="mlsysim eval plan.yaml, or mlsysim eval MODEL HARDWARE, e.g. mlsysim eval Llama3_8B H100",
+        )
+    _no_options(context)
+    return scenario.evaluate()
+
+
+def _print(form: Output, result: Any, wall: str | None, chart: list[str] | None) -> None:
+    """Print an evaluation, one of its walls, or charts of it."""
+    from mlsysim.core.evaluation import Evaluation
+
+    if (chart or wall is not None) and not isinstance(result, Evaluation):
+        option = "--chart" if wall is None else "--wall"
+        raise InputError(
+            f"{option} is of plans with one job", where="eval", hint="leave it out, or evaluate a job alone"
         )
     if chart:
         drawn = _charts(result, chart)
@@ -119,24 +167,6 @@ def evaluate(
 
         near = view(result, wall)
         emit(form, near.to_dict, near.text, near.markdown)
-    kept(report, result)
-    return result.exit_code
-
-
-def _jobs(form: Output, plan: object, refused: str, report: str | None) -> int:
-    """Print the evaluation of a plan with several jobs."""
-    from mlsysim.core.api import evaluate_fleet
-
-    if refused:
-        raise InputError(
-            f"{refused} is of plans with one job",
-            where="eval",
-            hint="leave it out, or evaluate a job alone",
-        )
-    found = evaluate_fleet(plan)
-    emit(form, found.to_dict, found.scorecard, found.markdown)
-    kept(report, found)
-    return found.exit_code
 
 
 def _charts(result: Any, names: list[str]) -> str:
@@ -193,6 +223,6 @@ def _efficiency(given: str) -> float | str:
 
 
 def _markdown(result: Any) -> str:
-    from mlsysim.core.markdown import evaluation
+    from mlsysim.report import markdown
 
-    return evaluation(result)
+    return markdown(result)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from mlsysim.cli.optimize import GAP, LIMIT, PLAN, SEED, SOLVER, TAX, THREADS
+from mlsysim.cli import exits
+from mlsysim.cli.options import GAP, LIMIT, OBJECTIVE, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
 from mlsysim.cli.reporting import REPORT
-from mlsysim.cli.solve import OBJECTIVE
 from mlsysim.cli.why import run_why, whole
 from mlsysim.core.solver import defaults
 
@@ -18,15 +18,17 @@ Examples:
   mlsysim -o json explain plan.yaml | jq '.explanation.ways_out[].patch'
 
 Where nothing fits: what cannot hold together, the smallest such set, and ways out, each tried. Else: what
-binds, and what more and less of it would change.
-"""
+binds, and what more and less of it would change. Objectives are those of optimize parallelism.
+""" + exits.told(0, 1, 2, 3, 4)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("explain", short_help="Why is this the best plan, or why is there none?", epilog=EPILOG)(
-        explain
-    )
+    app.command(
+        "explain",
+        short_help="Why is this the best plan, or why is there none?",
+        epilog=EPILOG,
+    )(explain)
 
 
 def explain(

@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
+from mlsysim.cli import ci as ci_command
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import explain as explain_command
+from mlsysim.cli import init as init_command
 from mlsysim.cli import lab as lab_command
+from mlsysim.cli import mcp as mcp_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
 from mlsysim.cli import serve as serve_command
@@ -69,6 +72,7 @@ def root(
     context.obj = output
 
 
+init_command.register(app)
 eval_command.register(app)
 serve_command.register(app)
 optimize_command.register(app)
@@ -79,6 +83,8 @@ zoo_command.register(app)
 validate_command.register(app)
 lab_command.register(app)
 schema_command.register(app)
+ci_command.register(app)
+mcp_command.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -144,6 +150,9 @@ _COMMANDS = (
     "explain",
     "sweep",
     "lab",
+    "mcp",
+    "init",
+    "ci",
 )
 
 

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete, exits
+from mlsysim.cli.options import (
+    EXPORT,
+    GAP,
+    LIMIT,
+    OBJECTIVE,
+    OPTIONS,
+    PLAN,
+    PROGRESS,
+    SEED,
+    SOLVER,
+    TAX,
+    THREADS,
+    TOP,
+    VERIFY,
+    how_of,
+)
 from mlsysim.cli.output import OUTPUT, Output, chosen, progress, write
 from mlsysim.cli.output import emit as emit_result
 from mlsysim.cli.reporting import REPORT, kept, ready
@@ -15,55 +32,12 @@ from mlsysim.cli.why import refuse, run_why, whole
 from mlsysim.core.errors import InputError
 from mlsysim.core.solver import defaults
 
-if TYPE_CHECKING:
-    from mlsysim.core.solver.asked import How
-
-PLAN = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file (.yaml).")]
-SOLVER = Annotated[str, typer.Option(help="auto, highs, cp-sat, exhaustive or pyomo:NAME.")]
-LIMIT = Annotated[float, typer.Option(help="Stop the solver after so many seconds.")]
-GAP = Annotated[float, typer.Option(help="Relative gap at which an answer counts as optimal.")]
-THREADS = Annotated[int, typer.Option(help="Threads of the solver.")]
-SEED = Annotated[int, typer.Option(help="Seed of the solver.")]
-TOP = Annotated[int, typer.Option(min=1, max=100, help="How many of the best plans to list.")]
-TAX = Annotated[float, typer.Option(help="USD per tonne of CO2e.")]
-VERIFY = Annotated[bool, typer.Option("--verify", help="Have a second engine come to the same answer.")]
-EXPORT = Annotated[str | None, typer.Option(metavar="FILE", help="Write the model to FILE.lp or FILE.mps.")]
-PROGRESS = Annotated[bool, typer.Option("--progress", help="Show best and bound as they close in.")]
-
-# What the arguments are called here, by their names in errors.
-OPTIONS = {
-    "time_limit": "--time-limit",
-    "gap": "--gap",
-    "threads": "--threads",
-    "seed": "--seed",
-    "carbon tax": "--carbon-tax",
-    "water price": "--water-price",
-    "pareto": "--pareto",
-    "points": "--points",
-    "region": "--region",
-    "objective": "--objective",
-    "emit": "--emit",
-    "compare": "--compare",
-    "solver": "--solver",
-    "export": "--export",
-    "robust": "--robust",
-    "report": "--report",
-    "top": "--top",
-    "verify": "--verify",
-    "qps": "--qps",
-    "tail": "--sla-ms",
-    "ttft_tail": "--ttft-ms",
-    "itl": "--itl-ms",
-    "tp": "--tp",
-    "scheduler": "--scheduler",
-    "precision": "--precision",
-}
 GROUP = """\b
 Examples:
   mlsysim optimize parallelism plan.yaml
   mlsysim optimize batching plan.yaml --qps 40 --sla-ms 12000
   mlsysim optimize placement plan.yaml --carbon-tax 150
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 PARALLELISM = """\b
 Examples:
   mlsysim optimize parallelism plan.yaml
@@ -78,7 +52,7 @@ Examples:
 What the plan's parallelism block fixes stays fixed; it may list or bound what to try. Objectives: time,
 mfu, training-time, cost, energy, carbon, cost+carbon, accelerators. If the plan's own limits stand
 in the way, that is proven, the best plan without them is shown, and the exit code is 3.
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 PLACEMENT = """\b
 Examples:
   mlsysim optimize placement plan.yaml --carbon-tax 150
@@ -91,7 +65,7 @@ A range of the tax gives every tax at which the best region changes, exactly; on
 can move. A frontier lists the regions that none beats in all of its metrics: cost, carbon, water.
 Regions: mlsysim zoo infra. A plan with several jobs (jobs: instead of workload:) is placed over its own
 regions and hours: see docs/fleets.md.
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 SERVING = """\b
 Examples:
   mlsysim optimize serving plan.yaml
@@ -100,7 +74,7 @@ Examples:
 
 The plan's mix block says which requests come and which accelerators may answer them. Objectives: cost,
 carbon, cost+carbon. Solvers: auto, highs, scip.
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 
 
 def register(app: typer.Typer) -> None:
@@ -133,7 +107,7 @@ def register(app: typer.Typer) -> None:
 def parallelism(
     context: typer.Context,
     plan: PLAN,
-    objective: Annotated[str, typer.Option(help="What to make best; see below.")] = "time",
+    objective: OBJECTIVE = "time",
     carbon_tax: TAX = 0.0,
     solver: SOLVER = "auto",
     time_limit: LIMIT = defaults.TIME_LIMIT,
@@ -145,18 +119,28 @@ def parallelism(
         str | None, typer.Option(metavar="FILE", help="Begin with the layout of a result (-o json).")
     ] = None,
     compare: Annotated[
-        str | None, typer.Option(metavar="PLAN", help="Put this plan beside the optimum, wall by wall.")
+        str | None,
+        typer.Option(
+            metavar="PLAN",
+            help="Put this plan beside the optimum, wall by wall.",
+            autocompletion=complete.plans,
+        ),
     ] = None,
     emit: Annotated[
         str | None,
         typer.Option(
             metavar="TARGET",
             help="Print the answer as launch settings instead: plan, megatron, nemo, torchtitan, deepspeed.",
+            autocompletion=complete.words("plan", "megatron", "nemo", "torchtitan", "deepspeed"),
         ),
     ] = None,
     pareto: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="All plans of which none beats another in two or three respects."),
+        typer.Option(
+            metavar="A,B",
+            help="All plans of which none beats another in two or three respects.",
+            autocompletion=complete.metrics,
+        ),
     ] = None,
     robust: Annotated[
         str | None, typer.Option(metavar="SHARE", help="The plan whose worst case is best: 20% or 0.2.")
@@ -203,7 +187,8 @@ def placement(
     pareto: Annotated[str, typer.Option(metavar="METRICS", help="The frontier of cost,carbon[,water].")] = "",
     points: Annotated[int, typer.Option(help="How many plans of the frontier at most.")] = defaults.POINTS,
     region: Annotated[
-        list[str] | None, typer.Option(help="A candidate; repeat for several. All if absent.")
+        list[str] | None,
+        typer.Option(help="A candidate; repeat for several. All if absent.", autocompletion=complete.regions),
     ] = None,
     solver: SOLVER = "auto",
     time_limit: LIMIT = defaults.TIME_LIMIT,
@@ -258,40 +243,6 @@ def serving(
         return optimize(plan, objective=objective, carbon_tax=carbon_tax, **how)
 
     return run(chosen(context, output), call, quiet=False, report=report)
-
-
-def how_of(
-    solver: str,
-    time_limit: float,
-    gap: float,
-    threads: int,
-    seed: int,
-    top: int,
-    verify: bool,
-    export: str | None,
-    show_progress: bool,
-) -> How:
-    """Return the options of every optimizer by their names in Python."""
-    return {
-        "solver": solver,
-        "time_limit": time_limit,
-        "gap": gap,
-        "threads": threads,
-        "seed": seed,
-        "top": top,
-        "verify": verify,
-        "export": export,
-        "progress": _closing_in if show_progress else None,
-    }
-
-
-def _closing_in(best: float | None, bound: float | None) -> None:
-    """Say on stderr how far best and bound are apart; both are in base units."""
-    shown = " ".join(
-        f"{name} {'-' if x is None else f'{x:.6g}'}" for name, x in (("best", best), ("bound", bound))
-    )
-    apart = "" if best is None or bound is None or not best else f" gap {abs(best - bound) / abs(best):.2%}"
-    write(f"{shown}{apart}\n", "stderr")
 
 
 def _known(regions: Sequence[str]) -> tuple[str, ...]:

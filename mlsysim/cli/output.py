@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import threading
@@ -15,8 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mlsysim.core.errors import MlsysimError
-
-LONGEST = 400  # characters of a part of a message
+from mlsysim.core.said import error_document, error_text, finite
 
 
 class OutputError(MlsysimError):
@@ -98,48 +96,13 @@ def _discard(stream: Any) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def finite(value: Any) -> Any:
-    """Return plain data in which what JSON cannot say (infinity, NaN) is null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    return value
-
-
 def emit_error(error: MlsysimError, output: Output) -> None:
     """Print an error: a JSON document on stdout, or a message on stderr."""
     if output is Output.json and not isinstance(error, OutputError):
-        write_json(
-            {
-                "schema_version": "1.0",
-                "status": "error",
-                "error": {
-                    "code": error.code,
-                    "where": error.where or None,
-                    "problem": error.problem,
-                    "hint": error.hint or None,
-                },
-            }
-        )
+        write_json(error_document(error))
         return
-    from mlsysim.core.text import wrap
-
-    # one line, however long: programs look for the place in it
-    lines = [f"{_plain(error.where or 'mlsysim')}: {_plain(error.problem)}"]
-    lines += [f"  {_plain(line)}" for line in error.excerpt]
-    lines += wrap(_plain(error.hint), "  ") if error.hint else []
     with suppress(OutputError):
-        write("\n".join(lines) + "\n", "stderr")
-
-
-def _plain(text: str) -> str:
-    """Return text without what could steer a terminal, and cut short in the middle if endless."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
-    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
+        write(error_text(error) + "\n", "stderr")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlsysim.cli import exits
 from mlsysim.cli.output import OUTPUT, write_json
 
 EPILOG = """\b
@@ -15,12 +16,16 @@ Examples:
   mlsysim schema --result > result.schema.json
 
 An editor checks a plan whose first line is  # yaml-language-server: $schema=plan.schema.json
-"""
+""" + exits.told(0, 1, _0="done")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("schema", short_help="Print the JSON Schema of plans or results.", epilog=EPILOG)(schema)
+    app.command(
+        "schema",
+        short_help="Print the JSON Schema of plans or results.",
+        epilog=EPILOG,
+    )(schema)
 
 
 def schema(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import Output, chosen, emit
 from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.core.errors import InputError
@@ -13,13 +14,13 @@ from mlsysim.core.errors import InputError
 EPILOG = """\b
 Examples:
   mlsysim serve Llama3_8B H100 --qps 10
-  mlsysim serve Llama3_70B H100 --tp 4 --replicas 2 --qps 12 --prompt 1200 --output 250
-  mlsysim serve Llama3_70B H200 --tp 2 --precision fp8 --draft Llama3_8B --batch 16
+  mlsysim serve Llama3_70B H100 --tp 4 --qps 6 --prompt 1200 --output 250
+  mlsysim serve Llama3_70B H200 --tp 2 --draft Llama3_8B --batch 16
   mlsysim serve plan.yaml -o json
 
 A plan's serving and queue blocks say the same and more: mlsysim schema. The numbers are those of eval.
 Best batch, tp and replicas: mlsysim optimize batching.
-"""
+""" + exits.told(0, 1, 2, 3)
 # What the arguments are called here, by their places in the plan.
 OPTIONS = {
     "workload.name": "MODEL",
@@ -61,9 +62,21 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="MODEL | PLAN", help="A model of the zoo, or a plan file.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL | PLAN",
+            help="A model of the zoo, or a plan file.",
+            autocompletion=complete.plans_and_models,
+        ),
+    ],
     hardware: Annotated[
-        str | None, typer.Argument(metavar="[HARDWARE]", help="An accelerator of the zoo, with a model.")
+        str | None,
+        typer.Argument(
+            metavar="[HARDWARE]",
+            help="An accelerator of the zoo, with a model.",
+            autocompletion=complete.hardware,
+        ),
     ] = None,
     qps: Annotated[float | None, typer.Option(help="Requests a second, all replicas together.")] = None,
     prompt: Annotated[float | None, typer.Option(help="Tokens of a prompt, on average.")] = None,
@@ -80,8 +93,12 @@ def serve(
     token_budget: Annotated[
         int | None, typer.Option(help="Tokens of a pass of the chunked scheduler.")
     ] = None,
-    draft: Annotated[str | None, typer.Option(help="A model that guesses ahead.")] = None,
-    region: Annotated[str | None, typer.Option(help="Where, for cost and carbon.")] = None,
+    draft: Annotated[
+        str | None, typer.Option(help="A model that guesses ahead.", autocompletion=complete.models)
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Where, for cost and carbon.", autocompletion=complete.regions)
+    ] = None,
     rent: Annotated[bool, typer.Option("--rent", help="Rented accelerators, not owned ones.")] = False,
     ttft_ms: Annotated[float | None, typer.Option(help="Target for the first token, wait included.")] = None,
     itl_ms: Annotated[float | None, typer.Option(help="Target for the time between tokens.")] = None,

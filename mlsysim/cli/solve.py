@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mlsysim.cli.optimize import GAP, LIMIT, PLAN, SEED, SOLVER, TAX, THREADS
+from mlsysim.cli import complete, exits
+from mlsysim.cli.options import GAP, LIMIT, OBJECTIVE, PLAN, SEED, SOLVER, TAX, THREADS
 from mlsysim.cli.output import OUTPUT, chosen
 from mlsysim.cli.reporting import REPORT
 from mlsysim.cli.why import run_why, whole
@@ -17,25 +18,28 @@ GROUP = """\b
 Examples:
   mlsysim solve sensitivity plan.yaml
   mlsysim solve synthesis plan.yaml --target "performance.latency <= 10 s"
-"""
+""" + exits.told(0, 1, 2, 3, 4)
 SENSITIVITY = """\b
 Examples:
   mlsysim solve sensitivity plan.yaml
   mlsysim solve sensitivity plan.yaml --objective cost --change 20%
   mlsysim solve sensitivity plan.yaml --supply capacity --supply bandwidth
 
-Each supply is made larger and smaller, and the best plan is found and proven anew.
-"""
+Each supply is made larger and smaller, and the best plan is found and proven anew. Objectives are those
+of optimize parallelism.
+""" + exits.told(0, 1, 2, 3, 4)
 SYNTHESIS = """\b
 Examples:
   mlsysim solve synthesis plan.yaml --target "performance.latency <= 10 s"
-  mlsysim solve synthesis plan.yaml --target "throughput >= 900000" --weigh peak=3 --weigh capacity=2
+  mlsysim solve synthesis plan.yaml --target "latency <= 2 s" --weigh peak=3
 
 Weights are shares of an accelerator's cost, or of its power; all alike if absent.
-"""
-OBJECTIVE = Annotated[str, typer.Option(help="What to make best: time, mfu, cost, ...")]
+""" + exits.told(0, 1, 2, 3, 4)
 CHANGE = Annotated[str, typer.Option(metavar="SHARE", help="By how much each is changed: 10% or 0.1.")]
-SUPPLY = Annotated[list[str] | None, typer.Option(help="A supply; repeat for several. All if absent.")]
+SUPPLY = Annotated[
+    list[str] | None,
+    typer.Option(help="A supply; repeat for several. All if absent.", autocompletion=complete.supplies),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -91,7 +95,12 @@ def synthesis(
     context: typer.Context,
     plan: PLAN,
     target: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="METRIC <= AMOUNT or >=; the plan's if absent.")
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="METRIC <= AMOUNT or >=; the plan's if absent.",
+            autocompletion=complete.metrics,
+        ),
     ] = None,
     weigh: Annotated[
         list[str] | None, typer.Option(metavar="SUPPLY=N", help="What a supply weighs; repeat for several.")

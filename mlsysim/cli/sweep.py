@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import Output, chosen, emit, write
 from mlsysim.core.errors import InputError
 
@@ -23,18 +24,27 @@ Examples:
 
 Finished points are kept in FILE.parts until all are there: run the same command again after a kill and it
 goes on. The format of a campaign is in docs/sweeps.md.
-"""
+""" + exits.told(
+    0, 1, 2, 3, _0="some point holds", _2="no point is feasible", _3="no feasible point keeps its limits"
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     short = "Evaluate or optimize every point of a design space."
-    app.command("sweep", short_help=short, epilog=EPILOG)(sweep)
+    app.command(
+        "sweep",
+        short_help=short,
+        epilog=EPILOG,
+    )(sweep)
 
 
 def sweep(
     context: typer.Context,
-    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="A campaign file (.yaml).")],
+    campaign: Annotated[
+        str,
+        typer.Argument(metavar="CAMPAIGN", help="A campaign file (.yaml).", autocompletion=complete.plans),
+    ],
     output: Annotated[
         str | None,
         typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlsysim.cli import complete, exits
 from mlsysim.cli.output import OUTPUT, chosen, emit, progress, write
 
 EPILOG = """\b
@@ -17,7 +18,7 @@ Examples:
 
 A row is predicted from its configuration alone. The form of a file of rows is
 in registry/measurements/README.md; what the errors teach in docs/accuracy.md.
-"""
+""" + exits.told(0, 1, _0="done")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +30,9 @@ def register(app: typer.Typer) -> None:
 def validate(
     context: typer.Context,
     set_: Annotated[str, typer.Option("--set", help="Only sets whose name contains this.")] = "",
-    chip: Annotated[str, typer.Option(help="Only this accelerator of the zoo.")] = "",
+    chip: Annotated[
+        str, typer.Option(help="Only this accelerator of the zoo.", autocompletion=complete.hardware)
+    ] = "",
     kind: Annotated[
         str, typer.Option(help="Only this kind: training, finetuning, serving, memory, energy, ...")
     ] = "",

@@ -8,25 +8,10 @@ from typing import Any
 
 import typer
 
+from mlsysim.cli.options import OPTIONS
 from mlsysim.cli.output import Output, emit, progress
 from mlsysim.cli.reporting import kept, ready
 from mlsysim.core.errors import InputError
-
-# What the arguments are called here, by their names in errors.
-OPTIONS = {
-    "objective": "--objective",
-    "carbon tax": "--carbon-tax",
-    "time_limit": "--time-limit",
-    "gap": "--gap",
-    "threads": "--threads",
-    "seed": "--seed",
-    "solver": "--solver",
-    "pareto": "--pareto",
-    "robust": "--robust",
-    "target": "--target",
-    "weigh": "--weigh",
-    "change": "--change",
-}
 
 
 def whole(name: str) -> Any:

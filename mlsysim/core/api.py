@@ -124,6 +124,21 @@ def evaluate_fleet(plan: object) -> Placement:
     return evaluated(resolve_fleet(*load(plan)))
 
 
+def evaluate_any(plan: object) -> Evaluation | Placement:
+    """Return the evaluation of a plan, of one job or of several.
+
+    Args:
+        plan: a path, a mapping, a document or a plan of either kind.
+
+    Raises:
+        InputError: with the place in the plan, the problem and the remedy.
+    """
+    from mlsysim.core.fleet_plan import is_fleet, opened
+
+    plan = opened(plan)
+    return evaluate_fleet(plan) if is_fleet(plan) else evaluate_plan(plan)  # type: ignore[arg-type]
+
+
 class SystemEvaluator:
     """Evaluates a model on an accelerator without a plan file."""
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from mlsysim.core import yamlfile
+from mlsysim.core import sealed, yamlfile
 from mlsysim.core.errors import InputError, RegistryError
 from mlsysim.core.records import Entry, read
 from mlsysim.core.registry import Catalog
@@ -32,7 +32,9 @@ def locate(reference: str, folder: str | Path = "", hint: str = "") -> Path:
 
     Raises:
         InputError: no such file, or something that is neither a file nor a folder.
+        SealedError: this process reads no files of plans.
     """
+    sealed.check(reference, hint)
     try:
         path = Path(folder) / Path(reference).expanduser()
         if path.is_file() or path.is_dir():

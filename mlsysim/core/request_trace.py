@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mlsysim.core import sealed
 from mlsysim.core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -59,6 +60,7 @@ def read(path: Path) -> Trace:
     Raises:
         InputError: with the line.
     """
+    sealed.check(path, "give the requests as mix.classes")
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"the trace is larger than {MAX_BYTES >> 20} MiB", where=str(path))

@@ -272,8 +272,24 @@ def _labs() -> Json:
     return _object({"schema_version": {"const": "1.0"}, "labs": _list(_object(one))})
 
 
+def _files() -> Json:
+    """Return the schema of ``ci``: each plan's document is one of the others."""
+    reason = _object({"text": _TEXT, "line": {"type": ["integer", "null"]}})
+    plan = {"file": _TEXT, "exit_code": _WHOLE, "reasons": _list(reason), "result": {"type": "object"}}
+    return _object({"schema_version": {"const": "1.0"}, "exit_code": _WHOLE, "plans": _list(_object(plan))})
+
+
 def result_schema() -> Json:
     """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mlsysim result",
+        "anyOf": list(results().values()),
+    }
+
+
+def results() -> dict[str, Json]:
+    """Return the schemas of the documents that commands print, by what they are of."""
     from mlsysim.core.fleet_schemas import fleet_result
 
     assertion = _object(
@@ -320,17 +336,14 @@ def result_schema() -> Json:
         }
     )
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "mlsysim result",
-        "anyOf": [
-            result,
-            _one_wall(assumption),
-            _validation(),
-            _sweep(),
-            _labs(),
-            fleet_result(assumption),
-            mix_result(assumption),
-            *schemas_why.documents(),
-            error,
-        ],
+        "plan": result,
+        "wall": _one_wall(assumption),
+        "validation": _validation(),
+        "sweep": _sweep(),
+        "jobs": fleet_result(assumption),
+        "mix": mix_result(assumption),
+        "files": _files(),
+        "labs": _labs(),
+        **schemas_why.documents(),
+        "error": error,
     }

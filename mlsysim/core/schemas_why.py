@@ -140,7 +140,7 @@ def _supplies() -> Json:
 _OBJECTIVE = record({"name": _TEXT, "unit": _TEXT, "value": _MAYBE})
 
 
-def documents() -> list[Json]:
+def documents() -> dict[str, Json]:
     """Return the schemas of the documents of ``explain``, ``solve`` and ``--pareto``."""
 
     def document(key: str, body: Json) -> Json:
@@ -171,12 +171,13 @@ def documents() -> list[Json]:
         "ways_out": ways_out(),
     }
     sensitivity = {"objective": _OBJECTIVE, "change": _NUMBER, "plan": _PLAN, "supplies": _supplies()}
-    return [
-        document("frontier", record(frontier | told)),
-        document("explanation", record(explanation | told)),
-        document("sensitivity", record(sensitivity | told)),
-        document("synthesis", _synthesis()),
-    ]
+    bodies = {
+        "frontier": record(frontier | told),
+        "explanation": record(explanation | told),
+        "sensitivity": record(sensitivity | told),
+        "synthesis": _synthesis(),
+    }
+    return {key: document(key, body) for key, body in bodies.items()}
 
 
 def _synthesis() -> Json:

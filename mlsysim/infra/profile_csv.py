@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mlsysim.core import units
+from mlsysim.core import sealed, units
 from mlsysim.core.errors import InputError, nearest
 
 CARBON_UNIT = "gCO2e/kWh"
@@ -135,6 +135,7 @@ def write(
 
 def _text(path: Path) -> str:
     name = str(path)
+    sealed.check(name, "write the numbers into the plan")
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

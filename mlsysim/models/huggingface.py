@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mlsysim.core import sealed
 from mlsysim.core.errors import InputError, unknown
 from mlsysim.core.own import locate
 from mlsysim.core.provenance import Value
@@ -44,6 +45,7 @@ def load(reference: str, folder: str | Path = "") -> Model:
     if reference.startswith(SCHEME):
         from mlsysim.models import hf_hub
 
+        sealed.check(reference, "for a name of the registry see: mlsysim zoo models")
         repo = hf_hub.parse(reference)
         body, place, origin = hf_hub.config(repo)
         return replace(from_config(parse_json(body, place), repo.name, origin), reference=reference)

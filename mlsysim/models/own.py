@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlsysim.core import own
+from mlsysim.core import own, sealed
 from mlsysim.core.errors import InputError, UnknownNameError
 from mlsysim.models import CATALOG, Model
 
@@ -51,6 +51,8 @@ def _config(reference: str, folder: str | Path = "") -> Model:
 
 
 def _holds_config(reference: str, folder: str | Path) -> bool:
+    if sealed.is_sealed():
+        return False
     try:
         return bool(reference) and (Path(folder) / reference / "config.json").is_file()
     except (OSError, ValueError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from mlsysim.core import units
+from mlsysim.core import sealed, units
 from mlsysim.core.errors import InputError, MlsysimError
 from mlsysim.core.scenario import Assumptions
 from mlsysim.core.yamlfile import Document, Key
@@ -63,6 +63,7 @@ class Reader:
         Raises:
             InputError: no such file.
         """
+        self.at(key, sealed.check, name, "write the numbers into the plan")
         path = self.folder / name
         try:
             there = path.is_file()
