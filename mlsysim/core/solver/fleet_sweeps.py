@@ -10,7 +10,7 @@ from mlsysim.core.schedule.summary import Judged
 from mlsysim.core.schedule.types import Caps, Fleet, Weights
 from mlsysim.core.schedule.weighed import Pareto, Taxed, Taxes
 from mlsysim.core.solver.frontier import frontier
-from mlsysim.core.solver.parametric import breakpoints
+from mlsysim.core.solver.parametric import PROVEN, breakpoints
 
 METRICS = ("cost", "carbon", "water")
 
@@ -22,10 +22,12 @@ class Sweep:
     Attributes:
         fleet: with the limits that all its schedules keep.
         solve: returns a schedule of a fleet and the gap of its proof; None where none exists.
+        gap: that the proofs are to reach: values nearer than that are the same.
     """
 
     fleet: Fleet
     solve: Any
+    gap: float
 
     def taxes(self, low: float, high: float) -> Taxes:
         """Return the best schedules over a range of the carbon tax [USD/kgCO2e].
@@ -75,7 +77,7 @@ class Sweep:
             taken = dict(zip(METRICS, answer.usage.total(), strict=True))
             return tuple(taken[name] for name in metrics), answer, gap
 
-        f = frontier(within, len(metrics), points)
+        f = frontier(within, len(metrics), points, step=max(PROVEN, self.gap))
         # all of them as parts of one plan: its objective, its limits
         told = tuple((replace(p.answer, fleet=self.fleet), p.gap) for p in f.points)
         return Pareto(metrics, told, f.complete, f.solves)

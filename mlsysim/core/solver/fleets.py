@@ -79,7 +79,7 @@ class Placing:
             result = replace(result, answer=answer, proof=_proof(found), prices=worth)
         if wish is None or result.answer is None:
             return result
-        sweep = Sweep(without_caps(s.fleet, result.dropped), self.again)
+        sweep = Sweep(without_caps(s.fleet, result.dropped), self.again, self.options.gap)
         if wish.pareto:
             return replace(result, pareto=sweep.pareto(wish.pareto, wish.points))
         return replace(result, taxes=sweep.taxes(wish.low, wish.high)) if wish.high > wish.low else result

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from mlsysim.core.errors import SolverLimitError
 from mlsysim.core.solver.parametric import PROVEN
 
 # the least of a metric by index within bounds on all metrics (None: free): the metrics, the answer and
@@ -66,13 +67,28 @@ def frontier(solve: Within, metrics: int, most: int, *, step: float = PROVEN) ->
         metrics: how many there are, 2 or 3.
         most: points to return; the least of each metric is among them.
         step: relative difference below which two values of a metric are the same.
+
+    Raises:
+        SolverLimitError: the time is up before the first point; later, those found are returned.
     """
     search = _Frontier(solve, metrics, most, step)
-    complete = search.two(()) if metrics == 2 else search.three()
+    try:
+        complete = search.two(()) if metrics == 2 else search.three()
+    except SolverLimitError:
+        if not search.found:
+            raise
+        complete = False  # what was found before the time was up stands
     points = search.nondominated()
     complete &= all(point.proven for point in search.found)
     kept = _spread(points, most)
     return Frontier(tuple(kept), complete and len(kept) == len(points), search.solves)
+
+
+# what is not known of the second metric: above a bound that is settled, below a known point; and whether
+# points lie close to each other there
+_Box: TypeAlias = tuple[float, float, bool]
+# nearer to each other than this share of an even distance, points are close
+NEAR = 0.1
 
 
 class _Frontier:
@@ -102,8 +118,7 @@ class _Frontier:
         least = self.ask(1, (None, None, *rest))
         assert least is not None  # what is feasible for one metric is so for the other
         top, bottom = first.values[1], least.values[1]
-        # what is not known of the second metric: above a bound that is settled, below a known point
-        boxes: list[tuple[float, float]] = []
+        boxes: list[_Box] = []
         upper, steps = top, max(self.most - 1, 1)
         for k in range(1, steps + 1):
             bound = bottom if k == steps else top + (bottom - top) * k / steps
@@ -112,23 +127,30 @@ class _Frontier:
             point = self.ask(0, (None, bound + (self.step * abs(bound) if k == steps else 0.0), *rest))
             if point is None:
                 continue
-            boxes.append((bound, upper))
+            boxes.append((bound, upper, False))
             upper = min(upper, point.values[1])
-        return self._close(boxes, rest)
+        return self._close(boxes, rest, NEAR * abs(top - bottom) / self.most)
 
-    def _close(self, boxes: list[tuple[float, float]], rest: tuple[float | None, ...]) -> bool:
-        """Look into the gaps that are left, the widest first; whether none is left."""
+    def _close(self, boxes: list[_Box], rest: tuple[float | None, ...], near: float) -> bool:
+        """Look into the gaps that are left, the widest first; whether none is left.
+
+        Where the next point is ``near`` (shares move as little as one likes), the middle is asked next.
+        """
         while boxes:
             if self.metrics == 2 and len(self.nondominated()) >= self.most:
                 return False
             boxes.sort(key=lambda box: box[1] - box[0])
-            settled, upper = boxes.pop()
-            bound = self.below(upper)
-            if bound <= settled:
+            settled, upper, dense = boxes.pop()
+            last = self.below(upper)
+            if last <= settled:
                 continue
+            bound = min(last, 0.5 * (settled + upper)) if dense else last
             point = self.ask(0, (None, bound, *rest))
+            if bound < last:
+                boxes.append((bound, upper, True))
             if point is not None and point.values[1] > settled:
-                boxes.append((settled, point.values[1]))
+                dense = dense or upper - point.values[1] < near
+                boxes.append((settled, point.values[1], dense))
         return True
 
     def three(self) -> bool:
