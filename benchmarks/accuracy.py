@@ -44,7 +44,7 @@ LESSONS = {
     "fully sharded (FSDP, ZeRO 3)": "gathers of weights take bandwidth and processors from the matrix work, "
     "and reach less than the nominal rate across servers",
     "mixture of experts": "exchanges between experts, grouped products of few rows, and a host that issues "
-    "many small kernels decide; releases of one recipe differ by up to 40%, and gpt-oss is slower than told",
+    "many small kernels decide; releases of one recipe differ by up to 40%",
     "context parallel": "how much of the exchange of keys and values hides behind attention differs between "
     "implementations",
     "8-bit": "only matrix products run at the 8-bit rate; attention, casts and scaling do not",

@@ -17,12 +17,13 @@ import numpy as np
 
 from mlsysim.core.errors import MlsysimError
 from mlsysim.core.evaluation import evaluate
-from mlsysim.core.layout import Layout
+from mlsysim.core.layout import Layout, columns_of, layer_of, pipeline_of, shard_of
 from mlsysim.core.resolve import Scenario
 from mlsysim.core.validation import training
 from mlsysim.core.validation.filling import Filling
 from mlsysim.core.validation.rows import read_registry
 from mlsysim.core.validation.subject import NotPredictedError
+from mlsysim.physics.training import step
 
 GENERATIONS = {
     "Ampere": ("A100", "A100_40GB"),
@@ -39,7 +40,7 @@ class Run(NamedTuple):
 
     source: str
     scenario: Scenario
-    layout: Layout | None
+    layout: Layout
     measured: float
 
 
@@ -53,8 +54,9 @@ def runs() -> list[Run]:
         try:
             s = training.job_of(row, filling)
             layout = training.layout_of(row, s, filling)
+            layout = evaluate(s, layout).layout  # that of eval's rule where the row states none
+            assert layout is not None
             run = Run(row.set, s, layout, training.step_seconds(row, s))
-            evaluate(s, layout)
         except (NotPredictedError, MlsysimError):
             continue
         found.append(run)
@@ -93,8 +95,9 @@ def error(run: Run, c: Constants) -> float:
         attention=chip.attention * c[0],
         kernel_share=c[2],
     )
-    s = replace(s, job=replace(s.job, chip=chip))
-    return evaluate(s, run.layout).metric("performance.latency") * 1e-3 / run.measured - 1.0
+    job, columns = replace(s.job, chip=chip), columns_of(run.layout, s.model_layers)
+    found = step(job, layer_of(job, columns), pipeline_of(job, columns), shard_of(job, columns))
+    return float(np.reshape(found.time, -1)[0]) / run.measured - 1.0
 
 
 def fit(chosen: list[Run], start: Constants = START) -> Constants:

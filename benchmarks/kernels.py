@@ -7,6 +7,8 @@ each chip, the values of ``achieved`` in ``registry/hardware``:
 - matrix products by number format: the share of peak in the law of ``roofline.matmul_time`` (tiles,
   waves, depth) that fits shapes with 2048 to 16384 rows and 2048 to 40000 of the other sizes with the
   least mean error; of the latest tables of three libraries the fastest one is taken;
+- products of up to 64 rows, which wait for their matrices: ``start + bytes / (share bandwidth)`` with the
+  least mean error in logarithms; of 16 bits the share, of 8 bits the start, medians over libraries;
 - attention: ``share s / (s + length)  d (128 + width) / (128 (d + width))`` fitted to the medians of
   prefill by prompt length ``s`` (1024 to 16384) and head width ``d`` (64, 128, 256), causal, 16 bits,
   at least 32 heads over the batch and at least 8 of them different; operations of the causal half.
@@ -72,6 +74,28 @@ def products(table: Any, h: Any, ours: str) -> tuple[float, int, float]:
     return float(tried[best]), len(t), float(np.median(errors[best]))
 
 
+def reading(table: Any, h: Any, ours: str) -> tuple[float, float, float]:
+    """Return the start [us] and the share of the bandwidth of products that wait for their matrices.
+
+    The mean error of their logarithm comes with it.
+    """
+    t = table[
+        (table.gemm_dtype == FORMATS.get(ours, ours))
+        & table.m.isin([1, 2, 4, 8, 16, 32, 64])
+        & table.n.between(2048, 70000)
+        & table.k.between(2048, 30000)
+    ]
+    wide = 2.0
+    moved = t.n * t.k * BYTES[ours.split("_")[0]] + wide * t.m * (t.n + t.k)
+    ideal, time = (moved / h.memory.bandwidth.base).to_numpy(), t.latency.to_numpy() * 1e-3
+    best = (np.inf, 0.0, 0.0)
+    for share in np.arange(0.4, 1.0, 0.005):
+        for start in np.arange(0.0, 20.0, 0.1):
+            error = np.abs(np.log((start * 1e-6 + ideal / share) / time)).mean()
+            best = min(best, (float(error), float(start), float(share)))
+    return best[1], best[2], best[0]
+
+
 def attention(table: Any, peak: float) -> tuple[float, float, float, float]:
     """Return share, length and width of the law above, and its median relative error."""
     if "window_size" not in table:
@@ -121,6 +145,11 @@ def main(data: str) -> None:
                     print(
                         f"{chip:6} matmul_{ours:9} {share:.3f}  {n} shapes, median error {error:.1%},"
                         f" {'/'.join(gemm.parts[-3:-1])}"
+                    )
+                    start, share, error = reading(table, h, ours)
+                    print(
+                        f"{chip:6} {ours:9} of few rows: start {start:.1f} us, {share:.3f} of the bandwidth,"
+                        f" mean error {error:.1%}"
                     )
         table = pandas.read_parquet(base / "attention" / prefill / "context_attention_perf.parquet")
         share, length, width, error = attention(table, h.rate("bf16").base)

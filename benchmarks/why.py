@@ -1,6 +1,7 @@
 """What an explanation costs: CPU time of each command over that of a single ``optimize``.
 
-``python -m benchmarks.why [INSTANCE ...]``; without names, instances in the middle of the library.
+``python -m benchmarks.why [INSTANCE ...]``; without names, the library's median instance, by the CPU time of
+``optimize``, and its neighbours. ``--median`` times ``optimize`` on every instance and says which those are.
 Each command is a process of its own, start-up included, as a user runs it.
 """
 
@@ -16,12 +17,8 @@ from pathlib import Path
 
 from benchmarks.library import chosen
 
-MIDDLE = (
-    "megatron-1t-a100-512",
-    "llama3-405b-h100-16384",
-    "gpt3-175b-a100-12288",
-    "turing-nlg-530b-a100-280",
-)
+# The median of the library's 99, and the instances next to it (``--median``, November 2026).
+MIDDLE = ("gpt3-175b-a100-27720", "megatron-310b-a100-1920", "llama3-70b-h100-512-limits")
 SINGLE = ["optimize", "parallelism", "PLAN"]
 COMMANDS = {
     "explain": ["explain", "PLAN"],
@@ -33,10 +30,10 @@ COMMANDS = {
 REPEATS = 3
 
 
-def seconds(arguments: list[str]) -> float:
+def seconds(arguments: list[str], repeats: int = REPEATS) -> float:
     """Return the CPU time of a command, the least of several runs [s]."""
     found = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-m", "mlsysim", *arguments], capture_output=True, check=False)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -44,6 +41,21 @@ def seconds(arguments: list[str]) -> float:
             raise RuntimeError(done.stderr.decode())
         found.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     return min(found)
+
+
+def median() -> None:
+    """Print the instances in the middle of the library by the CPU time of a single ``optimize``."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Path(folder) / "plan.json"
+        for instance in chosen([]):
+            plan.write_text(json.dumps(instance.plan), encoding="utf-8")
+            single = [str(plan) if a == "PLAN" else a for a in SINGLE]
+            found.append((seconds(single, repeats=1), instance.name))
+            print(f"{found[-1][0]:8.2f} s  {instance.name}", flush=True)
+    found.sort()
+    middle = len(found) // 2
+    print("median and its neighbours:", *(name for _, name in found[middle - 1 : middle + 2]))
 
 
 def main(names: list[str]) -> None:
@@ -71,4 +83,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    median() if sys.argv[1:] == ["--median"] else main(sys.argv[1:])

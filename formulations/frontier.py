@@ -30,7 +30,7 @@ from formulations.solve import solve
 # What the next point must be better by at least, of the largest value that there may be.
 NEXT = 1e-12
 # Solutions that are enumerated rather than asked for one by one.
-ENUMERABLE = 1 << 20
+ENUMERABLE = 1 << 24
 # As many as are enumerated rather than pruned any further.
 QUICK = 1 << 14
 # Cells of each choice among which points to prune with are looked for, again and again.

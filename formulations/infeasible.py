@@ -1,14 +1,15 @@
 """Which reasons cannot hold together.
 
-Reasons are the tags of rows: walls and assertions. A deletion filter drops one tag at a time and
-keeps it only if the rest is still infeasible without it, so that what is left is minimal: with any
-one of them gone, a solution exists.
+Reasons are the tags of rows, walls and assertions, and the decisions that a plan fixes. A deletion filter
+drops one of them at a time, for good if nothing is possible without it either, so that what is left is
+minimal: with any one of them gone, a solution exists. Decisions go first, so that what no decision
+would help is told without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,21 +79,66 @@ def _quotient(row: Row, cells: Cells) -> float:
     return demand / allowed if allowed else np.inf
 
 
+@dataclass(frozen=True)
+class Clash:
+    """What cannot hold together.
+
+    Attributes:
+        tags: of the rows that are in it.
+        decisions: that the plan fixes and that are in it.
+        problem: the one with every other decision left open, in which these rows cannot hold.
+    """
+
+    tags: tuple[str, ...]
+    decisions: tuple[str, ...]
+    problem: Problem
+
+
 def conflict(
-    problem: Problem, solver: str = "auto", options: Options | None = None, starts: Sequence[Cells] = ()
-) -> list[str] | None:
-    """Return a smallest set of tags that cannot hold together, of an infeasible problem.
+    problem: Problem,
+    solver: str = "auto",
+    options: Options | None = None,
+    starts: Sequence[Cells] = (),
+    decisions: Sequence[str] = (),
+    opened: Callable[[Sequence[str]], Problem] | None = None,
+) -> Clash | None:
+    """Return a smallest set of tags, and of decisions, that cannot hold together.
 
     Empty if even without any row nothing is possible; None if a limit cut the proof short.
+
+    Args:
+        problem: that nothing solves.
+        solver: an engine by name, or ``auto``.
+        options: limits and tolerances.
+        starts: solutions of some of its rows that are known.
+        decisions: that the plan fixes; a choice more in one of them makes no solution less.
+        opened: the problem with some of them left open.
     """
     question = replace(problem, objective=Expr())
-    tags = list(dict.fromkeys(r.tag for r in problem.rows))
+    free: list[str] = []
+    if opened is not None:
+        # all at once first: mostly it is the rows alone, or one decision
+        trials: list[list[str]] = [[*decisions]] if len(decisions) > 1 else []
+        trials += [[name] for name in decisions]
+        for names in trials:
+            if free == [*decisions]:
+                break
+            other = replace(opened([*free, *names]), objective=Expr())
+            holds = feasible(other, solver, options)
+            if holds is None:
+                return None
+            if not holds:
+                free += names
+                question, starts = other, ()
+    tags = list(dict.fromkeys(r.tag for r in question.rows))
     dropped: set[str] = set()
+    wishes = soft(question)
     # wishes first, so that a conflict within the physics is told as such
-    for tag in sorted(tags, key=lambda t: t not in soft(problem)):
+    for tag in sorted(tags, key=lambda t: t not in wishes):
         holds = feasible(without(question, dropped | {tag}), solver, options, starts)
         if holds is None:
             return None
         if not holds:
             dropped.add(tag)
-    return [t for t in tags if t not in dropped]
+    left = tuple(t for t in tags if t not in dropped)
+    return Clash(left, tuple(d for d in decisions if d not in free), question)

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from mlsysim.core.api import evaluate_plan
+from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation
 from mlsysim.core.plan import load
 from mlsysim.core.solver.optimizers import parallelism
+from mlsysim.space.design import DesignSpace
 from mlsysim.walls import WALLS
 
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -33,13 +35,14 @@ EXPECTED: dict[str, tuple[int, set[int]]] = {
     "question_answering": (3, {1, 13}),
     "reasoning_agent": (3, {12}),
     "rented_cluster": (3, {17, 18}),
-    "serving_mix": (0, set()),
     "shared_cluster": (3, {16}),
     "too_small": (2, {2}),
     "wafer_streaming": (0, {6}),
 }
 # Plans with several jobs; tests/core/test_fleet_placement.py and tests/cli/test_fleets.py run them.
 FLEETS = ("fleet", "fleet_small")
+# Plans whose accelerators `optimize serving` decides; tests/core/test_optimize_serving.py runs it.
+MIXES = ("serving_mix",)
 TRAINING = [name for name in EXPECTED if load(FOLDER / f"{name}.yaml")[0].workload.phase == "training"]
 
 
@@ -54,7 +57,21 @@ def seen(name: str) -> set[int]:
 
 
 def test_every_example_is_in_the_table():
-    assert sorted(p.stem for p in FOLDER.glob("*.yaml")) == sorted([*EXPECTED, *FLEETS])
+    assert sorted(p.stem for p in FOLDER.glob("*.yaml")) == sorted([*EXPECTED, *FLEETS, *MIXES])
+
+
+@pytest.mark.parametrize("name", MIXES)
+def test_a_mix_is_not_evaluated_as_if_it_were_one_service(name):
+    path = FOLDER / f"{name}.yaml"
+    with pytest.raises(InputError, match="mix of requests") as refused:
+        evaluate_plan(path)
+    line = next(
+        i for i, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if text == "mix:"
+    )
+    assert f":{line}" in refused.value.where
+    assert "optimize serving" in str(refused.value.hint)
+    with pytest.raises(InputError, match="mix of requests"):
+        DesignSpace(path, {"batch": [1, 2]}, minimize="performance.latency")
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -13,6 +13,7 @@ from mlsysim.cli import ci as ci_command
 from mlsysim.cli import eval as eval_command
 from mlsysim.cli import explain as explain_command
 from mlsysim.cli import init as init_command
+from mlsysim.cli import lab as lab_command
 from mlsysim.cli import mcp as mcp_command
 from mlsysim.cli import optimize as optimize_command
 from mlsysim.cli import schema as schema_command
@@ -80,6 +81,7 @@ solve_command.register(app)
 sweep_command.register(app)
 zoo_command.register(app)
 validate_command.register(app)
+lab_command.register(app)
 schema_command.register(app)
 ci_command.register(app)
 mcp_command.register(app)
@@ -150,6 +152,7 @@ _COMMANDS = (
     "mcp",
     "init",
     "ci",
+    "lab",
 )
 
 

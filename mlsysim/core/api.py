@@ -68,11 +68,30 @@ def scenario(plan: PlanLike) -> Scenario:
     """
     from mlsysim.core.plan import load
     from mlsysim.core.resolve import settings_of
+    from mlsysim.core.supplies import check
 
     with placing(plan):
         parsed, document = load(plan)
         _document.set(document)
-        return resolve(settings_of(parsed, document))
+        one_service(parsed, document)
+        found = resolve(settings_of(parsed, document))
+        check(found, lambda name: document.where(("what_if", name)))
+        return found
+
+
+def one_service(plan: Plan, document: Document) -> None:
+    """Refuse a plan with a mix of requests, of which its workload and accelerators alone say nothing.
+
+    Raises:
+        InputError: it has one.
+    """
+    if plan.mix is not None:
+        raise InputError(
+            "which accelerators answer a mix of requests is still to be decided: nothing to evaluate yet",
+            where=document.where(("mix",)) or "mix",
+            hint="mlsysim optimize serving decides it and says what each pool does; without the mix, "
+            "the plan is one service",
+        )
 
 
 def evaluate_plan(plan: PlanLike) -> Evaluation:

@@ -196,6 +196,7 @@ class Evaluation:
     def to_dict(self) -> Json:
         """Return the evaluation as the JSON document of ``eval``."""
         from mlsysim.core.scorecard import lenses
+        from mlsysim.core.solver.because import because
 
         shown = lenses(self)
         document: Json = {
@@ -214,6 +215,7 @@ class Evaluation:
                 "units": their_units,
             }
         document["walls"] = [w.to_dict() for w in self.walls]
+        document["because"] = [b.to_dict() for b in because(self)]
         document["assertions"] = [c.to_dict() for c in self.checks]
         document["plan"] = self.plan()
         document["assumptions"] = [asdict(a) for a in self.scenario.assumptions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from mlsysim.core import own
 from mlsysim.core.errors import InputError
@@ -46,6 +47,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         return Chip(peak, s.efficiency, bandwidth, bandwidth_share)
     training = s.phase == "training"
     mixture = s.model.is_transformer and s.model.transformer.experts > 0
+    biased = mixture and s.model.transformer.bias
     fused = hardware.in_server and not hardware.is_whole_system
     reached = hardware.achieved or Achieved()
 
@@ -62,8 +64,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
 
     # training runs are at the clock that power allows for long, kernels are timed alone
     sustained = achieved("training_matmul", "training_matmul_share") if training else 1.0
-    own = hardware.peak.precisions()
-    wide = next((p for p in ("bf16", "fp16") if p in own), precision)
+    wide = hardware.wide_precision or precision
     narrow = BYTES[precision] < BYTES[wide]
     share = matmul(precision) * sustained
     if narrow and training:
@@ -91,8 +92,12 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         attention_length=achieved("attention_length", "attention_length", "token") if fused else 0.0,
         attention_width=achieved("attention_width", "attention_width") if fused else 0.0,
         narrow=BYTES[precision] if narrow and training else 0.0,
+        # training's constants were fitted with starts and streams that are the same for all products
+        operand_share=achieved("matmul_stream", "matmul_stream_share") if fused and not training else 0.0,
+        matmul_launch=take.take("launch_overhead_narrow", "s") if narrow and fused and not training else 0.0,
         cache_share=achieved("decode_attention", "bandwidth_share") if reached.decode_attention else 0.0,
         kernel_share=achieved("training_stream", "training_stream_share") if training else 1.0,
+        eager=take.take("host_operator", "s") if training and biased and not s.captured else 0.0,
         host=_host(training, mixture and narrow and not s.captured, take) if fused else 0.0,
     )
 
@@ -104,8 +109,8 @@ def _host(training: bool, experts: bool, take: Assumptions) -> float:
     return take.take("host_kernel", "s")
 
 
-def network_of(server: Node | None, count: int, take: Assumptions) -> Network:
-    """Return the network that joins ``count`` accelerators.
+def network_of(server: Node | None, count: int, take: Assumptions, *, inference: bool = False) -> Network:
+    """Return the network that joins ``count`` accelerators; for inference with kernels of its own.
 
     Raises:
         InputError: there is none.
@@ -122,6 +127,9 @@ def network_of(server: Node | None, count: int, take: Assumptions) -> Network:
     per_node = server.accelerators.base
     domain = server.scale_up_domain.base if server.scale_up_domain else per_node
     up = _tier(fabric(server.scale_up), 1.0, take) if server.scale_up else None
+    if up and inference and (start := fabric(server.scale_up).peer_start):
+        take.note(f"{server.scale_up} peer start", start)
+        up = replace(up, peer_start=start.base)
     out = None
     if server.scale_out:
         links = server.scale_out_links.base if server.scale_out_links else 1.0

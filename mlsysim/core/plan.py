@@ -43,6 +43,18 @@ from mlsysim.core.yamlfile import Document
 P = TypeVar("P", bound=BaseModel)
 
 
+class LoraBlock(Block):
+    """Finetuning with low-rank adapters: the model is frozen, its adapters are trained (Hu 2021)."""
+
+    rank: Annotated[int, Field(ge=1, le=65_536)] = Field(32, description="inner size of an adapter")
+    targets: tuple[Literal["qkv", "projection", "up", "down"], ...] = Field(
+        ("qkv", "projection", "up", "down"),
+        description="products of a layer that have an adapter; those of routed experts have none",
+        min_length=1,
+        strict=False,
+    )
+
+
 class Workload(Block):
     """What runs."""
 
@@ -67,11 +79,14 @@ class Workload(Block):
         "besiroglu_2024", description="coefficients of the scaling law"
     )
     dropout: bool = Field(False, description="keep dropout masks")
+    lora: LoraBlock | None = Field(None, description="train low-rank adapters in the place of the model")
 
     @model_validator(mode="after")
     def _batch(self) -> Workload:
         if self.phase == "training" and self.batch_size is None:
             raise ValueError("batch_size is missing: a training plan needs the sequences of a step")
+        if self.lora is not None and self.phase != "training":
+            raise ValueError("lora is of training; a finished adapter is part of the model's weights")
         return self
 
 

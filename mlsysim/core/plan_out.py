@@ -27,6 +27,8 @@ def plan_of(scenario: Scenario, layout: Layout | None) -> Json:
         "attention": "fused" if s.fused_attention else "unfused",
         "dropout": s.dropout,
     }
+    if s.lora is not None:
+        workload["lora"] = {"rank": int(s.lora.rank), "targets": list(s.lora.targets)}
     if s.tokens is not None:
         workload["training_tokens"] = s.tokens
     if scenario.optimizer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlsysim.core import inference_run, promises, training_run, units
+from mlsysim.core import inference_run, promises, training_run
 from mlsysim.core.errors import InputError
 from mlsysim.core.machine import chip_of, fleet_of, network_of, region_of, server_of, site_of
 from mlsysim.core.scenario import Assumption, Assumptions, Bound, Scenario, Settings
@@ -53,7 +53,7 @@ def resolve(s: Settings) -> Scenario:
         seq_len=(0 if answers else round(take.take("seq_len", "token"))) if s.seq_len is None else s.seq_len,
         accelerators=count,
         chip=chip_of(s, precision, take),
-        network=network_of(server, count, take),
+        network=network_of(server, count, take, inference=s.phase == "inference"),
         site=site,
         fleet=fleet_of(s, server, count, take),
         duration=take.take("duration", "day") if s.duration is None else s.duration,
@@ -69,8 +69,6 @@ def resolve(s: Settings) -> Scenario:
     for name, change in written(s).items():
         take.choose(name, change, "asked by what_if")
     scenario = apply(scenario)
-    if s.supplies:
-        scenario = _supplied(scenario, take)
     if answers and s.seq_len is None:
         scenario = replace(scenario, seq_len=inference_run.usual_context(scenario, take))
         take.choose("seq_len", scenario.seq_len, "what a running request holds on average", "token")
@@ -95,18 +93,6 @@ def resolve(s: Settings) -> Scenario:
                 hint=f"it needs the {' and the '.join(_SAID[f] for f in bound.metric.needs)}",
             )
     return replace(scenario, extras=fields, assumptions=tuple(dict.fromkeys(take.taken)))
-
-
-def _supplied(s: Scenario, take: Assumptions) -> Scenario:
-    """Return a scenario with the supplies that its settings give in place of its own."""
-    from mlsysim.core.solver.sensitivity import replaced
-    from mlsysim.core.supplies import SUPPLIES
-
-    for name, value in s.settings.supplies.items():
-        if isinstance(value, int | float):
-            shown = units.from_base(value, SUPPLIES[name].unit)
-            take.choose(name, shown, "given in place of the registry's", SUPPLIES[name].unit)
-    return replaced(s, s.settings.supplies)
 
 
 # What a plan says for a state to have a field that a metric needs.
@@ -205,6 +191,12 @@ def _fleet_size(s: Settings, server: Node | None, take: Assumptions) -> int:
 
 def _job(s: Scenario, take: Assumptions) -> Job:
     model = s.model.transformer if s.model.is_transformer else s.model.operations(s.seq_len)
+    if s.settings.lora is not None and not s.model.is_transformer:
+        raise InputError(
+            f"{s.model.name} is known by its totals: where adapters would go is not",
+            where="workload.lora",
+            hint="leave it out, or take a transformer: mlsysim zoo models",
+        )
     if not s.model.is_transformer and not s.model.operations(s.seq_len).activations:
         take.choose("activations", "unknown", "not known for this model: memory counts none")
     return Job(
@@ -224,4 +216,6 @@ def _job(s: Scenario, take: Assumptions) -> Job:
         host_bandwidth=take.take("host_bandwidth", "byte/s"),
         fused_attention=s.settings.fused_attention,
         dropout=s.settings.dropout,
+        stack=s.settings.stack,
+        lora=s.settings.lora,
     )

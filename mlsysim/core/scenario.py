@@ -13,10 +13,11 @@ from mlsysim.hardware import Hardware
 from mlsysim.infra import Region
 from mlsysim.models import Model
 from mlsysim.physics.collectives import Network
+from mlsysim.physics.job import Job, Stack
+from mlsysim.physics.lora import Lora
 from mlsysim.physics.memory import StateBytes
 from mlsysim.physics.operations import Fleet, Site
 from mlsysim.physics.roofline import Chip
-from mlsysim.physics.training import Job
 from mlsysim.physics.types import Array
 from mlsysim.systems import Node
 from mlsysim.walls import Limits
@@ -48,12 +49,13 @@ class Settings:
 
     ``attention_share`` replaces what fused attention reaches of the 16-bit peak over long sequences.
     ``captured`` says that a training step is launched as one graph, so that the host holds nothing up.
+    ``stack`` is what the software does beside the layout; ``lora`` are adapters that are trained in the
+    place of the model.
     ``fixed`` is what the plan says of decisions of the layout.
-    ``supplies`` replaces supplies of the machine and the site, by name of
-    :data:`mlsysim.core.solver.sensitivity.SUPPLIES`, in base units.
     ``blocks`` are the plan's blocks for single walls, in base units; ``given`` is how they were
     written. ``scales`` and ``amounts`` are supplies that are not what they are elsewhere: by how much
-    they are multiplied, and what they are in base units (:mod:`mlsysim.core.supplies`).
+    they are multiplied, and what they are in base units, or an array over points
+    (:mod:`mlsysim.core.supplies`).
     """
 
     model: Model
@@ -69,6 +71,8 @@ class Settings:
     fused_attention: bool = True
     captured: bool = False
     dropout: bool = False
+    stack: Stack = Stack()
+    lora: Lora | None = None
     node: Node | None = None
     nodes: int | None = None
     accelerators: int | None = None
@@ -81,11 +85,10 @@ class Settings:
     limits: Limits = Limits()
     tokens: float | None = None
     scaling_fit: str = "besiroglu_2024"
-    supplies: dict[str, Array] = field(default_factory=dict)
     blocks: dict[str, dict[str, Any]] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
-    amounts: dict[str, float] = field(default_factory=dict)
+    amounts: dict[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

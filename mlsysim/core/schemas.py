@@ -273,6 +273,12 @@ def _files() -> Json:
     return _object({"schema_version": {"const": "1.0"}, "exit_code": _WHOLE, "plans": _list(_object(plan))})
 
 
+def _labs() -> Json:
+    """Return the schema of ``lab``: the list."""
+    one = {"name": _TEXT, "title": _TEXT, "learns": _TEXT, "minutes": _WHOLE, "walls": _list(_WHOLE)}
+    return _object({"schema_version": {"const": "1.0"}, "labs": _list(_object(one))})
+
+
 def result_schema() -> Json:
     """Return the JSON Schema of what the commands print: ``eval``, ``optimize``, ``explain``, ..."""
     return {
@@ -308,6 +314,7 @@ def results() -> dict[str, Json]:
             "performance": _lens("performance"),
             "macro": _lens("macro"),
             "walls": _list(_wall(), 22),
+            "because": schemas_why.because(),
             "assertions": _list(assertion),
             "plan": {"type": "object"},
             "assumptions": _list(assumption),
@@ -333,6 +340,7 @@ def results() -> dict[str, Json]:
         "wall": _one_wall(assumption),
         "validation": _validation(),
         "sweep": _sweep(),
+        "labs": _labs(),
         "jobs": fleet_result(assumption),
         "mix": mix_result(assumption),
         "files": _files(),

@@ -77,6 +77,7 @@ def because() -> Json:
                 "wall": {"type": ["integer", "null"]},
                 "share": _NUMBER,
                 "text": _TEXT,
+                "supplies": several(_TEXT),
             }
         )
     )
@@ -127,6 +128,7 @@ def _supplies() -> Json:
                 "unit": _TEXT,
                 "there": _NUMBER,
                 "per_unit": _MAYBE,
+                "basis": _WORD,
                 "less": step,
                 "more": step,
                 "range": record({"low": _MAYBE, "high": _MAYBE, "exact": _FLAG}),
@@ -210,6 +212,21 @@ def _synthesis() -> Json:
             "met": _FLAG,
             "possible": _FLAG,
             "weights": {"type": "object", "additionalProperties": _NUMBER},
+            "cost": _MAYBE,
+            "proof": {
+                "anyOf": [
+                    {"type": "null"},
+                    record(
+                        {
+                            "bound": _NUMBER,
+                            "gap": _NUMBER,
+                            "within": _NUMBER,
+                            "layouts": _WHOLE,
+                            "programs": _WHOLE,
+                        }
+                    ),
+                ]
+            },
             "supplies": several(supply),
             "plan": _PLAN,
             "patch": _PLAN,

@@ -55,8 +55,8 @@ def lenses(e: Evaluation) -> dict[str, Lens]:
     }
 
 
-def render(e: Evaluation) -> str:
-    """Return the scorecard as lines of at most 80 columns."""
+def render(e: Evaluation, *, told: bool = False) -> str:
+    """Return the scorecard as lines of at most 80 columns; ``told`` where it was said what binds."""
     s = e.scenario
     count = f"{s.accelerators} x {s.hardware.name}" if s.accelerators > 1 else s.hardware.name
     verb = "training" if e.layout else "inference"
@@ -78,6 +78,10 @@ def render(e: Evaluation) -> str:
     lines.append("")
     for name, lens in lenses(e).items():
         lines += _hanging(f"{name.capitalize():<12} {lens.status.upper():<5} ", lens.summary)
+    if not told:
+        from mlsysim.core.solver.because import sentence
+
+        lines += ["", *text.wrap(sentence(e))]
     lines += ["", *walls_table(e.walls), *verdicts(e)]
     return "\n".join(lines)
 

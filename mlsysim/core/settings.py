@@ -15,6 +15,7 @@ from mlsysim.core.wanted import wanted
 from mlsysim.hardware.own import resolve_hardware
 from mlsysim.infra.own import resolve_region
 from mlsysim.models.own import resolve_model
+from mlsysim.physics.lora import Lora
 from mlsysim.systems import node
 from mlsysim.walls import Limits
 
@@ -77,6 +78,7 @@ def settings_of(plan: Plan, document: Document) -> Settings:
         optimizer=w.optimizer,
         fused_attention=w.attention == "fused",
         dropout=w.dropout,
+        lora=None if w.lora is None else Lora(float(w.lora.rank), tuple(dict.fromkeys(w.lora.targets))),
         node=lookup(("hardware", "node"), node, h.node) if h.node else None,
         nodes=h.nodes,
         accelerators=h.accelerators,

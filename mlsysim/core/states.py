@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlsysim.core.scenario import Scenario
-from mlsysim.physics import inference, opaque, serving, streaming, topology
+from mlsysim.physics import inference, lora, opaque, serving, streaming, topology
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.operations import bill
 from mlsysim.physics.training import Step
@@ -23,9 +23,14 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
         tokens = float(s.batch) * s.seq_len
         forward = tf.forward_flops(job.model, tokens, tf.attended(job.model, float(s.seq_len)))
         convention = tf.forward_flops(job.model, tokens, float(s.seq_len))
+        once, counted = 3.0 * forward, 3.0 * convention
+        if job.lora is not None:
+            scores = float(tf.attention_flops(job.model, tokens, 1.0)) * job.model.layers
+            once = lora.model_flops(forward, scores * tf.attended(job.model, float(s.seq_len)))
+            counted = lora.model_flops(convention, scores * s.seq_len)
     else:
         tokens = s.batch * job.model.tokens
-        forward = convention = s.batch * job.model.flops
+        once = counted = 3.0 * s.batch * job.model.flops
     return State(
         phase="training",
         accelerators=float(s.accelerators),
@@ -35,8 +40,8 @@ def training_state(s: Scenario, result: Step, tensor_ranks: Array) -> State:
         exposed=result.exposed,
         bubble=result.bubble,
         update=result.update,
-        model_flops=3.0 * float(forward),
-        mfu_flops=3.0 * float(convention),
+        model_flops=float(once),
+        mfu_flops=float(counted),
         peak=s.chip.peak,
         share=s.chip.share,
         bandwidth=s.chip.bandwidth * s.chip.bandwidth_share,

@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlsysim.core import units
-from mlsysim.core.errors import InputError, MlsysimError, unknown
+from mlsysim.core.errors import InputError, MlsysimError, nearest, unknown
+from mlsysim.hardware import BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from mlsysim.core.scenario import Scenario, Settings
     from mlsysim.physics.types import Array
 
@@ -42,10 +45,37 @@ class Supply:
 
     def of(self, s: Scenario) -> float | None:
         """Return the scenario's supply in base units; None where it has none, or no bound."""
+        value = self.read(s)
+        return float(value) if value and math.isfinite(value) else None
+
+    def read(self, s: Scenario) -> Any:
+        """Return what the scenario has there: also 0 where it is not known, and infinity for no bound."""
         value: Any = s
         for field in self.path:
             value = value.get(field) if isinstance(value, dict) else getattr(value, field, None)
-        return float(value) if value and math.isfinite(value) else None
+        return value
+
+
+@dataclass(frozen=True)
+class PeakOf(Supply):
+    """The peak rate in one precision: that of the run, or that of what the run does in 16 bits."""
+
+    precision: str = ""
+
+    def read(self, s: Scenario) -> Any:
+        """Return the rate where the plan runs anything in this precision, or may; None elsewhere."""
+        field = self.field(s)
+        if field is not None:
+            return getattr(s.chip, field)
+        wish = s.settings.fixed.get("precision")
+        allowed = wish is not None and self.precision in (wish.values or ())
+        return s.hardware.rate(self.precision).base if allowed else None
+
+    def field(self, s: Scenario) -> str | None:
+        """Return which rate of the scenario's chip is in this precision."""
+        if s.precision == self.precision:
+            return "peak"
+        return "wide_peak" if s.chip.wide_peak and self.precision == s.hardware.wide_precision else None
 
 
 SUPPLIES: dict[str, Supply] = {
@@ -97,10 +127,14 @@ OF_RUN: dict[str, Supply] = {
         Supply("checkpoint_bandwidth", ("extras", "checkpoint", "bandwidth"), "GB/s", 19, "storage writes"),
     )
 }
+PEAKS: dict[str, Supply] = {
+    f"peak_{p}": PeakOf(f"peak_{p}", (), "TFLOP/s", 1, f"peak rate in {p}", precision=p) for p in BYTES
+}
 # What large kernels reach, and all that a user's efficiency stands for: shares of a peak.
 EFFICIENCY = Supply("efficiency", ("chip", "share"), "1", 3, "efficiency of matrix work")
 _SHARES = ("share", "wide_share", "attention")
-NAMES = (*SUPPLIES, *OF_RUN, EFFICIENCY.name)
+_ALL: dict[str, Supply] = {**SUPPLIES, **OF_RUN, **PEAKS, EFFICIENCY.name: EFFICIENCY}
+NAMES = tuple(_ALL)
 
 
 def find(name: str) -> Supply:
@@ -109,7 +143,7 @@ def find(name: str) -> Supply:
     Raises:
         UnknownNameError: naming the nearest.
     """
-    found = SUPPLIES.get(name) or OF_RUN.get(name) or (EFFICIENCY if name == EFFICIENCY.name else None)
+    found = _ALL.get(name)
     if found is None:
         raise unknown("supply", name, NAMES)
     return found
@@ -131,16 +165,77 @@ def what_if(s: Scenario, factors: dict[str, float]) -> Scenario:
     return resolve(replace(s.settings, scales=scales))
 
 
-def apply(s: Scenario) -> Scenario:
-    """Return a scenario whose machine and site are as its settings' ``what_if`` has them."""
+def given(settings: Settings, amounts: dict[str, Any]) -> Settings:
+    """Return settings in which some supplies are so much, in base units, whatever ``what_if`` says."""
+    scales = {name: f for name, f in settings.scales.items() if name not in amounts}
+    return replace(settings, amounts=settings.amounts | amounts, scales=scales)
+
+
+def apply(s: Scenario, only: Collection[str] | None = None) -> Scenario:
+    """Return a scenario whose machine and site are as its settings' ``what_if`` has them.
+
+    Args:
+        s: a scenario as the registry has it.
+        only: names of the supplies to look at; all if absent.
+    """
     t = s.settings
     for name in dict.fromkeys([*t.amounts, *t.scales]):
-        supply = SUPPLIES.get(name)
-        if supply is not None and (there := supply.of(s)) is not None:
-            s = _put(s, supply.path, changed(t, name, there))
-        elif name == EFFICIENCY.name:
+        if only is not None and name not in only:
+            continue
+        supply = find(name)
+        if name == EFFICIENCY.name:
             s = replace(s, chip=_efficient(s, t))
+        elif isinstance(supply, PeakOf):
+            if (field := supply.field(s)) is not None:
+                s = put(s, ("chip", field), changed(t, name, supply.read(s)))
+        elif name in SUPPLIES and (there := supply.read(s)) is not None:
+            s = put(s, supply.path, changed(t, name, there))
     return s
+
+
+def check(s: Scenario, where: Any = str) -> None:
+    """Refuse a ``what_if`` of supplies that a plan has none of, rather than ignore it.
+
+    Args:
+        s: the scenario with its ``what_if``.
+        where: the place of a name in the plan.
+
+    Raises:
+        InputError: naming the nearest that the plan has.
+    """
+    from mlsysim.core.resolve import resolve
+
+    t = s.settings
+    if not (t.amounts or t.scales):
+        return
+    bare = resolve(replace(t, amounts={}, scales={}))
+    for name in dict.fromkeys([*t.amounts, *t.scales]):
+        supply = find(name)
+        there = supply.read(bare)
+        # what is not known is counted as 0: an amount of it can be said, a multiple of it cannot
+        usable = there is not None and math.isfinite(there) and (name in t.amounts or there > 0.0)
+        if name == "rent" and not t.rented:
+            usable = False
+        if usable:
+            continue
+        have = [n for n in NAMES if n != name and find(n).of(bare) is not None]
+        close = nearest(name, have)
+        reason = _ABSENT.get(name, "")
+        if there and math.isinf(there) and name.startswith("scale"):
+            reason = "one accelerator alone has no network"
+        if isinstance(supply, PeakOf):
+            reason = f"it runs in {bare.precision}"
+        hint = f"{reason}; " if reason else ""
+        hint += f"nearest that there is: {', '.join(close)}" if close else f"there is: {', '.join(have)}"
+        raise InputError(f"this plan has no {name} ({supply.title}) to change", where=where(name), hint=hint)
+
+
+_ABSENT = {
+    "rent": "it owns its accelerators (ops.ownership: rent)",
+    "storage_bandwidth": "it says nothing of its data (the data block)",
+    "checkpoint_bandwidth": "only training writes checkpoints",
+    "mtbf": "only training is stopped by failures",
+}
 
 
 def _efficient(s: Scenario, t: Settings) -> Any:
@@ -150,8 +245,9 @@ def _efficient(s: Scenario, t: Settings) -> Any:
     return replace(s.chip, **shares)
 
 
-def _put(owner: Any, path: tuple[str, ...], value: float) -> Any:
-    inner = value if len(path) == 1 else _put(getattr(owner, path[0]), path[1:], value)
+def put(owner: Any, path: tuple[str, ...], value: Array) -> Any:
+    """Return a scenario, or a part of it, with another value at the end of a path of fields."""
+    inner = value if len(path) == 1 else put(getattr(owner, path[0]), path[1:], value)
     return replace(owner, **{path[0]: inner})
 
 
@@ -182,10 +278,12 @@ _TIMES = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|\.[0-9]+)\s*x\
 
 
 def written(settings: Settings) -> dict[str, Any]:
-    """Return the ``what_if`` block of settings, as a plan has it."""
+    """Return the ``what_if`` block of settings, as a plan has it; arrays over points have no place in one."""
     found: dict[str, Any] = {}
     for name in dict.fromkeys([*settings.amounts, *settings.scales]):
         factor = settings.scales.get(name, 1.0)
+        if not isinstance(settings.amounts.get(name, 0.0), int | float):
+            continue  # an array over points
         if name in settings.amounts:
             unit = find(name).unit
             amount = units.from_base(settings.amounts[name] * factor, unit)

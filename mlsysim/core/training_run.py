@@ -285,11 +285,12 @@ def _recorded(c: _Context, r: dict[str, Any], record: Reliability | None, key: s
 
 
 def _params(s: Scenario) -> float:
-    from mlsysim.physics.transformer import total_params
+    """Return what a run trains, and so what a checkpoint holds; frozen weights are on disk already."""
+    from mlsysim.physics.lora import trained_params
 
     assert s.job is not None
     model = s.job.model
-    return total_params(model) if isinstance(model, Transformer) else model.params
+    return trained_params(model, s.job.lora) if isinstance(model, Transformer) else model.params
 
 
 def _training_tokens(c: _Context) -> float:

@@ -164,7 +164,13 @@ TERMS: dict[int, tuple[Term, ...]] = {
 
 # Parts of the names of the assumptions that belong to a wall.
 _KERNELS = ("matmul_", "attention_", "training_matmul_share", "launch_overhead", "precision")
-_NETWORK = ("achieved share", " latency", "achieved_share_scale_out", "network_latency_scale_out")
+_NETWORK = (
+    "achieved share",
+    " latency",
+    " peer start",
+    "achieved_share_scale_out",
+    "network_latency_scale_out",
+)
 _LENGTHS = ("prompt_tokens", "output_", "token_budget", "draft_", "batch_size")
 _POWER = ("power", "pue", "duration", "server_life")
 ASSUMPTIONS: dict[int, tuple[str, ...]] = {

@@ -148,7 +148,7 @@ def launch_of(evaluation: Evaluation) -> Launch:
     """Return an evaluated training plan as launch settings.
 
     Raises:
-        InputError: the plan is of inference, or its model is not a transformer.
+        InputError: the plan is of inference or of adapters, or its model is not a transformer.
     """
     s, layout = evaluation.scenario, evaluation.layout
     if s.job is None or layout is None:
@@ -163,6 +163,12 @@ def launch_of(evaluation: Evaluation) -> Launch:
             f"{s.model.name} is not a transformer",
             where="workload.name",
             hint="the frameworks train transformers; see: mlsysim zoo models --filter language",
+        )
+    if s.job.lora is not None:
+        raise InputError(
+            "low-rank adapters cannot be handed over yet",
+            where="workload.lora",
+            hint="the settings would train the whole model; --emit plan writes the layout as a plan",
         )
     checkpoint = s.extras.get("checkpoint")
     tokens, time = s.settings.tokens, float(evaluation.state.time)

@@ -52,7 +52,7 @@ class Memory(Record):
 
 @dataclass(frozen=True, repr=False)
 class Capacity(Record):
-    """A memory of which only the size is of interest."""
+    """A memory of which only the size is of interest, and the rate at which all cores read it together."""
 
     capacity: Value | None = number("byte")
     bandwidth: Value | None = number("byte/s")
@@ -92,6 +92,7 @@ class Achieved(Record):
             sequences.
         attention_length: tokens of a sequence at which it reaches half of that.
         attention_width: of a head, likewise.
+        matmul_stream: share of the memory bandwidth at which products of few rows read their matrices.
         decode_attention: share of the memory bandwidth at which attention of one query reads long caches.
         training_matmul: rate of products and attention in 16 bits in whole training runs over that of
             kernels timed alone.
@@ -103,6 +104,7 @@ class Achieved(Record):
     matmul_bf16: Value | None = number("1")
     matmul_fp8: Value | None = number("1")
     matmul_fp4: Value | None = number("1")
+    matmul_stream: Value | None = number("1")
     attention: Value | None = number("1")
     attention_length: Value | None = number("token")
     attention_width: Value | None = number("1")
@@ -165,6 +167,12 @@ class Hardware(Entry):
     def is_whole_system(self) -> bool:
         """Whether the entry is a rack or a wafer: many parts counted as one device."""
         return self.scope in ("rack", "wafer")
+
+    @property
+    def wide_precision(self) -> str | None:
+        """The 16-bit format, in which runs of fewer bits do what they cannot do in those."""
+        have = self.peak.precisions()
+        return next((p for p in ("bf16", "fp16") if p in have), None)
 
     @property
     def usual_precision(self) -> str:

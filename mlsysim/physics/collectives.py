@@ -9,6 +9,8 @@ algorithms that libraries choose from, and a function that takes the best of the
 - recursive doubling, the fewest hops for small messages (Thakur 2005, section 4);
 - two binary trees, each rank inner in one and a leaf of the other: few hops at full bandwidth
   (Sanders 2009);
+- each rank reads the whole of all others and adds up by itself: one start and no hop, for the small
+  messages of inference where memories are open to each other (TensorRT-LLM, vLLM: one-shot);
 - two levels, inside the scale-up domain and across domains (Cho 2019, BlueConnect).
 
 Libraries send in one of two ways, whichever is faster: eagerly, where each word carries a flag and so
@@ -44,6 +46,7 @@ class Tier:
         eager_share: of the bandwidth, what messages reach whose hops take ``latency``; read where bulk
             has a latency of its own.
         start: of a collective, before its first hop [s].
+        peer_start: of an all-reduce in which ranks read each other's memory [s]; 0 where none is offered.
     """
 
     bandwidth: float
@@ -51,6 +54,7 @@ class Tier:
     bulk_latency: float = 0.0
     eager_share: float = 1.0
     start: float = 0.0
+    peer_start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,18 @@ def tree_all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
 
 def all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:
     """Return the best time of an all-reduce of ``size`` bytes within one tier [s]."""
-    return _best(_all_reduce_time, size, ranks, tier)
+    time = _best(_all_reduce_time, size, ranks, tier)
+    return np.minimum(time, one_shot_time(size, ranks, tier)) if tier.peer_start else time
+
+
+def one_shot_time(size: Array, ranks: Array, tier: Tier) -> Array:
+    """Return the time of an all-reduce in which each rank reads ``size`` bytes of every other [s].
+
+    ``alpha + (n-1) size beta``: more than a ring moves from three ranks on, but all at once (NVIDIA,
+    TensorRT-LLM, customAllReduceKernels; vLLM, custom_all_reduce).
+    """
+    others = ranks - 1.0
+    return np.where(np.asarray(ranks) > 1, tier.peer_start, 0.0) + others * size / tier.bandwidth
 
 
 def _all_reduce_time(size: Array, ranks: Array, tier: Tier) -> Array:

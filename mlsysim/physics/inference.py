@@ -141,6 +141,7 @@ def forward(
     tp: Array = 1.0,
     network: net.Network | None = None,
     shared_reads: bool = True,
+    rereads: float | None = None,
 ) -> Pass:
     """Return one forward pass over ``tp`` accelerators that share each layer's matrices.
 
@@ -159,12 +160,16 @@ def forward(
         network: of the accelerators; collectives take no time where it is None.
         shared_reads: whether query heads that share a KV head read its cache once; kernels without
             grouped queries read it once for each.
+        rereads: rate at which they then do, from the level-2 cache; see
+            :func:`mlsysim.physics.roofline.cache_time`.
     """
     products = products_of(m, load, tp)
     wide = max(width, ACTIVATION)
     head = head_of(m, load, tp)
     kv = kvcache.token_bytes(m, width, tp)
-    attention, cached, scores = attention_of(m, chip, load, width=width, tp=tp, shared_reads=shared_reads)
+    attention, cached, times, scores = attention_of(
+        m, chip, load, width=width, tp=tp, shared_reads=shared_reads
+    )
     weights = sum(width * p.count * p.inner * p.columns for p in products) + wide * head.inner * head.columns
     moved, kernels = between(m, products, load, width=width, tp=tp)
     exposed = 0.0 * cached / chip.bandwidth
@@ -173,7 +178,7 @@ def forward(
     time = (
         sum(roofline.matmul_time(p, chip, width) for p in products)
         + roofline.matmul_time(head, roofline.wide(chip), wide)
-        + np.maximum(scores, roofline.cache_time(cached, chip))
+        + np.maximum(scores, roofline.cache_time(cached, chip, times, rereads))
         + roofline.stream_time(moved, chip)
         + chip.launch * kernels
         + exposed
@@ -187,7 +192,7 @@ def forward(
         matmul=sum(roofline.matmul_compute(p, chip) for p in products)
         + roofline.matmul_compute(head, roofline.wide(chip))
         + scores,
-        stream=roofline.stream_time(weights + moved + cached, chip),
+        stream=roofline.stream_time(weights + moved + cached * (times if rereads is None else 1.0), chip),
         time=time,
         flops=sum(2.0 * p.rows * p.inner * p.columns * p.count for p in every) + attention,
         weights=held_weights(m, tp) * width,
@@ -214,17 +219,17 @@ def head_of(m: tf.Transformer, load: Load, tp: Array) -> tf.Matmul:
 
 def attention_of(
     m: tf.Transformer, chip: roofline.Chip, load: Load, *, width: float, tp: Array, shared_reads: bool
-) -> tuple[Array, Array, Array]:
-    """Return attention over all layers of a pass: operations, cache read, time of its matrix work.
+) -> tuple[Array, Array, Array, Array]:
+    """Return attention over all layers of a pass: operations, cache, its reads, time of its matrix work.
 
-    In FLOP, byte and s; see :func:`forward`.
+    In FLOP, byte, how often and s; see :func:`forward`.
     """
     flops = m.layers * tf.attention_flops(m, load.scored, 1.0) / tp
     heads_of_group = 1.0 if shared_reads or m.kv_rank else m.heads / tp / (m.kv_heads * tf.kv_share(m, tp))
-    cached = load.read * kvcache.token_bytes(m, width, tp) * heads_of_group
+    cached = load.read * kvcache.token_bytes(m, width, tp)
     # prompts attend to half of their length on average
     length = 2.0 * load.scored / np.maximum(load.tokens, 1.0)
-    return flops, cached, roofline.attention_time(flops, chip, length, tf.head_width(m))
+    return flops, cached, heads_of_group, roofline.attention_time(flops, chip, length, tf.head_width(m))
 
 
 def between(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlsysim.physics import collectives as net
+from mlsysim.physics import lora as low_rank
 from mlsysim.physics import memory, roofline
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.opaque import Operations
@@ -45,6 +46,35 @@ def weights_of(m: tf.Transformer | Operations) -> Weights:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """What the software of a run does, beside its layout.
+
+    Attributes:
+        fused_sums: whether the gradient of a weight is added to its sum in the product's own kernel
+            (Megatron-LM since 2022, ``gradient_accumulation_fusion``), or by a kernel after it.
+        early_stop: whether a layer that is recomputed stops at the last tensor that its backward pass
+            needs, which leaves out its last product: PyTorch's ``set_checkpoint_early_stop``, default of
+            checkpoints that are not reentrant; XLA drops that product as dead code.
+        sum_bytes: read and written where a kernel of its own adds the gradient of a weight to its sum: 8
+            in 32 bits, 4 in 16.
+        scattered_sends: whether each tensor-parallel rank sends its share of what stages exchange, to be
+            gathered behind (Narayanan 2021, section 4.1), though the ranks hold it all.
+        attention_gain: rate of fused attention over that in 16 bits, where it runs in fewer.
+        narrow_head: whether the vocabulary layer runs at the precision of the others.
+        blocking: time that the host adds to every operator, where it waits for each to end before it
+            issues the next (``CUDA_LAUNCH_BLOCKING=1``) [s].
+    """
+
+    fused_sums: bool = True
+    early_stop: bool = False
+    sum_bytes: float = 8.0
+    scattered_sends: bool = False
+    attention_gain: float = 1.0
+    narrow_head: bool = False
+    blocking: float = 0.0
+
+
+@dataclass(frozen=True)
 class Job:
     """What does not change with the layout.
 
@@ -64,6 +94,8 @@ class Job:
         host_link: bandwidth from an accelerator to its host [byte/s].
         host_bandwidth: of the host's memory, for each accelerator [byte/s].
         fused_attention, dropout: see :func:`mlsysim.physics.transformer.activation_bytes`.
+        stack: what the software does.
+        lora: adapters that are trained in the place of the model; None where it is trained itself.
     """
 
     model: tf.Transformer | Operations
@@ -82,3 +114,13 @@ class Job:
     host_bandwidth: float
     fused_attention: bool
     dropout: bool
+    stack: Stack = Stack()
+    lora: low_rank.Lora | None = None
+
+
+def adapters_of(job: Job) -> Weights | None:
+    """Return where the parameters of a job's adapters lie; None where the model itself is trained."""
+    if job.lora is None or isinstance(job.model, Operations):
+        return None
+    m = job.model
+    return Weights(m.layers, low_rank.params(m, job.lora), 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from mlsysim.physics import inference, roofline, traffic
+from mlsysim.physics import inference, roofline, traffic, work
+from mlsysim.physics import lora as low_rank
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
 from mlsysim.physics.opaque import Operations
 from mlsysim.physics.types import Array
-
-# Tensor cores take rows of a multiple of 16 bytes: 8 elements of 16 bits (NVIDIA, Matrix Multiplication
-# Background User's Guide, section 4).
-ALIGNED = 8
-# Operators that a host issues one by one for a product of an expert in fewer than 16 bits: cast, layout of
-# the scaling factors and product forward; cast, layout and two products backward (NVIDIA Transformer
-# Engine, GroupedLinear).
-ISSUED = 3.0
-ISSUED_BACKWARD = 4.0
-# Bytes of a sum of gradients in 32 bits, read and written for each microbatch.
-SUM = 8.0
 
 
 @dataclass(frozen=True)
@@ -88,11 +77,12 @@ def layer_part(
     flags = np.asarray(sequence_parallel) * np.asarray(overlap) * np.asarray(overlap_experts)
     none = 0.0 * tokens * tp * ep * selective * flags
 
-    forward, backward = _products(job, tf.layer_matmuls(m, tokens, tp, ep))
-    attention, attention_back = _attention(job, m, tokens, tp, cp)
+    products = tf.layer_matmuls(m, tokens, tp, ep)
+    forward, backward = work.products(job, products, frozen=job.lora is not None)
+    attention, attention_back = work.attention(job, m, tokens, tp, cp)
     # selective recomputation repeats the attention core where scores are not fused away
     core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
-    stream, back_stream = _elementwise(job, m, tokens, tp, ep, sequence_parallel)
+    stream, back_stream = work.elementwise(job, m, tokens, tp, ep, sequence_parallel)
     comm, comm_back = traffic.ring(job, m, tokens, tp, cp, attention, attention_back)
     tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
     comm = comm + traffic.tensor_left(job, tensor, forward.compute + forward.excess, tp, overlap)
@@ -104,34 +94,49 @@ def layer_part(
     experts = traffic.exchange(job, m, tokens, tp, cp, ep)
     comm = comm + traffic.exchange_left(job, experts, once + stream + forward.excess, overlap_experts)
     comm_back = comm_back + traffic.exchange_left(job, experts, back + back_stream, overlap_experts)
-    issued = _issued(job, m, ep)
-    wait_again = np.maximum(issued * ISSUED - (once + stream + forward.excess + comm), 0.0)
-    wait = issued * (ISSUED + ISSUED_BACKWARD) - (
+    issued = work.issued(job, m, ep)
+    wait_again = np.maximum(issued * work.ISSUED - (once + stream + forward.excess + comm), 0.0)
+    wait = issued * (work.ISSUED + work.ISSUED_BACKWARD) - (
         once + back + stream + forward.excess + back_stream + comm + comm_back
     )
     wait = np.maximum(wait, 0.0)
-    head, head_stream = _head(job, m, tokens, tp)
+    added, added_back = work.biased(job, m, tokens, ep, np.where(sequence_parallel, tp, 1.0))
+    adapters, adapters_back = work.adapters(job, m, tokens, tp)
+    waited, waited_back = work.waited(job, m)
+    stream = stream + added + adapters + waited
+    back_stream = back_stream + added_back + adapters_back + waited_back
+    last = work.stopped(job, m, tokens, tp)
+    head, head_stream = work.head(job, m, tokens, tp)
+
+    more = 0.0
+    if job.lora is not None:
+        more = low_rank.kept_elements(m, job.lora, tokens, tp, np.where(sequence_parallel, tp, 1.0))
 
     def kept(mode: Array) -> Array:
-        return none + tf.activation_bytes(
-            m,
-            tokens,
-            job.seq_len,
-            tp,
-            sequence_parallel,
-            mode,
-            width_bytes=job.width,
-            fused_attention=job.fused_attention,
-            dropout=job.dropout,
+        return (
+            none
+            + np.where(mode == 2, 0.0, more * job.width)
+            + tf.activation_bytes(
+                m,
+                tokens,
+                job.seq_len,
+                tp,
+                sequence_parallel,
+                mode,
+                width_bytes=job.width,
+                fused_attention=job.fused_attention,
+                dropout=job.dropout,
+            )
         )
 
-    boundary = none + tokens * m.hidden * job.width / np.where(sequence_parallel, tp, 1.0)
+    scattered = np.asarray(sequence_parallel) | job.stack.scattered_sends
+    boundary = none + tokens * m.hidden * job.width / np.where(scattered, tp, 1.0)
     return LayerPart(
         matmul=none + once + back,
         elementwise=none + stream + forward.excess + back_stream + wait,
         exposed=none + comm + comm_back,
-        again_matmul=none + once,
-        again_elementwise=none + stream + forward.excess + wait_again,
+        again_matmul=none + once - last.compute,
+        again_elementwise=none + stream + forward.excess - last.excess + wait_again,
         again_exposed=none + comm,
         backward=none + back + back_stream + comm_back,
         head=none + head,
@@ -153,105 +158,6 @@ def _filling(rounds: Array) -> dict[str, Array]:
         "steady": np.where(rounds >= 1.0, 1.0, 0.0),
         "again": np.minimum(np.maximum(rounds - 1.0, 0.0), 1.0),
     }
-
-
-def _issued(job: Job, m: tf.Transformer, ep: Array) -> Array:
-    """Return the time in which the host issues one operator for each product of a rank's experts [s].
-
-    While that takes longer than the accelerator's work, the accelerator waits: with many experts on a
-    rank and few tokens for each.
-    """
-    if not job.chip.narrow:
-        return 0.0 * ep
-    return job.chip.host * 2.0 * m.moe_share * m.experts / ep
-
-
-class _Time(NamedTuple):
-    """Time of matrix products: at the achieved rate, and what memory and launches add [s]."""
-
-    compute: Array
-    excess: Array
-
-
-def _products(job: Job, products: list[tf.Matmul], chip: roofline.Chip | None = None) -> tuple[_Time, _Time]:
-    """Return the time of products, forward and backward.
-
-    The gradients of inputs and of weights are two products of the same size. That of the weights is
-    added to a sum in 32 bits, which is read and written for each microbatch (Shoeybi 2019; the default
-    of Megatron). Operands that are cast for the product are read and written besides: the input
-    forward, the gradient of the output backward.
-    """
-    chip = chip or job.chip
-    inputs = [tf.Matmul(p.rows, p.columns, p.inner, p.count, p.launches, grouped=p.grouped) for p in products]
-    weights = [
-        tf.Matmul(p.inner, p.rows, p.columns, p.count, p.launches, grouped=p.grouped) for p in products
-    ]
-
-    def time(group: list[tf.Matmul], sums: list[tf.Matmul], cast: list[tf.Matmul]) -> _Time:
-        compute = sum(roofline.matmul_compute(p, chip) for p in group + sums)
-        whole = sum(roofline.matmul_time(p, chip, job.width) for p in group)
-        whole = whole + sum(roofline.matmul_time(p, chip, job.width, summed=SUM) for p in sums)
-        casts = roofline.stream_time(sum(roofline.cast_bytes(p, chip, job.width) for p in cast), chip)
-        return _Time(compute, whole - compute + casts)
-
-    return time(products, [], products), time(inputs, weights, inputs)
-
-
-def _attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Array, Array]:
-    """Return the time of the matrix work of attention, forward and backward [s].
-
-    Fused, it skips the masked half, and its backward pass recomputes the scores: 2.5 times the forward
-    work (Dao 2023, section 3), at a somewhat lower rate. Unfused, two batched products work on the whole
-    square, on ordinary cores where the rows of a head are not aligned.
-    """
-    if not job.fused_attention:
-        span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
-        chip = roofline.wide(job.chip)
-        if m.head_dim % ALIGNED and chip.plain_peak:
-            chip = replace(chip, peak=chip.plain_peak)
-        once = roofline.compute_time(tf.attention_flops(m, tokens, span) / tp, chip)
-        return once, 2.0 * once
-    width = tf.head_width(m)
-
-    def time(one: tf.Transformer) -> Array:
-        """Time of layers that all attend alike: a window is as far from the peak as a short sequence."""
-        span = tf.attended(one, job.seq_len)
-        flops = tf.attention_flops(one, tokens, span) / tp
-        length = np.minimum(job.seq_len, 2.0 * span) / cp
-        return roofline.attention_time(flops, job.chip, length, width)
-
-    once = time(replace(m, window=0.0))
-    if m.window:
-        once = tf.over_layers(m, time(replace(m, full_layers=0.0)), once)
-    slower = 1.0 / roofline.ATTENTION_BACKWARD if job.chip.attention else 1.0
-    return once, 2.5 * slower * once
-
-
-def _elementwise(
-    job: Job, m: tf.Transformer, tokens: Array, tp: Array, ep: Array, sequence_parallel: Array
-) -> tuple[Array, Array]:
-    """Return the time of memory-bound operators of a layer, forward and backward [s]."""
-
-    def time(backward: bool) -> Array:
-        moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep)
-        if not job.fused_attention:
-            # scores written, softmax read and written, read again; twice as much for their gradients
-            scores = job.width * m.attention_blocks * m.heads * job.seq_len * tokens / tp
-            moved = moved + (8.0 if backward else 4.0) * scores
-        return roofline.kernel_time(moved, job.chip)
-
-    return time(False), time(True)
-
-
-def _head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array, Array]:
-    """Return the vocabulary layer's time, forward and backward: matrix work, and the rest [s].
-
-    It stays in 16 bits where the layers run in fewer.
-    """
-    forward, backward = _products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)], roofline.wide(job.chip))
-    # the loss reads and writes 32-bit logits about three times
-    loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
-    return forward.compute + backward.compute, forward.excess + backward.excess + loss
 
 
 def _opaque_layer(job: Job, m: Operations, microbatch: Array, rounds: Array) -> LayerPart:

@@ -8,16 +8,12 @@ of an instance's time, with the rate at which an instance completes requests of 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mlsysim.physics import queueing
 from mlsysim.physics.queueing import Station
+from mlsysim.physics.tails import crossing
 from mlsysim.physics.types import Array
-
-# Halvings of a bracket of the load: to 1e-12 of an instance.
-HALVINGS = 40
 
 
 def instances_busy(rate: Array, time: Array) -> Array:
@@ -89,20 +85,17 @@ def most_work(
     some = np.maximum(count, 1.0)
     # with arrivals steadier than chance a shorter service can wait longer
     bursts = np.maximum(arrival_cv, 1.0)
-    low, high = np.zeros(count.shape), np.full(count.shape, queueing.STABLE)
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        kept = _wait(middle, some, held, far, bursts, percentile) <= within
-        low, high = np.where(kept, middle, low), np.where(kept, high, middle)
-    return np.where(count > 0.0, low * count, 0.0)
+    servers, service = some * held, held * far
+    slow = 1.0 - np.asarray(percentile, dtype=float)
 
+    def late(spare: Array) -> Array:
+        """The share of requests that wait too long, by the share of time in which an instance is idle."""
+        rate = queueing.rate_at(queueing.STABLE - spare, servers, service)
+        return queueing.wait_tail(Station(rate, servers, service, bursts, 0.0), within)
 
-def _wait(
-    utilization: Any, instances: Any, places: Any, longest: Any, arrival_cv: Array, percentile: Array
-) -> Any:
-    servers, service = instances * places, places * longest
-    q = Station(queueing.rate_at(utilization, servers, service), servers, service, arrival_cv, 0.0)
-    return queueing.wait_quantile(q, percentile)
+    # nobody waits for an idle instance, so the share falls from a full one on to none
+    busy = queueing.STABLE - crossing(late, slow, np.full(count.shape, queueing.STABLE))
+    return np.where((count > 0.0) & (within >= 0.0), busy * count, 0.0)
 
 
 def move_share(rate: Array, moved: Array, instances: Array) -> Array:

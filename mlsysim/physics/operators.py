@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlsysim.physics import inference, roofline
-from mlsysim.physics import layer as one
+from mlsysim.physics import inference, lora, roofline, work
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
 from mlsysim.physics.layer import LayerPart
@@ -83,47 +82,70 @@ def of_step(
     m, width = job.model, job.width
     tokens = microbatch * job.seq_len / cp
 
-    def operator(name: str, flops: Array, moved: Array, forward: Array, backward: Array) -> Operator:
-        """Join the passes; backward is given by its total, of operations twice that of forward."""
+    gradients = 1.0 if job.lora is not None else 2.0  # of the inputs, and of weights that are trained
+
+    def operator(
+        name: str,
+        flops: Array,
+        moved: tuple[Array, Array],
+        forward: Array,
+        backward: Array,
+        back: float,
+        again: Array = again,
+    ) -> Operator:
+        """Join the passes; ``back`` is the operations of the backward pass over those of the forward one."""
         times = (forward + backward) * passes + forward * again
-        return Operator(
-            name, flops * (3.0 * passes + again), moved[0] * (passes + again) + moved[1] * passes, times
-        )
+        count = (1.0 + back) * passes + again
+        return Operator(name, flops * count, moved[0] * (passes + again) + moved[1] * passes, times)
 
     found = []
     for p in tf.layer_matmuls(m, tokens, tp, ep):
-        forward, backward = one._products(job, [p])
-        moved = _product_bytes(job, p)
-        found.append(operator(p.name, _flops(p), moved, sum(forward), sum(backward)))
-    once, back = one._attention(job, m, tokens, tp, cp)
+        forward, backward = work.products(job, [p], frozen=job.lora is not None)
+        # recomputation that stops early leaves it out: see work.stopped
+        repeats = 0.0 * again if job.stack.early_stop and p.name == "MLP down" else again
+        moved = _product_bytes(job, p, frozen=job.lora is not None)
+        found.append(operator(p.name, _flops(p), moved, sum(forward), sum(backward), gradients, repeats))
+    once, back = work.attention(job, m, tokens, tp, cp)
     repeated = np.where(np.asarray(selective) & (not job.fused_attention), once, 0.0)
     span = tf.attended(m, job.seq_len) if job.fused_attention else job.seq_len
     core = tf.attention_flops(m, tokens, span) / tp
     touched = tf.attention_bytes(m, tokens, tp, width)
-    found.append(operator("attention", core, (touched, 2.0 * touched), once, back + repeated))
-    stream, back_stream = one._elementwise(job, m, tokens, tp, ep, sequence_parallel)
+    found.append(operator("attention", core, (touched, 2.0 * touched), once, back + repeated, 2.0))
+    stream, back_stream = work.elementwise(job, m, tokens, tp, ep, sequence_parallel)
     bandwidth = job.chip.bandwidth * job.chip.bandwidth_share * job.chip.kernel_share
     moved = (stream * bandwidth, back_stream * bandwidth)
-    found.append(operator("norms, residuals, activations", 0.0, moved, stream, back_stream))
+    found.append(operator("norms, residuals, activations", 0.0, moved, stream, back_stream, 2.0))
+    added, added_back = work.biased(job, m, tokens, ep, np.where(sequence_parallel, tp, 1.0))
+    if np.any(added):
+        moved = (added * bandwidth, added_back * bandwidth)
+        found.append(operator("biases of experts", 0.0, moved, added, added_back, 2.0))
+    if job.lora is not None:
+        pairs = lora.matmuls(m, job.lora, tokens, tp)
+        read = [_product_bytes(job, p) for p in pairs]
+        sizes = (sum(x for x, _ in read), sum(x for _, x in read))
+        forward, backward = work.adapters(job, m, tokens, tp)
+        found.append(operator("adapters", sum(_flops(p) for p in pairs), sizes, forward, backward, 2.0))
     head = tf.Matmul(tokens, m.hidden, m.vocab / tp)
     rounds = layer.rounds
     found.append(
         Operator(
             "vocabulary",
-            3.0 * _flops(head) * rounds,
-            sum(_product_bytes(job, head)) * rounds,
+            (1.0 + gradients) * _flops(head) * rounds,
+            sum(_product_bytes(job, head, frozen=job.lora is not None)) * rounds,
             (layer.head + layer.head_stream) * rounds,
-            wide=True,
+            wide=not job.stack.narrow_head,
         )
     )
     return [_plain(x) for x in found]
 
 
-def _product_bytes(job: Job, p: tf.Matmul) -> tuple[Array, Array]:
+def _product_bytes(job: Job, p: tf.Matmul, *, frozen: bool = False) -> tuple[Array, Array]:
     """Return what a product moves forward, and backward with the sum of the gradients of weights [byte]."""
     forward = roofline.matmul_bytes(p, job.width)
+    if frozen:
+        return forward, forward
     weights = p._replace(rows=p.inner, inner=p.rows)
-    return forward, forward + roofline.matmul_bytes(weights, job.width, summed=one.SUM)
+    return forward, forward + roofline.matmul_bytes(weights, job.width, summed=work.SUM)
 
 
 def _whole(
@@ -145,6 +167,7 @@ def of_pass(
     width: float,
     tp: Array = 1.0,
     shared_reads: bool = True,
+    rereads: float | None = None,
 ) -> list[Operator]:
     """Return the operators of an inference pass; with collectives their times add up to it.
 
@@ -154,7 +177,7 @@ def of_pass(
     products = inference.products_of(m, load, tp)
     head = inference.head_of(m, load, tp)
     wide = max(width, inference.ACTIVATION)
-    flops, cached, scores = inference.attention_of(
+    flops, cached, times, scores = inference.attention_of(
         m, chip, load, width=width, tp=tp, shared_reads=shared_reads
     )
     moved, kernels = inference.between(m, products, load, width=width, tp=tp)
@@ -167,8 +190,8 @@ def of_pass(
         Operator(
             "attention",
             flops,
-            cached + fresh,
-            np.maximum(scores, roofline.cache_time(cached, chip)),
+            cached * (times if rereads is None else 1.0) + fresh,
+            np.maximum(scores, roofline.cache_time(cached, chip, times, rereads)),
             wide=True,
         ),
         Operator(

@@ -9,6 +9,7 @@ Times at or above saturation are infinite, never NaN.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -24,8 +25,9 @@ __all__ = ["erlang_b", "erlang_c", "log_erlang_c"]
 STABLE = 1.0 - 1e-5
 # Halvings of a bracket: to 5e-20 of its first width.
 HALVINGS = 64
-# Newton's steps to a rate of decay.
+# Newton's steps to a rate of decay at most, and the relative step after which there is no other.
 NEWTON = 24
+SETTLED = 1e-15
 # Stations whose percentiles are looked for at a time.
 CHUNK = 512
 TINY = 1e-300
@@ -139,8 +141,18 @@ def wait_quantile(q: Station, percentile: Array) -> Array:
 
     0 for a share that does not wait; see :class:`Wait`.
     """
+
+    def found(part: Station) -> Array:
+        stable, wait = _wait(part)
+        return np.where(stable, wait.quantile(1.0 - part.percentile), np.inf)
+
+    return _in_parts(found, replace(q, percentile=percentile))
+
+
+def wait_tail(q: Station, time: Array) -> Array:
+    """Return the share of arrivals that wait longer than a time; 1 at saturation. See :class:`Wait`."""
     stable, wait = _wait(q)
-    return np.where(stable, wait.quantile(1.0 - np.asarray(percentile, dtype=float)), np.inf)
+    return np.where(stable, wait.chance * wait.longer(time), 1.0)
 
 
 def fanout_share(slow: Array, parts: Array) -> Array:
@@ -168,7 +180,9 @@ def _decay(q: Station, rho: Array) -> Array:
     for _ in range(NEWTON):
         over, under = 1.0 + y * ca / rho, 1.0 - y * cs
         value = np.log1p(y * ca / rho) / ca + np.log1p(-y * cs) / cs
-        y = np.clip(y - value / (1.0 / (rho * over) - 1.0 / under), 0.5 * y, y)
+        last, y = y, np.clip(y - value / (1.0 / (rho * over) - 1.0 / under), 0.5 * y, y)
+        if np.all(last - y <= SETTLED * y):
+            break
     return y
 
 
@@ -210,12 +224,25 @@ def _slow_share(q: Station) -> Array:
 
 def response_quantile(q: Station) -> Array:
     """Return the response time that the station's percentile of requests does not exceed [s]."""
-    given = [getattr(q, f.name) for f in fields(Station)]
-    parts = [np.asarray(x, dtype=float) for x in np.broadcast_arrays(*given)]
+    return _in_parts(_quantile, q)
+
+
+def _in_parts(of: Callable[[Station], Array], q: Station) -> Array:
+    """Return a time of stations, infinite for those that are full.
+
+    A few at a time, so that the nodes of quadratures stay in the processor's cache.
+    """
+    parts = [
+        np.asarray(x, dtype=float) for x in np.broadcast_arrays(*(getattr(q, f.name) for f in fields(q)))
+    ]
     flat = [x.reshape(-1) for x in parts]
-    # a few at a time, so that the nodes of the quadrature stay in the processor's cache
-    found = [_quantile(Station(*(x[i : i + CHUNK] for x in flat))) for i in range(0, flat[0].size, CHUNK)]
-    return np.concatenate(found).reshape(parts[0].shape) if found else np.zeros(parts[0].shape)
+    every = Station(*flat)
+    found = np.full(flat[0].shape, np.inf)
+    steady = np.flatnonzero(offered_load(every.rate, every.service) / every.servers < 1.0)
+    for i in range(0, len(steady), CHUNK):
+        some = steady[i : i + CHUNK]
+        found[some] = of(Station(*(x[some] for x in flat)))
+    return found.reshape(parts[0].shape)
 
 
 def _quantile(q: Station) -> Array:

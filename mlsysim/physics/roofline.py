@@ -42,10 +42,14 @@ class Chip:
         attention_width: width of a head of which the same is true.
         narrow: bytes of an operand of a product that is cast before it; 0 where none is.
         cache_share: share of ``bandwidth`` at which attention reads a cache; 0 where it is that of streams.
+        operand_share: share of ``bandwidth`` at which matrix products read and write; 0 where it is that
+            of streams.
+        matmul_launch: time to start one matrix product; 0 where it is ``launch`` [s].
         grouped: rate of grouped products over that of single ones.
         kernel_share: share of the bandwidth of large streams that operators of a layer reach.
         host: time in which the host issues an operator, where it does so one by one [s]: of training
             those of experts, of inference the kernels of a prefill.
+        eager: time in which the host issues one of the small kernels of experts with biases [s].
     """
 
     peak: float
@@ -66,9 +70,12 @@ class Chip:
     attention_width: float = 0.0
     narrow: float = 0.0
     cache_share: float = 0.0
+    operand_share: float = 0.0
+    matmul_launch: float = 0.0
     grouped: float = 1.0
     kernel_share: float = 1.0
     host: float = 0.0
+    eager: float = 0.0
 
 
 def tile_share(p: Matmul, chip: Chip) -> Array:
@@ -108,7 +115,7 @@ def matmul_compute(p: Matmul, chip: Chip) -> Array:
 def matmul_time(p: Matmul, chip: Chip, width_bytes: float, *, summed: float = 0.0) -> Array:
     """Return the time of a group of matrix products [s].
 
-    The longer of operations at the achieved rate and operands at the achieved bandwidth.
+    The longer of operations at the achieved rate and operands at the achieved bandwidth, and the starts.
 
     Args:
         p: the products.
@@ -118,7 +125,8 @@ def matmul_time(p: Matmul, chip: Chip, width_bytes: float, *, summed: float = 0.
             are written as they are.
     """
     moved = matmul_bytes(p, width_bytes, summed=summed)
-    return np.maximum(matmul_compute(p, chip), stream_time(moved, chip)) + chip.launch * p.launches
+    read = moved / (chip.bandwidth * (chip.operand_share or chip.bandwidth_share))
+    return np.maximum(matmul_compute(p, chip), read) + (chip.matmul_launch or chip.launch) * p.launches
 
 
 def matmul_bytes(p: Matmul, width_bytes: float, *, summed: float = 0.0) -> Array:
@@ -131,7 +139,9 @@ def wide(chip: Chip) -> Chip:
     """Return the accelerator as products in 16 bits see it, whatever the precision of the run."""
     if not chip.wide_peak:
         return chip
-    return replace(chip, peak=chip.wide_peak, share=chip.wide_share, depth=chip.wide_depth, narrow=0.0)
+    return replace(
+        chip, peak=chip.wide_peak, share=chip.wide_share, depth=chip.wide_depth, narrow=0.0, matmul_launch=0.0
+    )
 
 
 def attention_share(chip: Chip, length: Array, width: Array) -> Array:
@@ -163,16 +173,16 @@ def attention_time(flops: Array, chip: Chip, length: Array, width: Array) -> Arr
     return flops / (wide(chip).peak * attention_share(chip, length, width))
 
 
-def cast_bytes(p: Matmul, chip: Chip, width_bytes: float) -> Array:
-    """Return what casting the operand of a product moves: read once, written in both layouts [byte].
+def cast_bytes(p: Matmul, chip: Chip, width_bytes: float, layouts: float = 2.0) -> Array:
+    """Return what casting the operand of a product moves: read once, written in its layouts [byte].
 
     A product's input is needed again, transposed, for the gradient of its weights; a norm writes both
     layouts itself, in no more bytes than it would in 16 bits (NVIDIA Transformer Engine,
-    LayerNormLinear).
+    LayerNormLinear). One layout is enough where the weights are frozen.
     """
     if not chip.narrow or p.normed:
         return 0.0
-    return (width_bytes + 2.0 * chip.narrow) * p.rows * p.inner * p.count
+    return (width_bytes + layouts * chip.narrow) * p.rows * p.inner * p.count
 
 
 def compute_time(flops: Array, chip: Chip) -> Array:
@@ -185,9 +195,18 @@ def stream_time(moved: Array, chip: Chip) -> Array:
     return moved / (chip.bandwidth * chip.bandwidth_share)
 
 
-def cache_time(moved: Array, chip: Chip) -> Array:
-    """Return the time in which attention reads so many bytes of keys and values [s]."""
-    return moved / (chip.bandwidth * (chip.cache_share or chip.bandwidth_share))
+def cache_time(moved: Array, chip: Chip, times: Array = 1.0, again: float | None = None) -> Array:
+    """Return the time in which attention reads so many bytes of keys and values [s].
+
+    Args:
+        moved: bytes of keys and values.
+        chip: the accelerator.
+        times: how often they are read: by each of the query heads that share them, one beside the other.
+        again: rate of all these reads, of which the memory serves the first and the level-2 cache the
+            others [byte/s]; None where the memory serves all.
+    """
+    once = moved / (chip.bandwidth * (chip.cache_share or chip.bandwidth_share))
+    return times * once if again is None else np.maximum(once, times * moved / again)
 
 
 def kernel_time(moved: Array, chip: Chip) -> Array:

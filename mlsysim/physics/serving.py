@@ -38,7 +38,7 @@ class Instance:
         width: bytes of a weight and of a cached element.
         injection: bandwidth at which weights stream in, layer by layer [byte/s]; None where they
             lie in the memory.
-        shared_reads: see :func:`mlsysim.physics.inference.forward`.
+        shared_reads, rereads: see :func:`mlsysim.physics.inference.forward`.
     """
 
     model: tf.Transformer
@@ -48,6 +48,7 @@ class Instance:
     width: float
     injection: Array | None = None
     shared_reads: bool = True
+    rereads: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,14 @@ class Service:
 def run(i: Instance, load: Load) -> Pass:
     """Return a pass of an instance."""
     passed = inference.forward(
-        i.model, i.chip, load, width=i.width, tp=i.tp, network=i.network, shared_reads=i.shared_reads
+        i.model,
+        i.chip,
+        load,
+        width=i.width,
+        tp=i.tp,
+        network=i.network,
+        shared_reads=i.shared_reads,
+        rereads=i.rereads,
     )
     if i.injection is None:
         return passed

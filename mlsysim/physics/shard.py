@@ -9,7 +9,7 @@ import numpy as np
 
 from mlsysim.physics import collectives as net
 from mlsysim.physics import memory, pipeline, roofline, topology
-from mlsysim.physics.job import Job
+from mlsysim.physics.job import Job, adapters_of
 from mlsysim.physics.types import Array
 
 
@@ -67,47 +67,64 @@ def shard_part(
     alone = np.asarray(pp) == 1  # one stage holds both ends
     first = np.where(alone, w.ends, w.first) / tp
     last = np.where(alone, w.ends, w.last) / tp
+    edge = np.maximum(first, last)
+    # what is trained: all of it, or adapters beside weights that are frozen
+    adapters = adapters_of(job)
+    full = 1.0 if adapters is None else 0.0
+    shared, own = (dense, expert) if adapters is None else (adapters.dense / tp, 0.0 * expert)
 
     # gradients and optimizer state of shared weights are divided among tp x cp x dp copies less
     # the tp split: context-parallel ranks hold copies too
     copies, expert_copies = dp * cp, dp * cp / ep
     zero, offload = np.asarray(zero), np.asarray(offload)
 
-    def both(of: Callable[..., Array], shared: Array, own: Array) -> Array:
+    def both(of: Callable[..., Array], shared: Array, own: Array, b: memory.StateBytes = b) -> Array:
         return of(shared, copies, zero, b) + of(own, expert_copies, zero, b)
 
     def state(shared: Array, own: Array = 0.0) -> Array:
         away = np.where(offload, both(memory.optimizer_bytes, shared, own), 0.0)
         return both(memory.state_bytes, shared, own) - away
 
+    def frozen(shared: Array, own: Array = 0.0) -> Array:
+        """State of weights that are frozen, where there are any."""
+        return (1.0 - full) * both(memory.state_bytes, shared, own, memory.StateBytes(b.weights, 0.0, 0.0))
+
+    def one_pass(shared: Array, own: Array) -> Array:
+        """Time to gather a stage's parameters, or to scatter their gradients."""
+        return net.hierarchical_gather_time(
+            shared * job.width, copies, tp * 1.0, network
+        ) + net.hierarchical_gather_time(own * job.width, expert_copies, tp * ep * 1.0, network)
+
+    # of a stage: what is trained, and all that stage 3 of ZeRO gathers
+    tuned, tuned_own = n * shared + full * edge, n * own
+    held, held_own = (n * (dense + (1.0 - full) * shared) + edge, n * expert)
     # stage 3 gathers what it lacks of a layer
-    lacking = dense * (1.0 - 1.0 / copies) + expert * (1.0 - 1.0 / expert_copies)
-    edge = np.maximum(first, last)
-    size, expert_size = (n * dense + edge) * job.width, n * expert * job.width
-    one_pass = net.hierarchical_gather_time(size, copies, tp * 1.0, network) + net.hierarchical_gather_time(
-        expert_size, expert_copies, tp * ep * 1.0, network
-    )
+    lacking = (held - edge) / n * (1.0 - 1.0 / copies) + expert * (1.0 - 1.0 / expert_copies)
+    update = one_pass(tuned, tuned_own)
     # 0: all-reduce; 1: reduce-scatter and all-gather; once a step.
     # 2: reduce-scatter each microbatch, all-gather once a step. 3: two gathers, one scatter.
-    reduce = one_pass * np.select([zero <= 1, zero == 2], [2.0, 1.0], 0.0)
-    gather = one_pass * np.select([zero == 2, zero == 3], [1.0, 3.0], 0.0) * pp
+    reduce = update * np.select([zero <= 1, zero == 2], [2.0, 1.0], 0.0)
+    gather = (update * (zero >= 2) + 2.0 * one_pass(held, held_own) * (zero == 3)) * pp
     # the first layer's gather and the last layer's reduction have nothing to hide behind
     hides = np.where(overlap, job.overlap * (1.0 - 1.0 / n), 0.0)
     # nor has the gather of stage 2, which comes after the optimizer
     reduce_hides = np.where(zero == 2, 0.0, hides)
     none = 0.0 * offload * np.asarray(overlap)
     return ShardPart(
-        layer=state(dense, expert) + none,
+        layer=state(shared, own) + frozen(dense, expert) + none,
         gathered=np.where((zero >= 3) & (copies > 1), lacking * b.weights, 0.0) + none,
-        first=state(first) + none,
-        last=state(last) + none,
-        host=np.where(offload, both(memory.optimizer_bytes, n * dense + edge, n * expert), 0.0) + none,
+        first=state(full * first) + frozen(first) + none,
+        last=state(full * last) + frozen(last) + none,
+        host=np.where(offload, both(memory.optimizer_bytes, tuned, tuned_own), 0.0) + none,
         reduce_bare=reduce * (1.0 - reduce_hides) + none,
         reduce_rest=reduce * reduce_hides + none,
         gather_bare=gather * (1.0 - hides) + none,
         gather_rest=gather * hides + none,
-        update=_update_time(job, n * dense + edge, n * expert, copies, expert_copies, zero, offload) + none,
-        crossing=np.where(alone, _crossing(job, size, copies, expert_size, expert_copies, zero), 0.0) + none,
+        update=_update_time(job, tuned, tuned_own, copies, expert_copies, zero, offload) + none,
+        crossing=np.where(
+            alone, _crossing(job, (tuned, tuned_own), (held, held_own), copies, expert_copies, zero), 0.0
+        )
+        + none,
     )
 
 
@@ -130,15 +147,23 @@ def _update_time(
 
 
 def _crossing(
-    job: Job, size: Array, copies: Array, expert_size: Array, expert_copies: Array, zero: Array
+    job: Job,
+    tuned: tuple[Array, Array],
+    held: tuple[Array, Array],
+    copies: Array,
+    expert_copies: Array,
+    zero: Array,
 ) -> Array:
     """Return what gradients and weights send across the middle in a step, in one direction [byte].
 
-    Once a step each way for stages 0 to 2, with another gather for stage 3; what ZeRO 2 and 3 repeat
-    for every microbatch is counted once.
+    Once a step each way for stages 0 to 2; a gather of all weights twice for stage 3, and the scatter of
+    gradients; what ZeRO 2 and 3 repeat for every microbatch is counted once.
     """
     n = job.accelerators
-    once = topology.group_crossing(size, copies, n / copies) + topology.group_crossing(
-        expert_size, expert_copies, n / expert_copies
-    )
-    return once * np.where(zero == 3, 3.0, 2.0)
+
+    def once(shared: Array, own: Array) -> Array:
+        return topology.group_crossing(shared * job.width, copies, n / copies) + topology.group_crossing(
+            own * job.width, expert_copies, n / expert_copies
+        )
+
+    return np.where(zero == 3, 2.0 * once(*held) + once(*tuned), 2.0 * once(*tuned))

@@ -109,7 +109,7 @@ def _log_gamma(k: Array) -> Array:
 
 
 def crossing(tail: Callable[[Array], Array], slow: Array, high: Array) -> Array:
-    """Return where a tail falls to ``slow``, between 0 and a time where it is below.
+    """Return where a tail falls to ``slow``, between 0 and a time where it is below; 0 if it starts there.
 
     By secants of the logarithm, which is nearly straight, that never leave the bracket; an end
     that stays is weighed half (the Illinois rule; Dowell 1971).
@@ -117,10 +117,12 @@ def crossing(tail: Callable[[Array], Array], slow: Array, high: Array) -> Array:
     low, high = np.broadcast_arrays(np.zeros_like(high), high)
     with np.errstate(divide="ignore", invalid="ignore"):
         above = np.log(np.minimum(tail(low), 1.0) / slow)
+        high = np.where(above > 0.0, high, 0.0)
         below = np.maximum(np.log(tail(high) / slow), -50.0)
         side = np.zeros_like(high)
         for _ in range(SECANTS):
-            middle = np.where(below < 0.0, (high * above - low * below) / (above - below), high)
+            secant = (high * above - low * below) / (above - below)
+            middle = np.where((below < 0.0) & (low < high), secant, high)
             middle = np.clip(middle, low, high)
             value = np.maximum(np.log(tail(middle) / slow), -50.0)
             over = value > 0.0

@@ -357,6 +357,25 @@ def elementwise_kernels(m: Transformer) -> float:
     return (m.norms + blocks - 1.0) + 2.0 * blocks + 1.0 + 3.0 * m.moe_share
 
 
+def operators(m: Transformer, fused_attention: bool) -> float:
+    """Return the operators that a framework issues for one layer's forward pass.
+
+    Products, two reductions over ranks and the kernels above; where attention is not fused, two batched
+    products, softmax and dropout in the place of one kernel, and copies into heads and back (Shoeybi 2019,
+    ``ParallelAttention``).
+    """
+    blocks = m.attention_blocks
+    products = 2.0 * blocks + 2.0
+    attention = 0.0 if fused_attention else 7.0 * blocks
+    return products + all_reduces(m) + elementwise_kernels(m) + attention + 2.0
+
+
+def weight_tensors(m: Transformer) -> float:
+    """Return how many tensors the weights and biases of a layer are, experts aside."""
+    norms = m.norms + m.attention_blocks - 1.0
+    return (2.0 * m.attention_blocks + 2.0) * (1.0 + m.bias) + norms * m.norm_width
+
+
 def head_width(m: Transformer) -> float:
     """Return the width of a head: the mean of that of keys and of values."""
     return 0.5 * (m.qk_width + m.v_width) / m.heads

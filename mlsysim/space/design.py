@@ -183,9 +183,11 @@ class DesignSpace:
 
 def _plan(given: PlanLike) -> Json:
     """Return a plan as plain data; paths of one's own entries become absolute."""
+    from mlsysim.core.api import one_service
     from mlsysim.core.plan import load
 
     parsed, document = load(given)
+    one_service(parsed, document)
     base = copy.deepcopy(document.data) if isinstance(document.data, dict) else parsed.to_dict()
     folder = Path(document.name).parent if document.name else Path()
     for block, key in _NAMES:

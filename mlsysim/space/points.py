@@ -24,8 +24,9 @@ from mlsysim.core.resolve import resolve
 from mlsysim.core.rule import by_rule
 from mlsysim.core.scenario import Scenario, Settings
 from mlsysim.core.settings import settings_of
-from mlsysim.core.solver.sensitivity import replaced
 from mlsysim.core.states import inference_state, training_state
+from mlsysim.core.supplies import apply, check
+from mlsysim.core.supplies import given as with_amounts
 from mlsysim.core.sweep import Held, against_walls
 from mlsysim.core.variants import settled
 from mlsysim.infra.own import resolve_region
@@ -161,8 +162,10 @@ class Evaluator:
             parsed, document = load(put(self.space.plan, {**values, **typical}))
             settings = settings_of(parsed, document)
             if supplies:
-                settings = replace(settings, supplies=supplies)
-            s = settled(resolve(settings))
+                settings = with_amounts(settings, supplies)
+            found = resolve(settings)
+            check(found)
+            s = settled(found)
             return Group(s.settings, None if s.job is None else by_rule(s))
         except InputError as error:
             return Group(None, None, f"{error.where}: {error.problem}" if error.where else error.problem)
@@ -217,7 +220,7 @@ class Evaluator:
         s = resolve(settings)
         if region is not None:
             s = replace(s, site=_sites(region[0], region[1], settings.pue, group))
-            s = replaced(s, {k: v for k, v in settings.supplies.items() if k in _OF_SITE})
+            s = apply(s, only=_OF_SITE)
         return s
 
     def _values(self, state: State, held: Held, mine: list[np.ndarray], n: int) -> dict[str, Any]:
@@ -270,7 +273,7 @@ def _with(s: Settings, d: Dimension, value: Any) -> Settings:
     assert d.path is not None
     head, key = d.path.keys[0], d.path.keys[-1]
     if head == SUPPLY:
-        return replace(s, supplies=s.supplies | {key: value})
+        return with_amounts(s, {key: value})
     if head == "constraints":
         return replace(s, limits=replace(s.limits, **{key: value}))
     if d.name in _FIELDS:

@@ -27,6 +27,8 @@ from mlsysim.core.scenario import Bound, Scenario, Settings
 from mlsysim.core.settings import settings_of
 from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.search import verify
+from mlsysim.core.supplies import check
+from mlsysim.core.supplies import given as with_amounts
 from mlsysim.core.variants import with_decisions
 from mlsysim.core.wanted import Wanted
 from mlsysim.space.design import DesignSpace, put
@@ -145,7 +147,9 @@ class Solver:
         if isinstance(settings, InputError):
             raise settings
         bounds = settings.bounds + tuple(self._bounds(known))
-        return resolve(replace(settings, bounds=bounds, supplies=supplies)), known
+        found = resolve(with_amounts(replace(settings, bounds=bounds), supplies))
+        check(found)
+        return found, known
 
     def _bounds(self, known: dict[str, float]) -> list[Bound]:
         """Return the constraints as bounds on metrics made for them."""

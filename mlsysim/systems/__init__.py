@@ -35,7 +35,8 @@ class Node(Entry):
 class Fabric(Entry):
     """A network tier. Bandwidth is per direction, of one link or of one accelerator's bundle.
 
-    ``latency`` is that of a hop of a small message, ``bulk_latency`` that at full bandwidth.
+    ``latency`` is that of a hop of a small message, ``bulk_latency`` that at full bandwidth,
+    ``peer_start`` that of an all-reduce in which accelerators read each other's memory.
     """
 
     tier: str = text(required=True, choices=("scale_up", "scale_out"))
@@ -43,6 +44,7 @@ class Fabric(Entry):
     bandwidth: Value = number("byte/s", required=True)
     latency: Value | None = number("s")
     bulk_latency: Value | None = number("s")
+    peer_start: Value | None = number("s")
     achieved_share: Value | None = number("1")
 
 

@@ -49,35 +49,7 @@ def validation(result: Report) -> Any:
     named: set[str] = set()
     for at, unit in enumerate(panels):
         place = {"row": at // columns + 1, "col": at % columns + 1}
-        mine = [j for j in rows if j.unit == unit]
-        ends = _ends(mine)
-        for factor, dash in ((1.0, "solid"), (1.0 - BAND, "dash"), (1.0 + BAND, "dash")):
-            made.add_scatter(
-                x=ends,
-                y=[x * factor for x in ends],
-                mode="lines",
-                line={"color": theme.INK, "dash": dash, "width": 1.2},
-                hoverinfo="skip",
-                showlegend=False,
-                **place,
-            )
-        for n, kind in enumerate(kinds):
-            points = [j for j in mine if j.row.kind == kind]
-            if not points:
-                continue
-            made.add_scatter(
-                x=[j.measured for j in points],
-                y=[j.predicted for j in points],
-                mode="markers",
-                marker=theme.style(n).marker | {"size": 8, "opacity": 0.85},
-                name=theme.label(kind),
-                legendgroup=kind,
-                showlegend=kind not in named,
-                hovertext=[f"{theme.label(j.id, 60, 3)}<br>{j.error:+.1%}" for j in points],
-                hoverinfo="text",
-                **place,
-            )
-            named.add(kind)
+        _panel(made, [j for j in rows if j.unit == unit], kinds, named, place)
     for key in (
         "template",
         "title",
@@ -99,6 +71,38 @@ def validation(result: Report) -> Any:
         made.update_xaxes(theme.decades(*ends), title_text=f"measured [{unit}]", **place)
         made.update_yaxes(theme.decades(*ends), title_text=f"predicted [{unit}]", **place)
     return made
+
+
+def _panel(made: Any, mine: list[Judged], kinds: list[str], named: set[str], place: dict[str, int]) -> None:
+    """Draw the rows of a unit; ``named`` are the kinds that the legend has already."""
+    ends = _ends(mine)
+    for factor, dash in ((1.0, "solid"), (1.0 - BAND, "dash"), (1.0 + BAND, "dash")):
+        made.add_scatter(
+            x=ends,
+            y=[x * factor for x in ends],
+            mode="lines",
+            line={"color": theme.INK, "dash": dash, "width": 1.2},
+            hoverinfo="skip",
+            showlegend=False,
+            **place,
+        )
+    for n, kind in enumerate(kinds):
+        points = [j for j in mine if j.row.kind == kind]
+        if not points:
+            continue
+        made.add_scatter(
+            x=[j.measured for j in points],
+            y=[j.predicted for j in points],
+            mode="markers",
+            marker=theme.style(n).marker | {"size": 8, "opacity": 0.85},
+            name=theme.label(kind),
+            legendgroup=kind,
+            showlegend=kind not in named,
+            hovertext=[f"{theme.label(j.id, 60, 3)}<br>{j.error:+.1%}" for j in points],
+            hoverinfo="text",
+            **place,
+        )
+        named.add(kind)
 
 
 def _ends(rows: list[Judged]) -> tuple[float, float]:

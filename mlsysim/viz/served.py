@@ -60,10 +60,16 @@ def serving_mix(solution: ServingMix) -> Any:
         made.update_xaxes(range=[0.0, 1.25 * most])
         made.update_yaxes(autorange="reversed", showgrid=False)
         return made
+    _requests(made, solution)
+    return made
+
+
+def _requests(made: Any, solution: ServingMix) -> None:
+    """Draw the requests that come, on an axis of their own."""
     rate = np.asarray(solution.question.demand.rate).sum(axis=0)
     made.add_scatter(
         name="requests",
-        x=hours,
+        x=list(range(len(solution.hours))),
         y=[float(x) for x in rate],
         yaxis="y2",
         mode="lines+markers",
@@ -83,9 +89,9 @@ def serving_mix(solution: ServingMix) -> Any:
             "side": "right",
             "title": {"text": "requests a second [request/s]", "standoff": 12},
             "rangemode": "tozero",
+            "tickmode": "auto",
             "showgrid": False,
             "automargin": True,
         },
         legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0.0},
     )
-    return made

@@ -116,7 +116,7 @@ def figure(title: str, *, height: int = 420, under: str = "") -> Any:
     """
     go = plotly()
     head = label(title, 84, 2)
-    lines = textwrap.wrap(under, 118) if under else []
+    lines = textwrap.wrap(under, 84) if under else []
     extra = head.count("<br>")
     top, bottom = 44 + 24 * extra, 66 + 19 * len(lines)
     made = go.Figure()

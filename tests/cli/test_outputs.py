@@ -13,7 +13,8 @@ from mlsysim.cli import output
 from mlsysim.core.errors import SolverLimitError
 from mlsysim.core.plan import Plan
 
-PLANS = sorted(p for p in EXAMPLES.glob("*.yaml") if not p.stem.startswith("fleet"))
+# plans with several jobs, and those whose accelerators are still to be decided, are read by other commands
+PLANS = sorted(p for p in EXAMPLES.glob("*.yaml") if not p.stem.startswith(("fleet", "serving_mix")))
 QUICK = [
     ("Llama3_8B", "H100"),
     ("Llama3_70B", "B200", "--precision", "fp8", "--batch-size", "64"),

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import random_problems as rp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from formulations.infeasible import conflict, least
+from formulations.presolve import restrict
 
 SEEN: Counter[str] = Counter()
 
 
 @st.composite
-def tight(draw):
+def tight(draw, least=-1):
     """Draw a problem whose rows leave little, often nothing: up to four reasons, some of two rows."""
     spec = draw(rp.specs(most=3, cells=4, rows=0))
     points = list(rp.legal(spec))
@@ -26,7 +28,7 @@ def tight(draw):
     for _ in range(draw(st.integers(2, 5))):
         tree = draw(rp.trees(spec.sizes, rp.HALVES, depth=draw(st.integers(0, 1))))
         values = sorted(rp.value(tree, p) for p in points)
-        at = draw(st.integers(-1, max(0, len(values) // 3)))
+        at = draw(st.integers(least, max(0, len(values) // 3)))
         supply = values[0] - 1.0 if at < 0 else values[at] + draw(st.sampled_from([0.0, 0.25]))
         rows.append(rp.RowSpec(f"t{draw(st.integers(0, 3))}", tree, supply))
     return replace(spec, rows=tuple(rows))
@@ -45,8 +47,10 @@ def test_a_conflict_is_minimal(spec):
     if possible(spec, tags):
         SEEN["feasible"] += 1
         return
-    found = conflict(problem)
-    assert found is not None
+    clash = conflict(problem)
+    assert clash is not None
+    assert clash.decisions == ()
+    found = clash.tags
     assert len(set(found)) == len(found)
     assert bool(found) == any(True for _ in rp.legal(spec))
     assert set(found) <= tags
@@ -55,6 +59,46 @@ def test_a_conflict_is_minimal(spec):
         assert possible(spec, set(found) - {tag})
     SEEN["infeasible"] += 1
     SEEN["several"] += len(found) > 1
+
+
+@rp.examples(200)
+@given(tight(least=0), st.data())
+def test_a_conflict_with_decisions_is_minimal(spec, data):
+    problem = rp.problem_of(spec)
+    kept = {}  # a decision a choice: the cells that it leaves
+    for i, size in enumerate(spec.sizes):
+        if data.draw(st.integers(0, 3)):
+            which = data.draw(st.sets(st.integers(0, size - 1), min_size=1, max_size=max(1, size // 2)))
+            kept[f"d{i}"] = (i, sorted(which))
+
+    def opened(names):
+        cells = [np.arange(size) for size in spec.sizes]
+        for name, (i, which) in kept.items():
+            if name not in names:
+                cells[i] = np.array(which)
+        return restrict(problem, cells)
+
+    def holds(tags, decisions):
+        rows = replace(spec, rows=tuple(r for r in spec.rows if r.tag in tags))
+        return any(
+            rp.holding(rows, p) and all(p[kept[d][0]] in kept[d][1] for d in decisions)
+            for p in rp.legal(spec)
+        )
+
+    tags = {r.tag for r in spec.rows}
+    if holds(tags, kept):
+        return
+    clash = conflict(opened([]), decisions=list(kept), opened=opened)
+    assert clash is not None
+    mine = (set(clash.tags), set(clash.decisions))
+    assert not holds(*mine)
+    for tag in clash.tags:
+        assert holds(mine[0] - {tag}, mine[1])
+    for name in clash.decisions:
+        assert holds(mine[0], mine[1] - {name})
+    SEEN["of decisions"] += bool(clash.decisions)
+    SEEN["of both"] += bool(clash.decisions) and bool(clash.tags)
+    SEEN["decided"] += 1
 
 
 @rp.examples(100)
@@ -83,3 +127,5 @@ def test_the_property_tests_met_enough():
     assert SEEN["infeasible"] >= 30
     assert SEEN["several"] >= 5
     assert SEEN["least"] >= 5
+    assert SEEN["decided"] >= 50
+    assert SEEN["of both"] >= 10

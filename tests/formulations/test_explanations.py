@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import replace
 
@@ -9,16 +10,19 @@ import pytest
 import random_problems as rp
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_parallelism import between, brute, plan_of, plans
+from test_parallelism import between, brute, legal_layouts, plan_of, plans, points_of
 
 import mlsysim
+from formulations.infeasible import conflict
 from mlsysim.core.api import scenario
+from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import evaluate
 from mlsysim.core.resolve import resolve
 from mlsysim.core.solver.designing import synthesis
 from mlsysim.core.solver.drafts import patched
 from mlsysim.core.solver.explain import explain
 from mlsysim.core.solver.prices import sensitivity
+from mlsysim.core.solver.question import question
 from mlsysim.core.solver.robust import corners
 from mlsysim.core.supplies import find, what_if
 
@@ -92,6 +96,81 @@ def test_decisions_and_accelerators_are_ways_out():
         assert again(patched(big, {"hardware": {"accelerators": fewer}})).exit_code == 2
 
 
+DECIDED = {
+    "tp": [1, 2, 4],
+    "pp": [1, 2, 4],
+    "zero_stage": [0, 1, 2, 3],
+    "microbatch_size": [1, 2],
+    "recompute": ["none", "full"],
+    "offload_optimizer": [False, True],
+}
+
+
+HELD = {"cp": 1, "interleave": 1, "sequence_parallel": False}
+
+
+@pytest.mark.parametrize("model", ["Llama3_8B", "GPT2_XL"])
+def test_decisions_in_a_conflict_are_those_of_enumeration(model):
+    base = scenario(plan_of(model, "H100", 4, 8, fixed=HELD))
+    points = points_of(base, legal_layouts(base))
+    rng = random.Random(3)
+    for _ in range(10):
+        names = rng.sample(sorted(DECIDED), rng.randint(2, 4))
+        fixed = {n: rng.choice(DECIDED[n]) for n in names}
+        mine = [e for e in points if all(getattr(e.layout, n) == v for n, v in fixed.items())]
+        if not mine:  # no layout at all has them
+            continue
+        # just enough for one plan, drawn from the lean and quick: others that the decisions leave have more
+        one = min(rng.sample(points, 40), key=lambda e: e.metric("feasibility.memory") * e.time)
+        room = one.metric("feasibility.memory") * rng.choice([0.9, *[1.0001] * 5])
+        limit = one.time * 1e3 * rng.choice([0.9, *[1.0001] * 5])
+
+        def holds(members, fixed=fixed, room=room, limit=limit):
+            return any(
+                ("w02" not in members or e.metric("feasibility.memory") <= room)
+                and ("assert0" not in members or e.metric("performance.latency") <= limit)
+                and all(getattr(e.layout, n) == v for n, v in fixed.items() if f"parallelism.{n}" in members)
+                for e in points
+            )
+
+        plan = plan_of(
+            model, "H100", 4, 8, fixed=HELD | fixed,
+            asserts=[{"metric": "latency", "max": limit}],
+        )  # fmt: skip
+        plan["what_if"] = {"capacity": f"{room} GiB"}
+        s = scenario(plan)
+        everything = {"w02", "assert0", *(f"parallelism.{n}" for n in fixed)}
+        q = question(plan, "explain", "time", 0.0, {})
+        if holds(everything):
+            continue
+        how = q.opened()
+        how["decisions"] = [n for n in how["decisions"] if n in fixed]  # the rest stays as it is
+        clash = conflict(q.recipe().problem, **how)
+        members = {*clash.tags, *(f"parallelism.{n}" for n in clash.decisions)}
+        assert members <= everything
+        assert not holds(members)
+        for member in members:
+            assert holds(members - {member}), (fixed, member)
+        SEEN["decided"] += bool(clash.decisions)
+        assert s.capacity == pytest.approx(room * 2**30)
+
+
+def test_a_decision_of_a_conflict_is_told_and_let_go():
+    plan = plan_of("Llama3_70B", "H100", 64, 256, seq_len=4096)
+    plan["parallelism"] = {"tp": 2, "pp": 1, "zero_stage": 1, "microbatch_size": 1}
+    result = explain({**plan, "parallelism": {**plan["parallelism"], "offload_optimizer": False}})
+    assert [c.tag for c in result.base.conflict] == [
+        "w02", "parallelism.tp", "parallelism.pp", "parallelism.zero_stage",
+    ]  # fmt: skip
+    assert result.exit_code == 2
+    ways = {w.title: w for w in result.ways if w.kind == "decision"}
+    assert "zero_stage left open (the plan says 1): 3 then" in ways
+    assert len(ways) == 3
+    for way in ways.values():
+        assert again(patched(plan, way.patch)).exit_code == 0
+    assert "zero_stage: the plan says 1" in result.scorecard()
+
+
 # -- prices ---------------------------------------------------------------------------------------
 
 
@@ -104,26 +183,69 @@ def test_sensitivities_equal_planning_anew(plan, change):
     found = sensitivity(plan, change=change)
     for p in found.prices:
         for step in (p.less, p.more):
-            changed = what_if(s, {p.name: step.factor})
-            points = brute_of(changed, everything)
+            if p.name == "batch":  # other layouts are legal then
+                assert step.amount == round(s.batch * step.factor)
+                workload = {**plan["workload"], "batch_size": round(step.amount)}
+                other = {**plan, "workload": workload}
+                try:
+                    legal_layouts(scenario(other))
+                except InputError:  # so few samples cannot be divided
+                    points = []
+                else:
+                    points = brute(other).points
+                SEEN["batches"] += 1
+            else:
+                points = brute_of(what_if(s, {p.name: step.factor}), everything)
             held = [e for e in points if e.feasible]
             if not held:
                 assert step.value is None
                 continue
             best = min(e.time for e in held)
+            if p.name == "batch":  # of as many samples as the plan has
+                best /= step.factor
             assert step.value == pytest.approx(best, rel=NEAR)
             SEEN["moved"] += step.moved
             SEEN["prices"] += 1
         base = found.base.value
+        if p.name == "batch":  # as many samples in smaller steps take no less of what a step does once
+            continue
         worse, better = (p.more, p.less) if p.dear else (p.less, p.more)
         assert better.value <= base * (1 + NEAR)
         assert worse.value is None or worse.value >= base * (1 - NEAR)
 
 
 def brute_of(s, everything):
-    from test_parallelism import points_of
-
     return points_of(s, everything.points[0].sweep.layouts)
+
+
+def test_a_larger_batch_of_the_same_plan_is_worth_its_price():
+    plan = plan_of("Llama3_8B", "H100", 32, 128, fixed={"tp": 2, "pp": 2, "microbatch_size": 2})
+    p = sensitivity(plan, supplies=["batch"]).of("batch")
+    assert (p.unit, p.basis) == ("sample", "time of as many samples as the plan's step has")
+    assert p.less.amount < 128 < p.more.amount
+    unit = round(p.more.amount) - 128
+    there = [held_at(plan, p, b) for b in (128 - unit, 128 + unit)]
+    assert p.per_unit * 2 * unit == pytest.approx((there[1] - there[0]) * 1e3, rel=NEAR)
+    assert p.per_unit < 0.0 < p.less.change
+
+
+def held_at(plan, p, batch):
+    layout = again(plan).evaluation.layout
+    s = scenario({**plan, "workload": {**plan["workload"], "batch_size": batch}})
+    return float(evaluate(s, layout).state.time) * 128 / batch
+
+
+def test_peak_rates_have_a_price_each():
+    plan = plan_of("Llama3_8B", "H100", 16, 64, fixed={"precision": ["bf16", "fp8"], "cp": 1, "pp": 1})
+    found = sensitivity(plan)
+    prices = {x.name: x for x in found.prices}
+    assert found.base.evaluation.scenario.precision == "fp8"
+    assert {"peak_fp8", "peak_bf16"} <= prices.keys()
+    assert "peak" not in prices
+    for name in ("peak_fp8", "peak_bf16"):  # attention runs in 16 bits
+        then = again({**plan, "what_if": {name: "1.1x"}})
+        assert prices[name].more.value == pytest.approx(then.objective.value, rel=NEAR)
+        assert prices[name].more.change < 0.0
 
 
 @pytest.mark.parametrize("objective", ["cost+carbon", "mfu"])
@@ -321,10 +443,39 @@ def test_a_wrong_what_if_is_refused(block):
         scenario({**plan_of("Llama3_8B", "H100", 16, 64), "what_if": block})
 
 
+@pytest.mark.parametrize(
+    ("block", "where", "nearest"),
+    [
+        ({"rent": "2 USD/h"}, "rent", "ops.ownership: rent"),
+        ({"storage_bandwidth": "2x"}, "storage_bandwidth", "the data block"),
+        ({"peak_fp8": "2x"}, "peak_fp8", "peak_bf16"),
+    ],
+)
+def test_a_what_if_of_nothing_is_refused(block, where, nearest):
+    with pytest.raises(InputError) as caught:
+        scenario({**plan_of("Llama3_8B", "H100", 16, 64), "what_if": block})
+    assert caught.value.where.endswith(f"what_if.{where}")
+    assert nearest in caught.value.hint
+
+
+def test_what_a_plan_has_none_of_elsewhere():
+    serving = {
+        "version": "1.0",
+        "workload": {"name": "Llama3_8B", "phase": "inference"},
+        "hardware": {"name": "H100"},
+    }
+    assert scenario({**serving, "what_if": {"bandwidth": "2x"}}).chip.bandwidth > 0
+    for block in ({"mtbf": "2x"}, {"checkpoint_bandwidth": "2x"}, {"scale_up_bandwidth": "1 TB/s"}):
+        with pytest.raises(InputError):
+            scenario({**serving, "what_if": block})
+
+
 def test_the_property_tests_met_enough():
     if not SEEN:
         pytest.skip("the property tests did not run")
+    assert SEEN["decided"] >= 5
     assert SEEN["ways"] >= 3
     assert SEEN["prices"] >= 20
+    assert SEEN["batches"] >= 4
     assert SEEN["frontiers"] >= 2
     assert SEEN["robust"] >= 2

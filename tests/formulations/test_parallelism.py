@@ -573,7 +573,8 @@ def test_conflicts_are_minimal(name, wishes):
     )
     if result.dropped:
         s = scenario(plan)
-        first = conflict(formulate(s, s.settings.bounds).problem)
+        clash = conflict(formulate(s, s.settings.bounds).problem)
+        first = list(clash.tags)
         minimal(plan, first)
         assert [c.tag for c in result.conflict][: len(first)] == first
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from physics_cases import MIXTRAL_8X7B
 from test_training import WIRE, ideal
 
-from mlsysim.physics import layer as ly
 from mlsysim.physics import traffic
 from mlsysim.physics import training as tr
 from mlsysim.physics import transformer as tf
+from mlsysim.physics import work as ly
 
 BIG = replace(MIXTRAL_8X7B, experts=64.0, experts_active=4.0)
 

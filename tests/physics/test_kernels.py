@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mlsysim.core.machine import network_of
+from mlsysim.core.scenario import Assumptions
 from mlsysim.physics import collectives as net
 from mlsysim.physics import inference, roofline
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.collectives import Network, Tier
 from mlsysim.physics.roofline import Chip
 from mlsysim.physics.transformer import Matmul, Transformer
+from mlsysim.systems import node
 
 LLAMA = Transformer(32.0, 4096.0, 14336.0, 32.0, 8.0, 128.0, 128256.0)
 BF16 = Chip(
@@ -170,3 +173,65 @@ def test_decode_without_shared_reads_takes_as_long_as_with_a_kv_head_for_each_qu
     )
     cache = 64 * 4096 * 2 * 32 * 1024 * 2 / 3e12
     assert each - shared == pytest.approx(3.0 * cache)
+
+
+def test_heads_of_a_group_read_again_from_the_level_2_cache():
+    """64 answers of 4096 tokens hold 34.4 GB: read once 11.5 ms, by 4 heads 137 GB, at 5 TB/s 27.5 ms."""
+    load = inference.decode_load(LLAMA, 64.0, 4096.0)
+    chip = replace(BF16, attention=0.0)
+
+    def time(**reads):
+        return float(inference.forward(LLAMA, chip, load, width=2.0, **reads).time)
+
+    once, slow, fast = time(), time(shared_reads=False, rereads=5e12), time(shared_reads=False, rereads=1e15)
+    cache = 64 * 4096 * 2 * 32 * 1024 * 2
+    assert slow - once == pytest.approx(4.0 * cache / 5e12 - cache / 3e12)
+    assert fast == pytest.approx(once)
+    assert roofline.cache_time(cache, chip, 4.0) == pytest.approx(4.0 * cache / 3e12)
+
+
+def test_products_of_few_rows_start_and_read_at_a_pace_of_their_own():
+    p = Matmul(1.0, 4096.0, 4096.0, 10.0, 10.0)
+    chip = replace(FP8, launch=4e-6, matmul_launch=7e-6, operand_share=0.8)
+    moved = 10 * (4096 + 4096 * 4096 + 4096)
+    assert roofline.matmul_time(p, chip, 1.0) == pytest.approx(moved / (3e12 * 0.8) + 70e-6)
+    # what stays in 16 bits has no operands to scale
+    assert roofline.matmul_time(p, roofline.wide(chip), 2.0) == pytest.approx(
+        2 * moved / (3e12 * 0.8) + 40e-6
+    )
+    plain = roofline.matmul_time(p, replace(chip, matmul_launch=0.0, operand_share=0.0), 1.0)
+    assert plain == pytest.approx(moved / 3e12 + 40e-6)
+
+
+@pytest.mark.parametrize(
+    ("chip", "ranks", "size", "measured"),
+    [
+        ("H100", 2, 262144, 3.8),
+        ("H100", 4, 262144, 5.5),
+        ("H100", 8, 131072, 6.2),
+        ("H100", 8, 256, 3.2),
+        ("A100", 2, 131072, 5.2),
+        ("A100", 4, 65536, 6.0),
+        ("A100", 8, 1024, 4.6),
+        ("B200", 8, 65536, 6.0),
+    ],
+)
+def test_small_all_reduces_as_measured(chip, ranks, size, measured):
+    """Tables of TensorRT-LLM in AIConfigurator, by bytes, in us: within a quarter (NCCL takes 8 to 29)."""
+    up = network_of(
+        node(f"DGX_{chip}"),
+        8,
+        Assumptions(),
+        inference=True,
+    ).up
+    time = float(net.all_reduce_time(float(size), float(ranks), up)) * 1e6
+    assert time == pytest.approx(measured, rel=0.25)
+    assert time <= float(net.all_reduce_time(float(size), float(ranks), replace(up, peer_start=0.0))) * 1e6
+
+
+def test_one_shot_by_hand_and_only_where_offered():
+    tier = Tier(100e9, 1e-6, start=20e-6, peer_start=3e-6)
+    assert net.all_reduce_time(1e5, 4.0, tier) == pytest.approx(3e-6 + 3 * 1e-6)
+    assert net.all_reduce_time(1e5, 1.0, tier) == 0.0
+    assert net.all_reduce_time(1e9, 4.0, tier) == net.all_reduce_time(1e9, 4.0, replace(tier, peer_start=0.0))
+    assert network_of(node("DGX_H100"), 8, Assumptions()).up.peer_start == 0.0

@@ -140,6 +140,16 @@ def test_a_supply_at_its_own_value_changes_nothing(plan, name):
         assert found[metric][0] == pytest.approx(one.metric(metric), rel=1e-12)
 
 
+def test_what_if_holds_in_every_region_and_for_every_point():
+    regions = {"ops.region": ["Quebec", "US_Avg"]}
+    _, plain = table(TRAINING, regions)
+    _, changed = table(TRAINING | {"what_if": {"electricity_price": "2x"}}, regions)
+    assert changed["macro.energy_cost_usd"] == pytest.approx(2.0 * plain["macro.energy_cost_usd"])
+    _, none = table(TRAINING | {"what_if": {"rent": "1 USD/h"}}, regions)
+    assert all("what_if" in none.row(i)["reason"] or "rent" in none.row(i)["reason"] for i in range(2))
+    assert {none.row(i)["status"] for i in range(2)} == {"error"}
+
+
 def test_supplies_reach_the_metrics_that_they_feed():
     _, found = table(TRAINING, {"supplies.electricity_price": [0.1, 0.2], "supplies.power": [500, 1000]})
     cost = found["macro.energy_cost_usd"]

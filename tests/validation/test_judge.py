@@ -172,7 +172,8 @@ def test_a_utilization_becomes_a_time():
 def test_what_a_source_leaves_open_is_filled_in_and_recorded():
     row = with_(the(BASE), "config", recompute=None, microbatch=None, zero_stage=None)
     taken = {f.setting: f.value for f in one(row).filled}
-    assert set(taken) == {"attention", "recompute", "microbatch", "zero_stage", "overlap_gradients"}
+    always = {"attention", "dropout", "overlap_gradients", "sums"}
+    assert set(taken) == {"recompute", "microbatch", "zero_stage"} | always
     assert taken["attention"] == "unfused"
     assert not one(row).states_layout
     assert one(the(BASE)).states_layout
@@ -226,7 +227,6 @@ def test_the_network_is_that_of_the_row():
         ("config", {"precision": "posit"}, "number format 'posit'"),
         ("config", {"precision": "fp4"}, "no fp4 rate of A100"),
         ("config", {"recompute": "sometimes"}, "'sometimes' is not modelled"),
-        ("config", {"task": "LoRA"}, "low-rank adapters"),
         ("model", {"layers": None}, "does not record the model's architecture"),
         ("model", {"type": "x", "vocab": None}, "vocabulary"),
         ("model", {"seq_len": None}, "length of a sequence"),
@@ -259,8 +259,32 @@ def test_a_static_batch_is_a_prefill_and_its_decode_steps():
     assert found.unit == "token/s"
     longer = one(with_(row, "config", output_tokens=512)).predicted
     assert longer < found.predicted  # a longer answer reads a longer cache
-    assert reason(with_(row, "config", batch=None)) == "the size of the batch is not stated"
     assert "tensor parallelism" in reason(with_(row, "config", pp=2))
+    first = with_(the("trtllm-v0.9-ttft-h200-gptj-6b-tp1-128"), "config", batch=None)
+    assert reason(first) == "the size of the batch is not stated"
+
+
+def test_a_throughput_without_its_batch_is_that_of_the_best_one_that_fits():
+    row = with_(the("trtllm-v0.9-h100-llama2-70b-tp2-b1024-128-128"), "config", batch=None)
+    each = one(row)
+    (batch,) = (f.value for f in each.filled if f.setting == "batch")
+    assert 500 < int(batch) <= 4096
+    # the source's own batch, all prompts in one pass before the answers, is near the best
+    assert each.predicted == pytest.approx(each.measured, rel=0.1)
+    whole = with_(row, "measured", output_tokens_per_s_per_gpu=None, output_tokens_per_s_derived=6428)
+    assert one(whole).predicted == pytest.approx(2 * each.predicted)
+    assert one(with_(row, "config", output_tokens=1024)).predicted > each.predicted  # prompts weigh less
+    longer = one(with_(row, "config", output_tokens=1024, input_tokens=16384))
+    assert int(next(f.value for f in longer.filled if f.setting == "batch")) < int(batch) / 20
+    alone = with_(with_(row, "hardware", count=1), "config", tp=1)
+    assert reason(with_(alone, "hardware", chip="L40S")) == "not one request fits the memory"
+
+
+def test_kernels_of_early_releases_read_a_shared_cache_more_slowly():
+    row = the("trtllm-v0.9-h200-llama2-70b-tp1-b64-2048-2048")
+    rates = [one(replace(row, set=f"TensorRT-LLM v0.{n} static batch")).predicted for n in (6, 9, 10)]
+    assert rates == sorted(rates)
+    assert len(set(rates)) == 3
 
 
 def test_one_token_is_the_prefill_alone():

@@ -64,7 +64,8 @@ RANGES: dict[str, dict[str, Range]] = {
         **{
             f"achieved.{name}": Range(0.05, 1, "1", "a share")
             for name in (
-                *("matmul_bf16", "matmul_fp8", "matmul_fp4", "attention", "decode_attention"),
+                *("matmul_bf16", "matmul_fp8", "matmul_fp4", "matmul_stream"),
+                *("attention", "decode_attention"),
                 *("training_matmul", "training_narrow", "training_stream"),
             )
         },
@@ -141,6 +142,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "bandwidth": Range(0.01, 2e4, "GB/s", "from 100 Mbit/s to the links of a future accelerator"),
         "latency": Range(1e-8, 1e-2, "s", "light goes 3 m in 10 ns; a wide-area hop takes milliseconds"),
         "bulk_latency": Range(1e-8, 1e-2, "s", "as for latency; a few times as long"),
+        "peer_start": Range(1e-7, 1e-3, "s", "the start of a kernel and a barrier"),
         "achieved_share": Range(0.1, 1, "1", "protocols take 4 to 40 percent, and nothing exceeds nominal"),
     },
     "systems/storage": {
@@ -175,6 +177,9 @@ RANGES: dict[str, dict[str, Range]] = {
         "matmul_share": Range(0.05, 1, "1", "a share of peak"),
         "bandwidth_share": Range(0.05, 1, "1", "a share of peak"),
         "matmul_flat": Range(0, 1, "1", "a share"),
+        "matmul_stream_share": Range(0.05, 1, "1", "a share"),
+        "reread_share": Range(0.05, 1, "1", "a share"),
+        "early_group_share": Range(0.05, 1, "1", "a share"),
         "matmul_grouped": Range(0.1, 1, "1", "grouped over single products"),
         "matmul_depth": Range(0, 1e5, "byte", "some hundreds"),
         "attention_share": Range(0.05, 1, "1", "a share of peak"),

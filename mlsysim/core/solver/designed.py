@@ -9,6 +9,7 @@ from mlsysim.core.evaluation import SCHEMA_VERSION, Evaluation, Json
 from mlsysim.core.scenario import Scenario
 from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.target import Target
+from mlsysim.core.solver.undercut import Proof
 from mlsysim.core.supplies import Supply
 
 
@@ -52,6 +53,8 @@ class Design:
         evaluation: the plan on it, as ``eval`` sees it.
         parts: the nearest of the registry.
         fits: whether anything fits into the memory that is there; ``now`` has as much as it takes.
+        cost: of the least hardware by the weights; that of the plan's is 1. None where there is none.
+        proof: that little or nothing is cheaper; None where nothing is proven.
     """
 
     scenario: Scenario
@@ -62,6 +65,15 @@ class Design:
     evaluation: Evaluation | None
     parts: tuple[Part, ...]
     fits: bool = True
+    cost: float | None = None
+    proof: Proof | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """How much cheaper something else may be at most, relatively; None where nothing is proven."""
+        if self.proof is None or self.cost is None:
+            return None
+        return max(0.0, 1.0 - self.proof.bound / self.cost)
 
     @property
     def possible(self) -> bool:
@@ -107,6 +119,16 @@ class Design:
                 "met": self.met,
                 "possible": self.possible,
                 "weights": self.weigh,
+                "cost": self.cost,
+                "proof": None
+                if self.proof is None
+                else {
+                    "bound": self.proof.bound,
+                    "gap": self.gap,
+                    "within": self.proof.width,
+                    "layouts": self.proof.layouts,
+                    "programs": self.proof.solves,
+                },
                 "supplies": [
                     {
                         "name": s.supply.name,
@@ -153,6 +175,15 @@ class Design:
             found.append("No rates are enough: latencies and launches alone take longer, with this layout.")
         return found
 
+    def _proven(self) -> str:
+        cost = f"By the weights it costs {self.cost:.4g} times what the plan has."
+        if self.proof is None:
+            return f"{cost} That nothing is cheaper is not proven."
+        p = self.proof
+        few = f"{p.layouts:,} layout{'s' if p.layouts > 1 else ''} can meet the target"
+        most = f"none is more than {self.gap:.2%} cheaper (proven)"
+        return f"{cost} With rates within {p.width:g} times these {few}; {most}."
+
     def _rows(self) -> list[list[str]]:
         def shown(x: float, unit: str) -> str:
             return text.amount(units.from_base(x, unit), unit)
@@ -186,6 +217,7 @@ class Design:
             lines += ["", *text.table(["supply", "there", "least", ""], self._rows(), right=(1, 2, 3)), ""]
             lines += text.wrap(f"with {self.evaluation.layout}")
             lines += text.wrap("A little less of any of them misses the target. Other limits are left aside.")
+            lines += text.wrap(self._proven())
         if self.parts:
             header = ["nearest in the registry", "at best", "", "less there of"]
             lines += ["", *text.table(header, self._parts(), right=(1,))]

@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Unpack
 
+import numpy as np
+
 from mlsysim.core import units
 from mlsysim.core.api import PlanLike, placing
 from mlsysim.core.errors import InputError
@@ -26,6 +28,8 @@ from mlsysim.core.solver.objectives import Goal
 from mlsysim.core.solver.question import Question, known, training
 from mlsysim.core.solver.synthesis import PLENTY, RATES, TOLERANCE
 from mlsysim.core.solver.target import Target, target
+from mlsysim.core.solver.undercut import Proof, Undercut
+from mlsysim.core.solver.undercut import Spec as Known
 from mlsysim.core.supplies import SUPPLIES, what_if
 from mlsysim.walls import Limits
 
@@ -34,11 +38,16 @@ ROUNDS = 30
 PLANS = 8
 # Relative step of a rate's inverse for its coefficient; parts are linear in it.
 STEP = 1e-4
+# Places at which a rate is looked at, again and again between two of them.
+PLACES = 64
 # Improvements of the cost that count.
 STILL = 1e-6
 MOST_PARTS = 4
 # Rounds until no other layout is quicker, and by how much one has to be.
 SETTLED = 40
+# Times that the rates are made the cheapest of another layout, and a saving that is worth it.
+POLISHED = 4
+WORTH = 1e-3
 QUICKER = 1e-8
 Factors = dict[str, float]
 
@@ -133,8 +142,7 @@ class _Designer:
             rates = self.balanced(best)
             if rates is None or self.ask.options.expired:
                 break
-            cost = sum(self.weigh[n] * f for n, f in rates.items())
-            cost += self.weigh["capacity"] * self.held(best) / self.s.capacity
+            cost = self.cost(best, rates)
             if draft is not None and cost >= draft.cost * (1.0 - STILL):
                 break
             draft = _Draft(rates, best, cost)
@@ -145,7 +153,45 @@ class _Designer:
             best = evaluate(self.bare(anew.scenario), anew.layout)
         if draft is None:
             return Design(self.s, self.aim, self.weigh, now, {}, None, ())
-        return self.told(now, self.settled(draft))
+        draft = self.polished(self.settled(draft))
+        proof, better = self.near(draft).run()
+        if better.cost < self.cost(draft.evaluation, draft.factors) * (1.0 - STILL):
+            other = self.polished(self.settled(self.drafted(better)))
+            draft = min(draft, other, key=lambda d: self.cost(d.evaluation, d.factors))
+        return self.told(now, draft, proof)
+
+    def near(self, draft: _Draft) -> Undercut:
+        """Return what looks for less near a specification."""
+        found = Known(draft.evaluation, draft.factors, self.cost(draft.evaluation, draft.factors))
+        question = replace(self.question, scenario=self.bare(draft.evaluation.scenario))
+        return Undercut(question, self.aim, self.weigh, found)
+
+    def drafted(self, found: Known) -> _Draft:
+        """Return a specification with each rate cut to what it takes."""
+        return _Draft(self.cut(found.evaluation, found.factors), found.evaluation, found.cost)
+
+    def polished(self, draft: _Draft) -> _Draft:
+        """Return a specification with the cheapest rates of its layout, by linear programs.
+
+        In closed form they are the cheapest only where no parts hide one another. Another layout may be
+        quicker on the new ones, so this is repeated.
+        """
+        for _ in range(POLISHED):
+            cost = self.cost(draft.evaluation, draft.factors)
+            found = self.near(draft).own()
+            if found.cost >= cost * (1.0 - WORTH):
+                break
+            other = self.settled(self.drafted(found))
+            if self.cost(other.evaluation, other.factors) >= cost:
+                break
+            draft = other
+        return draft
+
+    def cost(self, e: Evaluation, rates: Factors) -> float:
+        """Return what rates and the memory that a layout holds cost; 1 is all that the plan has."""
+        return sum(self.weigh[n] * f for n, f in rates.items()) + self.weigh["capacity"] * (
+            self.held(e) / self.s.capacity
+        )
 
     def settled(self, draft: _Draft) -> _Draft:
         """Return a specification for which no other layout within its memory is any quicker.
@@ -180,7 +226,9 @@ class _Designer:
         q = replace(self.question, scenario=what_if(self.s, rates))
         recipe = q.recipe()
         starts = known(recipe, *begun)
-        o = module("solve").solve(recipe.problem, self.ask.solver, self.ask.options, starts=starts).outcome
+        # from a plan that is known, what is better shows in the proof
+        ask = self.ask.solver, self.ask.options
+        o = module("solve").solve(recipe.problem, *ask, starts=starts, look=not begun).outcome
         if o.status == "unknown":
             from mlsysim.core.errors import SolverLimitError
 
@@ -189,7 +237,7 @@ class _Designer:
 
     def miss(self, e: Evaluation, rates: Factors) -> float:
         """Return by what a layout misses the target with some rates; at most 1 meets it."""
-        return self.aim.miss(evaluate(what_if(e.scenario, rates), e.layout))
+        return float(self.aim.misses(e, rates).reshape(-1)[0])
 
     def held(self, e: Evaluation) -> float:
         """Return the memory that a layout takes [byte]."""
@@ -203,11 +251,13 @@ class _Designer:
         start = self.miss(e, {})
         rates = dict.fromkeys(names, max(1e-6, start))  # all of them alike: too many where latencies count
         for _ in range(ROUNDS):
-            there = self.miss(e, rates)
-            parts = {}
-            for n in names:  # a share of the time for each: d miss / d ln (1 / rate)
-                more = self.miss(e, rates | {n: rates[n] / (1.0 + STEP)})
-                parts[n] = max(0.0, (more - there) / STEP)
+            # a share of the time for each: d miss / d ln (1 / rate)
+            less = np.ones((len(rates), len(names) + 1))
+            for i, n in enumerate(names):
+                less[list(rates).index(n), i] = 1.0 / (1.0 + STEP)
+            found = self.aim.misses(e, {n: f * less[i] for i, (n, f) in enumerate(rates.items())})
+            there = float(found[-1])
+            parts = {n: max(0.0, float(x - there) / STEP) for n, x in zip(names, found, strict=False)}
             fixed = there - sum(parts.values())
             used = {n: c * rates[n] for n, c in parts.items() if c > 1e-12}
             room = 1.0 - fixed
@@ -231,19 +281,20 @@ class _Designer:
             scale *= 1.0 + 1e-3
         rates = {n: f * scale for n, f in rates.items()}
         for name in sorted(rates, key=lambda n: -self.weigh[n] * rates[n]):
-            low, high = 0.5 * rates[name], rates[name]
-            while low > 1e-9 and self.miss(e, rates | {name: low}) <= 1.0:
-                low, high = 0.5 * low, low
-            while high > low * (1.0 + TOLERANCE):
-                middle = math.sqrt(low * high)
-                if self.miss(e, rates | {name: middle}) <= 1.0:
-                    high = middle
-                else:
-                    low = middle
+            low, high = 1e-9, rates[name]
+            while high > low * (1.0 + TOLERANCE):  # many places at a time cost as much as one
+                places = np.geomspace(low, high, PLACES)
+                places[-1] = high
+                meets = self.aim.misses(e, {n: places if n == name else f for n, f in rates.items()}) <= 1.0
+                first = int(np.argmax(meets)) if meets.any() else len(places) - 1
+                if first == 0:
+                    high = low
+                    break
+                low, high = float(places[first - 1]), float(places[first])
             rates[name] = high
         return rates
 
-    def told(self, now: Evaluation, draft: _Draft) -> Design:
+    def told(self, now: Evaluation, draft: _Draft, proof: Proof | None = None) -> Design:
         """Return the answer, with the nearest parts of the registry."""
         e = draft.evaluation
         rates = dict(draft.factors)
@@ -255,8 +306,9 @@ class _Designer:
         }
         final = evaluate(what_if(e.scenario, rates | {"capacity": held / self.s.capacity}), e.layout)
         return Design(
-            self.asked, self.aim, self.weigh, now, specs, final, self.parts(specs, e), self.s is self.asked
-        )
+            self.asked, self.aim, self.weigh, now, specs, final, self.parts(specs, e), self.s is self.asked,
+            self.cost(e, rates), proof,
+        )  # fmt: skip
 
     def parts(self, specs: dict[str, Spec], e: Evaluation) -> tuple[Part, ...]:
         """Return the accelerators of the registry that come nearest, each planned for and tried."""

@@ -7,7 +7,7 @@ from typing import Unpack
 
 from mlsysim.core import text, units
 from mlsysim.core.api import PlanLike, placing
-from mlsysim.core.evaluation import SCHEMA_VERSION, Evaluation, Json
+from mlsysim.core.evaluation import SCHEMA_VERSION, Json
 from mlsysim.core.solver.asked import How
 from mlsysim.core.solver.because import Because, because
 from mlsysim.core.solver.decided import changes, decided
@@ -18,14 +18,6 @@ from mlsysim.core.solver.relaxed import Base, answered
 from mlsysim.core.solver.report import needs
 from mlsysim.core.solver.report import ways_out as shown_ways
 from mlsysim.core.solver.ways_out import Way, ways_out
-
-# What somebody could buy more of where the time goes to a part of the step, or a wall binds.
-OF_PART = {
-    "compute": ("peak",),
-    "memory": ("bandwidth",),
-    "communication": ("scale_up_bandwidth", "scale_out_bandwidth"),
-}
-OF_WALL = {2: ("capacity",), 10: ("scale_out_bandwidth",), 14: ("scale_up_bandwidth", "scale_out_bandwidth")}
 
 
 @dataclass(frozen=True)
@@ -158,13 +150,7 @@ def explain(
         if base.evaluation is None:
             return Explanation(q, base, (), None, ways)
         reasons = because(base.evaluation)
-        prices = price_of(q, base, _levers(base.evaluation, reasons), CHANGE, carbon_tax)
+        prices = price_of(
+            q, base, list(dict.fromkeys(n for r in reasons for n in r.supplies)), CHANGE, carbon_tax
+        )
         return Explanation(q, base, reasons, prices, ways)
-
-
-def _levers(e: Evaluation, reasons: tuple[Because, ...]) -> list[str]:
-    """Return what more of would change the most: supplies of what binds, and of the bottleneck."""
-    found: list[str] = []
-    for r in reasons:
-        found += OF_WALL.get(r.wall or 0, ()) if r.kind == "binds" else OF_PART.get(r.name, ())
-    return list(dict.fromkeys(found))

@@ -162,7 +162,7 @@ class Optimization:
         """What the answer rests on: the walls that bind, and what the time goes to."""
         from mlsysim.core.solver.because import because
 
-        return because(self.evaluation) if self.decided and self.evaluation.layout is not None else ()
+        return because(self.evaluation) if self.decided else ()
 
     @property
     def verified_by(self) -> list[str]:

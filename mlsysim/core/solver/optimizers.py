@@ -22,7 +22,7 @@ from mlsysim.core.solver.fleets import place_fleet
 from mlsysim.core.solver.objectives import Goal, goal
 from mlsysim.core.solver.optimization import Objective, Optimization
 from mlsysim.core.solver.placing import Placing, asking, one_tax
-from mlsysim.core.solver.question import check_goal, training
+from mlsysim.core.solver.question import Question, check_goal, training
 from mlsysim.core.solver.search import Conflict, Found, Search
 from mlsysim.core.solver.warm_start import known_layout
 from mlsysim.core.solver.ways_out import ways_out
@@ -92,6 +92,7 @@ def parallelism(
             decode=lambda cells: evaluate(*recipe.decode(cells)),
             value=lambda e: float(wanted.cost(e.state)),
             starts=tuple(cells for cells in begun if cells),
+            **Question(s, wanted, ask).opened(),
         )
         found = search.run()
         tags = [c.tag for c in found.conflict]

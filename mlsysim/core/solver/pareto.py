@@ -15,7 +15,7 @@ from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.objectives import Goal
 from mlsysim.core.solver.placing import one_tax
-from mlsysim.core.solver.question import check_goal, known, respect, training
+from mlsysim.core.solver.question import check_goal, fixed, known, released, respect, training
 from mlsysim.core.solver.search import Conflict, Search, agree
 from mlsysim.walls import State
 
@@ -148,6 +148,8 @@ def pareto(plan: PlanLike, respects: Sequence[str], *, carbon_tax: float = 0.0, 
             decode=lambda cells: evaluate(*recipe.decode(cells)),
             value=lambda e: float(goals[0].cost(e.state)),
             starts=known(recipe, before),
+            decisions=fixed(s),
+            opened=lambda names: _formulated(released(s, names), goals)[0].problem,
         )
         return _answer(search, recipe, goals, costs, ask)
 

@@ -45,6 +45,7 @@ class Price:
         less, more: with a share less and more of it.
         low, high: up to what amount the plan stays the best one, in its unit; None if as far as looked.
         exact: whether the plan is proven the best in between: where the objective is linear in it.
+        basis: what the objective is of, where amounts of it make it another: a step of a larger batch.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Price:
     low: float | None
     high: float | None
     exact: bool
+    basis: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class Prices:
                         "unit": p.unit,
                         "there": units.from_base(p.there, p.unit),
                         "per_unit": p.per_unit,
+                        "basis": p.basis,
                         "less": step(p.less),
                         "more": step(p.more),
                         "range": {"low": p.low, "high": p.high, "exact": p.exact},

@@ -38,10 +38,17 @@ def render(p: Prices) -> str:
         most = max(abs(v) for _, *both in bars for v in both)
         lines += [f"{g.title} with {share} less (-) and {share} more (+); a full bar is {most:.1%}"]
         lines += [*tornado(bars), ""]
+    for x in felt:
+        if x.basis:
+            lines += text.wrap(f"{x.title}: {x.basis}, in whole rounds of this plan ({_amounts(x)}).")
     if rest := [x.title for x in p.prices if not _felt(x)]:
         lines += text.wrap(f"Without effect on it: {', '.join(rest)}.")
     lines += text.wrap("Each number is a plan found and proven anew, layout and all.")
     return "\n".join(lines)
+
+
+def _amounts(x: Price) -> str:
+    return " and ".join(text.amount(s.amount, x.unit) for s in (x.less, x.more))
 
 
 def _felt(p: Price) -> bool:

@@ -8,13 +8,14 @@ left, the whole problem is asked again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mlsysim.core import units
 from mlsysim.core.api import PlanLike, placing
-from mlsysim.core.errors import InputError, SolverLimitError
+from mlsysim.core.errors import InputError, SolverLimitError, UnknownNameError, unknown
 from mlsysim.core.evaluation import Evaluation, evaluate
 from mlsysim.core.resolve import resolve
 from mlsysim.core.scenario import Bound, Scenario
@@ -25,7 +26,7 @@ from mlsysim.core.solver.placing import one_tax
 from mlsysim.core.solver.priced import Price, Prices, Step
 from mlsysim.core.solver.question import Question, known, question
 from mlsysim.core.solver.relaxed import Base, answered
-from mlsysim.core.supplies import OF_RUN, SUPPLIES, find, what_if
+from mlsysim.core.supplies import NAMES, OF_RUN, PEAKS, SUPPLIES, find, what_if
 from mlsysim.core.tolerance import TOLERANCE
 from mlsysim.core.wanted import Wanted
 from mlsysim.walls import Limits
@@ -37,8 +38,12 @@ if TYPE_CHECKING:
     from formulations.solve import Solved
 
 CHANGE = 0.1
+BATCH = "batch"
 # Relative change for the price of a unit, plan held: small against the distance to most kinks.
 LITTLE = 1e-4
+# The objective that grows with the batch, and what is told of it in its place.
+OF_STEP = "performance.latency"
+OF_BATCH = "time of as many samples as the plan's step has"
 MONEY = (17, 18)
 # Supplies in which money, energy and carbon are linear with the plan held, so that ranges are exact.
 LINEAR = (
@@ -58,6 +63,11 @@ class _Lever:
     there: float
     dear: bool  # whether less of it is better
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is counted: a larger batch is another job, asked about as a whole."""
+        return self.name == BATCH
+
 
 def sensitivity(
     plan: PlanLike,
@@ -74,8 +84,8 @@ def sensitivity(
         plan: a path, a mapping or a plan.
         objective: one of :data:`mlsysim.core.solver.objectives.NAMES`.
         carbon_tax: of the objective ``cost+carbon`` [USD/tCO2e].
-        supplies: names of :data:`mlsysim.core.supplies.NAMES`; all that matter by default, and the
-            limits of the plan.
+        supplies: names of :data:`mlsysim.core.supplies.NAMES`, or ``batch``; all that matter by default,
+            and the limits of the plan.
         change: by what share each is changed.
         how: see :class:`mlsysim.core.solver.asked.How`.
 
@@ -105,7 +115,7 @@ def price_of(
     if base.evaluation is None:
         return Prices(q, base, change, ())
     again = _Again(q, base.evaluation, change, carbon_tax)
-    levers = again.levers() if supplies is None else [again.lever(find(name).name) for name in supplies]
+    levers = again.levers() if supplies is None else map(again.lever, supplies)
     found = [again.price(lever) for lever in levers if lever is not None]
     found.sort(key=lambda p: -max(abs(p.less.change or 0.0), abs(p.more.change or 0.0)))
     return Prices(q, base, change, tuple(found))
@@ -142,7 +152,11 @@ class _Again:
         money = limited or self.q.goal.metric.startswith("macro.")
         of_run = self.q.goal.of_run or any(b.metric.of_run for b in s.settings.bounds)
         of_run |= s.settings.limits.failures is not None or s.settings.limits.checkpoint is not None
-        for supply in (*SUPPLIES.values(), *OF_RUN.values()):
+        yield self.lever(BATCH)
+        peaks = [x for x in PEAKS.values() if x.of(self.best.scenario) is not None]
+        for supply in (*(peaks if len(peaks) > 1 else ()), *SUPPLIES.values(), *OF_RUN.values()):
+            if supply.name == "peak" and len(peaks) > 1:
+                continue
             if supply.wall in MONEY and not money:
                 continue
             if supply.name in ("mtbf", "checkpoint_bandwidth") and not of_run:
@@ -164,8 +178,18 @@ class _Again:
             yield _Lever("carbon_tax", "carbon tax", 18, "USD/tCO2e", tax, True)
 
     def lever(self, name: str) -> _Lever | None:
-        """Return a supply by name; None where the plan has none of it."""
-        supply = find(name)
+        """Return a supply by name; None where the plan has none of it.
+
+        Raises:
+            UnknownNameError: naming the nearest.
+        """
+        if name == BATCH:
+            samples = self.best.scenario.batch
+            return _Lever(BATCH, "batch", None, "sample", samples, False) if samples > 1 else None
+        try:
+            supply = find(name)
+        except UnknownNameError as error:
+            raise unknown("supply", name, (BATCH, *NAMES)) from error
         there = supply.of(self.best.scenario)
         if there is None:
             return None
@@ -190,6 +214,8 @@ class _Again:
             name = lever.name.removeprefix("constraints.")
             limits = replace(t.limits, **{name: getattr(t.limits, name) * factor})
             return replace(self.q, scenario=resolve(replace(t, limits=limits)))
+        if lever.whole:
+            return replace(self.q, scenario=resolve(replace(t, batch=round(lever.there * factor))))
         return replace(self.q, scenario=what_if(s, {lever.name: factor}))
 
     # -- planning anew -----------------------------------------------------------------------------
@@ -197,19 +223,25 @@ class _Again:
     def plan(self, lever: _Lever, factor: float) -> Evaluation | None:
         """Return the best plan with a lever multiplied; None if there is none."""
         q = self.question(lever, factor)
-        recipe = q.recipe(kept=self.kept)
-        if module("nearby").same(recipe.problem, self.base):
+        try:
+            recipe = q.recipe(kept=None if lever.whole else self.kept)
+        except InputError:  # so few samples cannot be divided over the fleet: no plan at all
+            if lever.whole:
+                return None
+            raise
+        if not lever.whole and module("nearby").same(recipe.problem, self.base):
             return self._there(q)
-        found = self._quickly(q, recipe)
+        found = self._quickly(q, recipe) if not lever.whole else None
         edge = self.value * self.factor / (1.0 + self.change)
         if found is None or found[0] > edge:  # what was left out may be better
             recipe = q.recipe()
-            o = _proven(q.solve(recipe, *self.known, q.before))
+            # a layout of another batch may not go with this one: no start for it, nor the other way round
+            o = _proven(q.solve(recipe, *(() if lever.whole else self.known), q.before))
             if o.objective is None:
                 return None
             found = o.objective, o.cells
         e = evaluate(*recipe.decode(found[1]))
-        if all(_decisions(e) != _decisions(k) for k in self.known):
+        if not lever.whole and all(_decisions(e) != _decisions(k) for k in self.known):
             self.known.append(e)
         return e
 
@@ -241,14 +273,37 @@ class _Again:
 
     def price(self, lever: _Lever) -> Price:
         """Return what more and less of a lever does."""
-        less, more = (self._step(lever, f) for f in (1.0 - self.change, 1.0 + self.change))
-        low, high = (
-            self._edge(lever, step, f) for step, f in ((less, 1.0 - self.change), (more, 1.0 + self.change))
-        )
+        factors = self._batches() if lever.whole else (1.0 - self.change, 1.0 + self.change)
+        less, more = (self._step(lever, f) for f in factors)
+        low, high = (self._edge(lever, step, f) for step, f in zip((less, more), factors, strict=True))
         return Price(
             lever.name, lever.title, lever.wall, lever.unit, lever.there, lever.dear,
             self._per_unit(lever), less, more, low, high, lever.name in LINEAR,
+            OF_BATCH if lever.whole and self.q.goal.metric == OF_STEP else None,
         )  # fmt: skip
+
+    def _batches(self) -> tuple[float, float]:
+        """Return by what the batch is multiplied: to whole rounds of the plan that is there.
+
+        An odd number of samples would ask for other degrees, and tell of divisors rather than of batches.
+        """
+        layout, there = self.best.layout, self.best.scenario.batch
+        assert layout is not None
+        unit = self._round()
+        less = int((1.0 - self.change) * there) // unit * unit
+        if less <= 0:
+            less = there - unit if there > unit else there // 2
+        return less / there, math.ceil((1.0 + self.change) * there / unit - 1e-9) * unit / there
+
+    def _round(self) -> int:
+        """Return how many samples of one more round the plan can take as it is."""
+        x = self.best.layout
+        assert x is not None
+        return x.dp * x.microbatch_size * (x.pp if x.interleave > 1 else 1)
+
+    def _worth(self, lever: _Lever, factor: float, cost: float) -> float:
+        """Return what a solver makes least; a step of another batch as one of as many samples as now."""
+        return cost / factor if lever.whole and self.q.goal.metric == OF_STEP else cost
 
     def _step(self, lever: _Lever, factor: float) -> Step:
         e = self.plan(lever, factor)
@@ -256,7 +311,7 @@ class _Again:
         if e is None:
             return Step(factor, amount, None, None, None, False)
         q = self.question(lever, factor)
-        value = q.value(e)
+        value = self._worth(lever, factor, q.value(e))
         moved = _decisions(e) != _decisions(self.best)
         if moved and (stays := self._held(lever, factor)) is not None:
             # of two plans that are as good, the one that is there stays
@@ -269,17 +324,22 @@ class _Again:
         return Step(factor, amount, shown, shown / before - 1.0, decided(e), moved)
 
     def _held(self, lever: _Lever, factor: float) -> float | None:
-        """Return the objective with a lever multiplied and the plan held; None where it breaks a row."""
+        """Return the objective with a lever multiplied and the plan held; None where it breaks a row.
+
+        Or where it cannot be: a batch that the plan's ranks do not divide.
+        """
+        if lever.whole and round(lever.there * factor) % self._round():
+            return None
         q = self.question(lever, factor)
         e = self._there(q)
-        return q.value(e) if e.exit_code == 0 else None
+        return self._worth(lever, factor, q.value(e)) if e.exit_code == 0 else None
 
     def _edge(self, lever: _Lever, step: Step, factor: float) -> float | None:
         """Return the amount up to which the plan stays the best; None if it does as far as looked.
 
         Halving: each question is answered with proof, and the edge lies between two of them.
         """
-        if not step.moved and step.value is not None:
+        if lever.whole or (not step.moved and step.value is not None):
             return None
         if lever.name == "capacity" and factor < 1.0:  # the plan stays as long as it fits
             return min(
@@ -302,13 +362,16 @@ class _Again:
         """Return what the objective gains by one more unit while the plan stays, in its unit."""
         if lever.name.startswith(("assert", "constraints.")):
             return None
-        low, high = (self._held(lever, f) for f in (1.0 - LITTLE, 1.0 + LITTLE))
+        little = self._round() / lever.there if lever.whole else LITTLE
+        if little >= 1.0:
+            return None
+        low, high = (self._held(lever, f) for f in (1.0 - little, 1.0 + little))
         if low is None or high is None:
             return None
         shown = [self.q.goal.shown(x) for x in (low, high)]
         assert shown[0] is not None
         assert shown[1] is not None
-        per = (shown[1] - shown[0]) / (2.0 * LITTLE * units.from_base(lever.there, lever.unit))
+        per = (shown[1] - shown[0]) / (2.0 * little * units.from_base(lever.there, lever.unit))
         return units.from_base(per, self.q.goal.unit)
 
 

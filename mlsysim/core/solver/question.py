@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,17 @@ from mlsysim.core.api import PlanLike, scenario
 from mlsysim.core.errors import InputError
 from mlsysim.core.evaluation import Evaluation, evaluate
 from mlsysim.core.metrics import METRICS, find
+from mlsysim.core.resolve import resolve
 from mlsysim.core.scenario import Scenario
 from mlsysim.core.solver.asked import Asked, How, asked, module
 from mlsysim.core.solver.objectives import NAMES, Goal, goal
 from mlsysim.core.solver.placing import one_tax
+from mlsysim.core.variants import DECIDED
 
 if TYPE_CHECKING:
     from formulations.joint import Cells
     from formulations.parallelism import Recipe
+    from formulations.problem import Problem
     from formulations.solve import Solved
 
 
@@ -47,6 +51,18 @@ class Question:
         found: Recipe = module("parallelism").formulate(s, s.settings.bounds, self.goal.cost, **how)
         return found
 
+    def opened(self, s: Scenario | None = None, **how: Any) -> dict[str, Any]:
+        """Return the decisions that a plan fixes, and what makes its problem without some of them.
+
+        As arguments of :class:`mlsysim.core.solver.search.Search`.
+        """
+        s = s or self.scenario
+
+        def problem(names: Sequence[str]) -> Problem:
+            return self.recipe(released(s, names), **how).problem
+
+        return {"decisions": fixed(s), "opened": problem}
+
     def solve(self, recipe: Recipe, *begun: Evaluation, look: bool = True) -> Solved:
         """Return the proven answer of a problem, from known layouts on."""
         starts = known(recipe, *begun)
@@ -58,6 +74,17 @@ class Question:
     def value(self, e: Evaluation) -> float:
         """Return what a solver makes least, of an evaluated layout."""
         return float(self.goal.cost(e.state))
+
+
+def fixed(s: Scenario) -> tuple[str, ...]:
+    """Return the decisions of the layout that a plan fixes; how many run, and in what, are no layout."""
+    return tuple(name for name in s.settings.fixed if name not in DECIDED)
+
+
+def released(s: Scenario, names: Sequence[str]) -> Scenario:
+    """Return a plan with some decisions left open."""
+    rest = {name: wish for name, wish in s.settings.fixed.items() if name not in names}
+    return resolve(replace(s.settings, fixed=rest))
 
 
 def known(recipe: Recipe, *evaluations: Evaluation) -> tuple[Cells, ...]:
@@ -75,7 +102,10 @@ def training(plan: PlanLike, command: str) -> Scenario:
     s = scenario(plan)
     if s.job is None:
         raise InputError(
-            f"{command} needs a training plan", where="workload.phase", hint="set workload.phase: training"
+            f"{command} is of training plans, and this is one of inference",
+            where="workload.phase",
+            hint="of inference, eval says what binds and what more would change it; optimize batching and "
+            "optimize serving name the limits that bind",
         )
     return s
 

@@ -56,6 +56,7 @@ def answered(q: Question) -> tuple[Question, Base]:
         decode=lambda cells: evaluate(*recipe.decode(cells)),
         value=q.value,
         starts=known(recipe, q.before),
+        **q.opened(),
     )
     found = search.run()
     value = None if found.evaluation is None else q.goal.shown(q.value(found.evaluation))

@@ -52,7 +52,9 @@ def render(o: Optimization) -> str:
         lines += weighed(o.tradeoff)
     if o.alternatives:
         lines += ["", "Next best:", *text.table(["", "", ""], alternatives(o), right=(2,))[1:]]
-    return "\n".join([*lines, "", e.scorecard()])
+    from mlsysim.core import scorecard
+
+    return "\n".join([*lines, "", scorecard.render(e, told=o.problem_name == "parallelism")])
 
 
 def comparison(o: Optimization) -> tuple[list[str], list[list[str]]]:

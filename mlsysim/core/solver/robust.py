@@ -9,6 +9,7 @@ largest where efficiency is high and the network slow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import TYPE_CHECKING, Unpack
@@ -23,12 +24,13 @@ from mlsysim.core.solver.asked import How
 from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.objectives import Goal
 from mlsysim.core.solver.optimization import Objective, Optimization
-from mlsysim.core.solver.question import Question, known, question
+from mlsysim.core.solver.question import Question, fixed, known, question, released
 from mlsysim.core.solver.search import Search
 from mlsysim.core.supplies import what_if
 
 if TYPE_CHECKING:
     from formulations.joint import Cells
+    from formulations.problem import Problem
 
 # What is uncertain; of each group less is worse, or more is.
 RATES = (("efficiency",), ("bandwidth",), ("scale_up_bandwidth", "scale_out_bandwidth"))
@@ -152,7 +154,22 @@ def robust(
             return evaluate(*recipe.decode(cells))
 
         before = replace(q, scenario=worst).before
-        search = Search(recipe.problem, q.ask, worst, before.state, decode, q.value, known(recipe, before))
+
+        def opened(names: Sequence[str]) -> Problem:
+            also = [released(s, names) for s in others]
+            return q.recipe(released(worst, names), also=also).problem
+
+        search = Search(
+            recipe.problem,
+            q.ask,
+            worst,
+            before.state,
+            decode,
+            q.value,
+            known(recipe, before),
+            decisions=fixed(worst),
+            opened=opened,
+        )
         found = search.run()
         usual = None if found.evaluation is None else _as(found.evaluation, s)
         if usual is not None and not found.dropped:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,8 @@ class Search:
         value: the objective of an evaluated answer, by the engine that did not find it.
         starts: solutions that are known.
         given_up: tags of wishes that are known to be in the way, and are not in the problem.
+        decisions: that the plan fixes, by name, if they may be in a conflict.
+        opened: the problem with some of them left open.
     """
 
     problem: Problem
@@ -86,6 +88,8 @@ class Search:
     value: Callable[[Evaluation], float]
     starts: tuple[Cells, ...] = ()
     given_up: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+    opened: Callable[[Sequence[str]], Problem] | None = None
 
     @property
     def solver(self) -> str:
@@ -113,11 +117,15 @@ class Search:
         dropped: list[str] = []
         solved = solve(problem, self.solver, self.options, self.ask.top, self.starts)
         while solved.outcome.status == "infeasible":
-            tags = conflict(problem, self.solver, self.options, self.starts)
+            gone = set(dropped)
+            found = conflict(
+                problem, self.solver, self.options, self.starts, self.decisions, self._opened(gone)
+            )
             wishes = soft(problem)
-            if tags is not None:
-                clash += tuple(self._member(problem, tag, set(tags)) for tag in tags)
-                wishes &= set(tags)
+            if found is not None:
+                clash += tuple(self._member(problem, tag, set(found.tags)) for tag in found.tags)
+                clash += tuple(self._fixed(name) for name in found.decisions)
+                wishes &= set(found.tags)
             # cut short: all wishes go at once, so that what is left is a proof about the physics
             if not wishes:
                 # what is left is about the physics alone
@@ -142,6 +150,24 @@ class Search:
         others = tuple(self.verified(problem, value, at, o.engine, given_up) for value, at in solved.others)
         first = tuple({c.tag: c for c in reversed(clash)}.values())[::-1]
         return Found(best, solved, tuple(dropped), first, others, self._confirmed(problem, solved))
+
+    def _opened(self, dropped: set[str]) -> Callable[[Sequence[str]], Problem] | None:
+        """Return what makes the problem with some decisions left open, less the limits given up."""
+        opened = self.opened
+        if opened is None:
+            return None
+        without = module("infeasible").without
+
+        def problem(names: Sequence[str]) -> Problem:
+            found: Problem = without(opened(names), dropped, hard=False)
+            return found
+
+        return problem
+
+    def _fixed(self, name: str) -> Conflict:
+        """Return a decision of the plan as a member of a conflict."""
+        wish = self.scenario.settings.fixed[name]
+        return Conflict(decision_tag(name), None, name, f"the plan says {wish}")
 
     def _confirmed(self, problem: Problem, solved: Solved) -> str | None:
         """Return the engine that came to the same answer on its own; None if none was asked or could.
@@ -279,6 +305,11 @@ def _wish(bounds: tuple[Bound, ...], tag: str, row: Row | None, quotient: float 
     return Conflict(
         tag, None, m.name, limit, units.from_base(reached, m.unit), units.from_base(asked, m.unit), m.unit
     )
+
+
+def decision_tag(name: str) -> str:
+    """Return the tag of a decision that the plan fixes."""
+    return f"parallelism.{name}"
 
 
 def index_of(name: str) -> int:

@@ -18,8 +18,7 @@ from mlsysim.core.evaluation import Evaluation, Json, Reading, evaluate
 from mlsysim.core.layout import Layout
 from mlsysim.core.metrics import METRICS, find
 from mlsysim.core.resolve import Scenario
-from mlsysim.core.supplies import SUPPLIES, Supply
-from mlsysim.physics.types import Array
+from mlsysim.core.supplies import SUPPLIES, Supply, put
 
 # Relative change of a supply, up and down. Small against the distance to most kinks of the
 # roofline, large against the rounding of a step's time.
@@ -31,30 +30,11 @@ KINK = 1e-2
 def scaled(s: Scenario, factors: dict[str, float]) -> Scenario:
     """Return a scenario with some supplies multiplied, by name of :data:`SUPPLIES`."""
     for name, factor in factors.items():
-        s = _scale(s, SUPPLIES[name].path, factor)
+        supply = SUPPLIES[name]
+        s = put(s, supply.path, supply.read(s) * factor)
     if s.job is not None:  # the job carries its chip and network
         s = replace(s, job=replace(s.job, chip=s.chip, network=s.network))
     return s
-
-
-def replaced(s: Scenario, values: dict[str, Array]) -> Scenario:
-    """Return a scenario with some supplies replaced, in base units, by name of :data:`SUPPLIES`."""
-    for name, value in values.items():
-        s = _put(s, SUPPLIES[name].path, value)
-    if s.job is not None:
-        s = replace(s, job=replace(s.job, chip=s.chip, network=s.network))
-    return s
-
-
-def _put(owner: Any, path: tuple[str, ...], value: Array) -> Any:
-    changed = value if len(path) == 1 else _put(getattr(owner, path[0]), path[1:], value)
-    return replace(owner, **{path[0]: changed})
-
-
-def _scale(owner: Any, path: tuple[str, ...], factor: float) -> Any:
-    value = getattr(owner, path[0])
-    changed = value * factor if len(path) == 1 else _scale(value, path[1:], factor)
-    return replace(owner, **{path[0]: changed})
 
 
 @dataclass(frozen=True)

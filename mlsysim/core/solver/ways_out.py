@@ -20,8 +20,9 @@ from mlsysim.core.solver.decided import decided
 from mlsysim.core.solver.drafts import Draft, looser, merged, parts, server_size, sized
 from mlsysim.core.solver.objectives import goal
 from mlsysim.core.solver.question import Question, known
-from mlsysim.core.solver.search import index_of
+from mlsysim.core.solver.search import decision_tag, index_of
 from mlsysim.core.tolerance import ROUNDING, TOLERANCE
+from mlsysim.core.variants import DECIDED
 from mlsysim.walls import WALLS, Limits
 
 # Fleets are looked at up to so many times the plan's.
@@ -104,9 +105,17 @@ class _Finder:
         self.recipe = self.question.recipe()
         self.before = self.question.before
         self.far = 1.0
+        self.known: dict[str, Way | None] = {}
 
     def tried(self, draft: Draft) -> Way | None:
         """Return the way if the best plan with the change holds; None if none does."""
+        key = repr(draft.patch)
+        if key not in self.known:
+            self.known[key] = self._tried(draft)
+        way = self.known[key]
+        return None if way is None else replace(way, title=draft.title)
+
+    def _tried(self, draft: Draft) -> Way | None:
         try:
             changed = resolve(draft.settings)
             q = Question(changed, self.question.goal, self.ask)
@@ -224,17 +233,33 @@ class _Finder:
         return None
 
     def _decisions(self) -> Iterator[Draft]:
-        """Yield each decision that the plan fixes, left open."""
-        t = self.s.settings
-        for name, wish in t.fixed.items():
-            if name not in ("accelerators", "precision"):
-                rest = {k: v for k, v in t.fixed.items() if k != name}
-                yield Draft(
-                    "decision",
-                    f"{name} left open (the plan says {wish})",
-                    {"parallelism": {name: None}},
-                    replace(t, fixed=rest),
-                )
+        """Yield each decision of the conflict left open, and all of them together if none helps alone.
+
+        One that is not a member is no way out: the others cannot hold without it either.
+        """
+        names = [n for n in self.s.settings.fixed if decision_tag(n) in self.tags]
+        helped = False
+        for name in names:
+            draft = self._open([name])
+            way = self.tried(draft)
+            if way is not None:
+                helped = True
+                yield replace(draft, title=f"{draft.title}: {decided(way.evaluation)[name]} then")
+        if names and not helped:
+            yield self._open([n for n in self.s.settings.fixed if n not in DECIDED])
+
+    def _open(self, names: Sequence[str]) -> Draft:
+        """Return the plan with some decisions left open."""
+        said = ", ".join(f"{n} {self.s.settings.fixed[n]}" for n in names)
+        title = f"{names[0]} left open" if len(names) == 1 else f"{', '.join(names)} left open"
+        said = str(self.s.settings.fixed[names[0]]) if len(names) == 1 else said
+        rest = {k: v for k, v in self.s.settings.fixed.items() if k not in names}
+        return Draft(
+            "decision",
+            f"{title} (the plan says {said})",
+            {"parallelism": dict.fromkeys(names)},
+            replace(self.s.settings, fixed=rest),
+        )
 
     def _fleets(self) -> Iterator[Draft]:
         """Yield the fewest accelerators, of larger fleets, on which the plan holds."""

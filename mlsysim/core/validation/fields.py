@@ -77,6 +77,7 @@ MODEL: dict[str, Field] = {
     "active_params_b": Field("number", "1e9 param", 1e-6, 1e6),
     **dict.fromkeys(("moe", "mla", "hybrid"), Field("sizes")),
     "proxy": Field("flag"),
+    "bias": Field("flag"),
 }
 HARDWARE: dict[str, Field] = {
     **_texts("chip node system intra_node inter_node"),
@@ -93,7 +94,7 @@ CONFIG: dict[str, Field] = {
     },
     **dict.fromkeys(("zero_stage", "fsdp"), Field("loose", low=0, high=1e7)),
     "sequence_parallel": Field("flag"),
-    **_texts("precision kv_precision recompute recompute_modules offload ddp_impl overlap graph"),
+    **_texts("precision kv_precision recompute recompute_modules offload ddp_impl overlap graph narrow"),
     **_texts("mp_mode schedule task partitioning"),
     "tokens_trained": Field("text"),
 }

@@ -15,14 +15,15 @@ from mlsysim.physics.transformer import Transformer
 
 # Until 2022 Megatron had no FlashAttention, no sequence parallelism and no distributed optimizer.
 OLD_STACK = 2022
-# Until 2023 attention on H100 ran by kernels that were written for A100.
-OLD_ATTENTION = 2023
+# Tokens of a sequence of SQuAD, many of which this source packs into one.
+PACKED = 256
+_PACKING = "nemo_performance_2024"
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
-# Release 0.x of TensorRT-LLM; the first one in which query heads of a group share reads, how many and how
-# wide.
+# Release 0.x of TensorRT-LLM; the first ones in which query heads of a group share reads: groups of so many
+# heads so wide, the same on Hopper and Ada at full speed, and groups of any size.
 _RELEASE = re.compile(r"TensorRT-LLM v0\.(\d+)")
-XQA = 8
+XQA, FASTER_XQA, EVERY_XQA = 8, 10, 11
 XQA_SHAPE = (8, 128)
 _YEAR = re.compile(r"\b(20[12]\d)\b")
 
@@ -62,43 +63,40 @@ def old_stack(row: Row) -> bool:
     return published is not None and published <= OLD_STACK
 
 
-def fused_attention(row: Row, filling: Filling) -> bool:
-    """Return whether attention runs as one kernel; no source says it."""
-    old = old_stack(row)
-    rule = "published by 2022: scores are stored" if old else "published after 2022: FlashAttention"
-    filling.take("attention", "unfused" if old else "fused", rule)
-    return not old
-
-
-def attention_share(row: Row, filling: Filling) -> float | None:
-    """Return the share of peak that fused attention reaches where its kernels are older than the chip."""
-    published = year(row)
-    if published is None or not OLD_STACK < published <= OLD_ATTENTION or "H100" not in row.chip:
-        return None
-    rule = f"published by {OLD_ATTENTION}: FlashAttention-2, which reaches 35% of an H100 (Shah 2024)"
-    return float(filling.take("attention_share", 0.35, rule))
-
-
 def overlap_tensor(row: Row, tp: int, sharded: bool, filling: Filling) -> bool:
     """Return whether tensor-parallel traffic hides behind the products that it belongs to."""
     if tp > 1 and sharded and "tp-comm" in str(row.config.get("overlap", "")):
         return True
-    if tp == 1 or not sharded or not any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING):
+    if tp == 1 or not sharded or not _of_recipes(row):
         return False
     return bool(filling.take("overlap_tensor", True, "recipes of NVIDIA since 2024: overlapped by default"))
 
 
-def shared_reads(row: Row, m: Transformer, filling: Filling) -> bool:
-    """Return whether query heads that share a KV head read its cache once in decode."""
+def _of_recipes(row: Row) -> bool:
+    """Return whether a run is one of NVIDIA's recipes, which overlap what they can."""
+    return any(name in f"{row.set} {row.cited}" for name in _OVERLAPPING)
+
+
+def shared_reads(row: Row, m: Transformer, filling: Filling) -> tuple[bool, str]:
+    """Return whether query heads that share a KV head read its cache once in decode.
+
+    With it the default of the share of the level-2 cache's bandwidth that these reads get, nothing where
+    the memory alone holds them up.
+    """
     release = _RELEASE.search(row.set)
     if m.heads == m.kv_heads or m.kv_rank or release is None:
-        return True
+        return True, ""
     # NVIDIA/TensorRT-LLM, decoderXQARunner.h of these releases; before them none (NVIDIA, "New
-    # XQA-kernel", 2023: 2.4 times the throughput of Llama 70B)
-    known = int(release[1]) >= XQA and (m.heads / m.kv_heads, m.head_dim) == XQA_SHAPE
-    heads, width = XQA_SHAPE
+    # XQA-kernel", 2023: 2.4 times the throughput of Llama 70B); faster ones in release 0.10.0
+    number, (heads, width) = int(release[1]), XQA_SHAPE
+    if number >= EVERY_XQA:
+        return True, ""
+    known = number >= XQA and (m.heads / m.kv_heads, m.head_dim) == XQA_SHAPE
     rule = f"TensorRT-LLM shares reads from 0.{XQA} on, in groups of {heads} heads {width} wide (XQA)"
-    return bool(filling.take("shared_reads", known, rule))
+    filling.take("shared_reads", known, rule)
+    if not known:
+        return False, "reread_share"
+    return True, "early_group_share" if number < FASTER_XQA else ""
 
 
 def seq_len(row: Row, filling: Filling) -> int | None:
@@ -107,6 +105,16 @@ def seq_len(row: Row, filling: Filling) -> int | None:
     if stated is None and row.model.get("type") == "gpt-dense" and year(row) == 2020:
         return int(filling.take("seq_len", 1024, "GPT models of Megatron in 2020 have 1024 tokens"))
     return stated
+
+
+def packed(row: Row, length: int, filling: Filling) -> int:
+    """Return how many sequences are packed into one of the row's, each attending to itself alone."""
+    if row.kind != "finetuning" or row.source != _PACKING or length % PACKED:
+        return 1
+    # their TFLOP/s over tokens/s are the products' alone, and at most 1% more: attention over short spans
+    rule = f"finetuning with NeMo in 2024: packed questions of SQuAD, taken as {PACKED} tokens each"
+    filling.take("seq_len", PACKED, rule)
+    return length // PACKED
 
 
 def vocab(row: Row, filling: Filling) -> int | None:
@@ -152,17 +160,34 @@ def overlap_gradients(row: Row, filling: Filling) -> bool:
     return bool(filling.take("overlap_gradients", False, rule))
 
 
-def overlap_pipeline(row: Row, pp: int) -> bool:
+def stated_overlap(row: Row, pp: int) -> bool:
     """Return whether a source says that sends between stages hide behind compute."""
     return pp > 1 and "pp" in re.split(r"\W+", str(row.config.get("overlap", "")))
+
+
+def overlap_pipeline(row: Row, pp: int, chunks: int, filling: Filling) -> bool:
+    """Return whether sends between stages hide behind compute."""
+    if stated_overlap(row, pp):
+        return True
+    if pp == 1 or chunks == 1 or not _of_recipes(row):
+        return False
+    # MegatronCommOverlapCallback of NeMo, comm_overlap of Megatron-Bridge: overlap_p2p_comm with vp_size > 1
+    rule = "recipes of NVIDIA since 2024: sends of interleaved stages are overlapped"
+    return bool(filling.take("overlap_pipeline", True, rule))
 
 
 def interleave(row: Row, pp: int, filling: Filling) -> int:
     """Return the model chunks of a pipeline stage."""
     stated = row.config.get("vpp")
-    if stated is None and overlap_pipeline(row, pp) and int(row.model.get("layers", 0)) % (2 * pp) == 0:
+    if stated is None and stated_overlap(row, pp) and int(row.model.get("layers", 0)) % (2 * pp) == 0:
         rule = "not stated, but overlapped sends, which only an interleaved schedule has: two chunks a stage"
         return int(filling.take("interleave", 2, rule))
+    if stated is None and pp > 1 and row.kind == "finetuning" and _of_recipes(row):
+        # a table without the column; where recipes of that release state it, it is one layer a chunk
+        chunks = max(int(row.model.get("layers", 1)) // pp, 1)
+        return int(
+            filling.take("interleave", chunks, "recipes of NVIDIA: one layer a chunk, as where stated")
+        )
     if stated is None and pp > 1:
         return int(filling.take("interleave", 1, "not stated: one chunk a stage"))
     return int(stated or 1) if pp > 1 else 1

@@ -1,10 +1,14 @@
-"""Serving: static batches of known size, first tokens, and passes of decoding."""
+"""Serving: static batches of known size, first tokens, passes of decoding, and the best batch that fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
+from mlsysim.core import registry
 from mlsysim.core.resolve import Scenario
+from mlsysim.core.service_variants import batches, tabulated
 from mlsysim.core.validation import filling as fill
 from mlsysim.core.validation import subject
 from mlsysim.core.validation.fields import number_format
@@ -12,8 +16,14 @@ from mlsysim.core.validation.filling import Filling
 from mlsysim.core.validation.rows import Row
 from mlsysim.core.validation.subject import NotPredictedError
 from mlsysim.core.validation.training import MS, Quantity
-from mlsysim.physics import serving
+from mlsysim.physics import kvcache, serving
+from mlsysim.physics.inflight import in_flight_rate
 from mlsysim.physics.serving import Instance
+
+# Fields of tokens of answers a second, and whether of each accelerator or of all together.
+THROUGHPUTS = {"output_tokens_per_s_per_gpu": True, "output_tokens_per_s_derived": False}
+# Tokens of a pass at most (TensorRT-LLM, trtllm-build: max_num_tokens).
+PASS_TOKENS = 8192.0
 
 
 def predict(row: Row, filling: Filling) -> list[Quantity]:
@@ -23,19 +33,57 @@ def predict(row: Row, filling: Filling) -> list[Quantity]:
         NotPredictedError: with the reason.
     """
     c = row.config
-    if "batch" not in c:
+    best = "batch" not in c
+    if best and not set(THROUGHPUTS) & set(row.measured):
         raise NotPredictedError("the size of the batch is not stated")
     if c.get("pp", 1) > 1 or "partitioning" in c:
         raise NotPredictedError("layouts of inference beyond tensor parallelism are not modelled")
     tp = int(c.get("tp") or subject.count_of(row))
     prompt = float(c.get("input_tokens") or c.get("context_tokens") or 0)
-    output, batch = float(c.get("output_tokens") or 1), float(c["batch"])
+    output, batch = float(c.get("output_tokens") or 1), float(c.get("batch", 1))
     if prompt < 1:
         raise NotPredictedError("the length of the prompt is not stated")
     s = _scenario(row, filling, tp, prompt, output, batch)
-    shared = fill.shared_reads(row, s.model.transformer, filling)
-    i = Instance(s.model.transformer, s.chip, s.network, float(tp), s.width, shared_reads=shared)
-    return _quantities(row, i, prompt, output, batch)
+    shared, share = fill.shared_reads(row, s.model.transformer, filling)
+    again = _from_cache(row, share) if share else None
+    i = Instance(
+        s.model.transformer, s.chip, s.network, float(tp), s.width, shared_reads=shared, rereads=again
+    )
+    return _best(row, s, i, filling) if best else _quantities(row, i, prompt, output, batch)
+
+
+def _best(row: Row, s: Scenario, i: Instance, filling: Filling) -> list[Quantity]:
+    """Return the throughput of the batch that gives most of those that the cache has room for.
+
+    Raises:
+        NotPredictedError: not one request fits.
+    """
+    tp = int(i.tp)
+    rule = "not stated: passes mix prompts and answers, and the best batch that fits is taken"
+    sizes = batches(s, tp)
+    state = tabulated(s, np.full(len(sizes), float(tp)), sizes, np.full(len(sizes), float(tp)))
+    if state.batching is None:
+        raise NotPredictedError("the model keeps no cache")
+    fits = kvcache.demand_blocks(state.batching) <= kvcache.pool_blocks(state.batching)
+    if not fits.any():
+        raise NotPredictedError("not one request fits the memory")
+    n = state.batching.lengths
+    rates = np.where(fits, in_flight_rate(i, sizes, n, PASS_TOKENS), 0.0)
+    filling.take("batch", int(sizes[int(rates.argmax())]), rule)
+    tokens = float(rates.max() * n.output)
+    return [
+        Quantity(name, float(row.measured[name]), tokens / (tp if of_each else 1), "token/s")
+        for name, of_each in THROUGHPUTS.items()
+        if name in row.measured
+    ][:1]
+
+
+def _from_cache(row: Row, share: str) -> float | None:
+    """Return what a default gets of the level-2 cache's bandwidth [byte/s], None where it is not known."""
+    cache = subject.hardware_of(row).on_chip
+    if cache is None or cache.bandwidth is None:
+        return None
+    return cache.bandwidth.base * registry.default(share).base
 
 
 def _quantities(row: Row, i: Instance, prompt: float, output: float, batch: float) -> list[Quantity]:
@@ -69,6 +117,7 @@ def _scenario(row: Row, filling: Filling, tp: int, prompt: float, output: float,
     if cache and cache != weights:
         filling.take("kv_precision", weights, "the engine keeps the cache in the format of the weights")
     block = {"tp": tp, "requests": int(batch), "prompt": prompt, "output": output}
+    block |= {"prompt_cv": 0.0, "output_cv": 0.0}  # tables of throughput have answers of one length
     return subject.scenario(
         row,
         filling,

@@ -77,6 +77,7 @@ def model_of(row: Row, filling: Filling) -> Model:
         **values,
         gated_mlp="glu" in mlp or ("gated" in mlp and "non-gated" not in mlp),
         parallel_block="parallel" in mlp,
+        bias="all" if m.get("bias", kind == "gpt-dense" and fill.old_stack(row)) else "none",
         tied_embeddings=kind in _TIED,
         norm="rmsnorm" if kind in _RMSNORM else "layernorm",
     )

@@ -11,7 +11,7 @@ from mlsysim.core.layout import Layout, columns_of, layer_of
 from mlsysim.core.legal import divisors
 from mlsysim.core.resolve import Scenario
 from mlsysim.core.validation import filling as fill
-from mlsysim.core.validation import subject
+from mlsysim.core.validation import software, subject
 from mlsysim.core.validation.filling import Filling
 from mlsysim.core.validation.rows import Row
 from mlsysim.core.validation.subject import NotPredictedError
@@ -41,23 +41,25 @@ class Quantity:
 
 def job_of(row: Row, filling: Filling, **settings: Any) -> Scenario:
     """Return the training job of a row; ``settings`` replace what the row says."""
-    if "LoRA" in str(row.config.get("task", "")) or row.id.endswith("-lora"):
-        raise NotPredictedError("training of low-rank adapters is not modelled")
     length = fill.seq_len(row, filling)
     if length is None:
         raise NotPredictedError("the length of a sequence is not stated")
     batch = settings.pop("batch", None) or row.config.get("global_batch")
     if batch is None:
         raise NotPredictedError("the sequences of a step are not stated")
+    packed = fill.packed(row, int(length), filling)
     return subject.scenario(
         row,
         filling,
         phase="training",
-        batch=int(batch),
-        seq_len=int(length),
+        batch=int(batch) * packed,
+        seq_len=int(length) // packed,
         accelerators=settings.pop("accelerators", None) or subject.count_of(row),
-        fused_attention=fill.fused_attention(row, filling),
-        attention_share=fill.attention_share(row, filling),
+        fused_attention=software.fused_attention(row, filling),
+        attention_share=software.attention_share(row, filling),
+        dropout=settings.pop("dropout", None) or software.dropout(row, filling),
+        stack=software.stack(row, filling),
+        lora=software.lora(row, filling),
         captured=row.config.get("graph") == "step",
         **settings,
     )
@@ -80,20 +82,22 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         raise NotPredictedError("the batch does not divide over the data-parallel ranks")
     sharded = fill.sequence_parallel(row, tp, filling)
     recompute = fill.recompute(row, filling)
+    chunks = fill.interleave(row, pp, filling)
+    packed = max(int(row.model.get("seq_len", s.seq_len)) // s.seq_len, 1)
     bare = Layout(
         tp=tp,
         cp=cp,
         pp=pp,
         dp=dp,
         ep=fill.experts_over(row, filling),
-        microbatch_size=int(row.config.get("microbatch", 1)),
-        interleave=fill.interleave(row, pp, filling),
+        microbatch_size=int(row.config.get("microbatch", 1)) * packed,
+        interleave=chunks,
         recompute=recompute or "none",
         sequence_parallel=sharded,
         overlap_gradients=fill.overlap_gradients(row, filling),
         overlap_tensor=fill.overlap_tensor(row, tp, sharded, filling),
         overlap_experts="experts" in str(row.config.get("overlap", "")),
-        overlap_pipeline=fill.overlap_pipeline(row, pp),
+        overlap_pipeline=fill.overlap_pipeline(row, pp, chunks, filling),
         zero_stage=fill.zero_stage(row, filling),
     )
     if bare.recompute not in tf.RECOMPUTE:
@@ -102,7 +106,7 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         bare = _microbatch(s, bare, filling)
     if s.batch % (dp * bare.microbatch_size):
         raise NotPredictedError("the batch does not divide into microbatches")
-    return _recompute(s, bare, filling) if recompute is None else bare
+    return _recompute(s, bare, software.scanned(row), filling) if recompute is None else bare
 
 
 def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
@@ -113,13 +117,17 @@ def _microbatch(s: Scenario, layout: Layout, filling: Filling) -> Layout:
     return replace(layout, microbatch_size=filling.take("microbatch", max(fitting), rule))
 
 
-def _recompute(s: Scenario, layout: Layout, filling: Filling) -> Layout:
-    """Return a layout with the least recomputation that fits."""
+def _recompute(s: Scenario, layout: Layout, scanned: bool, filling: Filling) -> Layout:
+    """Return a layout with the least recomputation that fits; of a scan over layers, in all or in none."""
     assert s.job is not None
     modes = ("none",) if s.job.fused_attention else ("none", "selective")
     tried = (replace(layout, recompute=mode) for mode in modes)
-    found = next((each for each in tried if _fits(s, each)), None) or _fewest_layers(s, layout)
+    found = next((each for each in tried if _fits(s, each)), None)
     rule = "not stated: the least that fits the memory, layer by layer"
+    if scanned:
+        rule = "not stated, layers in a scan of JAX: all are recomputed where not all fit"
+        found = found or replace(layout, recompute="full")
+    found = found or _fewest_layers(s, layout)
     again = f" {found.recompute_layers}" if found.recompute_layers else ""
     filling.take("recompute", found.recompute + again, rule)
     return found

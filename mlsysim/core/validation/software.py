@@ -1,0 +1,109 @@
+"""What the software of a run does beside its layout, which sources seldom say: rules by when and by what."""
+
+from __future__ import annotations
+
+from mlsysim.core import registry
+from mlsysim.core.validation.filling import OLD_STACK, Filling, old_stack, year
+from mlsysim.core.validation.rows import Row
+from mlsysim.physics.job import Stack
+from mlsysim.physics.lora import Lora
+
+# Since 2021 Megatron's and DeepSpeed's stages send what tensor-parallel ranks hold alike in shares.
+SCATTERING = 2021
+# Until 2023 attention on H100 ran by kernels that were written for A100.
+OLD_ATTENTION = 2023
+# What attention reaches of the peak by kernels of then: of the first FlashAttention 30 to 50% forward.
+_KERNELS = {
+    "H100": (
+        0.23,
+        "FlashAttention: 40/60 of what FlashAttention-2 reaches of an H100, 35% (Dao 2023, Shah 2024)",
+    ),
+    "A100": (0.40, "FlashAttention, which reaches 30 to 50% of an A100 forward (Dao 2023, section 2.3)"),
+}
+# Runs by PyTorch's checkpoints that are not reentrant (submit_benchmarks.py of llm-foundry) or by JAX.
+_JAX = ("maxtext", "paxml")
+_STOPPING = ("llm-foundry", *_JAX)
+# Sources that say that every launch blocks (BigScience, chronicles-prequel, "dealing with JZ hanging").
+_BLOCKING = ("bigscience_chronicles",)
+# Sources of 2022 whose sums are fused: they introduced it, or use what did.
+_FUSED = ("korthikanti_2022",)
+
+
+def lora(row: Row, filling: Filling) -> Lora | None:
+    """Return the adapters of a run that trains such."""
+    if "LoRA" not in str(row.config.get("task", "")) and not row.id.endswith("-lora"):
+        return None
+    # NeMo, lora_tuning: target_modules [attention_qkv], adapter_dim 32; Megatron-Bridge, perf_recipes
+    filling.take("lora", "rank 32, qkv", "not stated: adapters as in the recipes of NeMo and Megatron-Bridge")
+    return Lora(32.0, ("qkv",))
+
+
+def stack(row: Row, filling: Filling) -> Stack:
+    """Return what the software of a run does beside its layout; no source says it."""
+    published = year(row)
+    # Megatron-LM adds sums in the product's kernel since 2022; BLOOM's search ran on DeepSpeed's optimizer
+    fused = published is None or published > OLD_STACK or row.source in _FUSED
+    if not fused:
+        filling.take("sums", "not fused", "published by 2022: gradients are added by a kernel of their own")
+    words = f"{row.set} {row.cited} {row.id}".lower()
+    stops = any(name in words for name in _STOPPING)
+    if stops:
+        rule = "checkpoints of FSDP and JAX: recomputed up to the last tensor that is needed"
+        filling.take("early_stop", True, rule)
+    blocking, width = 0.0, 8.0
+    if row.source in _BLOCKING:
+        blocking = registry.default("host_operator", "s").base
+        filling.take("launches", "blocking", "the source: CUDA_LAUNCH_BLOCKING=1, or large runs hang")
+        # sums are in 16 bits in fp16; in bf16 a gradient is converted, added in 32 bits, and cleared
+        width = 4.0 if "fp16" in str(row.config.get("precision")) else 18.0
+    narrow = str(row.config.get("narrow", ""))
+    return Stack(
+        fused_sums=fused,
+        early_stop=stops,
+        sum_bytes=width,
+        scattered_sends=scattered_sends(row, filling),
+        attention_gain=registry.default("attention_narrow").base if "attention" in narrow else 1.0,
+        narrow_head="head" in narrow,
+        blocking=blocking,
+    )
+
+
+def fused_attention(row: Row, filling: Filling) -> bool:
+    """Return whether attention runs as one kernel; no source says it."""
+    old = old_stack(row)
+    rule = "published by 2022: scores are stored" if old else "published after 2022: FlashAttention"
+    filling.take("attention", "unfused" if old else "fused", rule)
+    return not old
+
+
+def dropout(row: Row, filling: Filling) -> bool:
+    """Return whether activations are dropped at random."""
+    if not old_stack(row):
+        return False
+    return bool(filling.take("dropout", True, "published by 2022: dropout of 0.1, the default of Megatron"))
+
+
+def attention_share(row: Row, filling: Filling) -> float | None:
+    """Return the share of peak that fused attention reaches where its kernels are older than the chip."""
+    published = year(row)
+    if published is None or not OLD_STACK < published <= OLD_ATTENTION:
+        return None
+    for chip, (share, rule) in _KERNELS.items():
+        if chip in row.chip:
+            return float(filling.take("attention_share", share, f"published by {OLD_ATTENTION}: {rule}"))
+    return None
+
+
+def scattered_sends(row: Row, filling: Filling) -> bool:
+    """Return whether tensor-parallel ranks share what stages of a pipeline exchange."""
+    published = year(row)
+    alone = 1 in (row.config.get("tp", 1), row.config.get("pp", 1))
+    if published is None or published < SCATTERING or alone:
+        return False
+    rule = "since 2021: tensor-parallel ranks send a share each (Megatron, DeepSpeed's PartitionedTensor)"
+    return bool(filling.take("sends", "scattered", rule))
+
+
+def scanned(row: Row) -> bool:
+    """Return whether the layers of a model are a scan, each with the same policy of recomputation."""
+    return any(name in row.id for name in _JAX)
