@@ -149,10 +149,10 @@ _COMMANDS = (
     "synthesis",
     "explain",
     "sweep",
+    "lab",
     "mcp",
     "init",
     "ci",
-    "lab",
 )
 
 

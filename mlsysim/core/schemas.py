@@ -266,17 +266,17 @@ def _sweep() -> Json:
     return _object({"schema_version": {"const": "1.0"}, "sweep": _object(about), "best": _list(row)})
 
 
+def _labs() -> Json:
+    """Return the schema of ``lab``: the list."""
+    one = {"name": _TEXT, "title": _TEXT, "learns": _TEXT, "minutes": _WHOLE, "walls": _list(_WHOLE)}
+    return _object({"schema_version": {"const": "1.0"}, "labs": _list(_object(one))})
+
+
 def _files() -> Json:
     """Return the schema of ``ci``: each plan's document is one of the others."""
     reason = _object({"text": _TEXT, "line": {"type": ["integer", "null"]}})
     plan = {"file": _TEXT, "exit_code": _WHOLE, "reasons": _list(reason), "result": {"type": "object"}}
     return _object({"schema_version": {"const": "1.0"}, "exit_code": _WHOLE, "plans": _list(_object(plan))})
-
-
-def _labs() -> Json:
-    """Return the schema of ``lab``: the list."""
-    one = {"name": _TEXT, "title": _TEXT, "learns": _TEXT, "minutes": _WHOLE, "walls": _list(_WHOLE)}
-    return _object({"schema_version": {"const": "1.0"}, "labs": _list(_object(one))})
 
 
 def result_schema() -> Json:
@@ -340,10 +340,10 @@ def results() -> dict[str, Json]:
         "wall": _one_wall(assumption),
         "validation": _validation(),
         "sweep": _sweep(),
-        "labs": _labs(),
         "jobs": fleet_result(assumption),
         "mix": mix_result(assumption),
         "files": _files(),
+        "labs": _labs(),
         **schemas_why.documents(),
         "error": error,
     }

@@ -86,9 +86,8 @@ class State:
             ``reserve`` are its parts.
         capacity: of one accelerator.
         weights, flash: of a microcontroller that keeps its weights in flash; None elsewhere.
-        serving, batching, streaming, queue, reasoning, tenancy, ingest, transform, cut, losses,
-            checkpoint, scaling, compression, privacy: what single walls look at, where it applies;
-            see the types in :mod:`mlsysim.physics`.
+        serving: with the records after it up to ``privacy``: what single walls look at, where it
+            applies; see the types in :mod:`mlsysim.physics`.
         target: the tightest largest latency that the plan asserts.
         mfu_flops: operations by the convention of published MFU figures, which counts attention over
             the whole sequence (Chowdhery 2022, appendix B).
