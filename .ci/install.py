@@ -48,7 +48,7 @@ CHECKS: dict[str, tuple[str, list[tuple[list[str], int, str]]]] = {
             (["mcp"], 1, "pip install 'mlsysim[mcp]'"),
         ],
     ),
-    "labs": (LABS, []),
+    "labs": (LABS, [(["lab"], 0, "roofline"), (["eval", PLAN], 0, "holds: yes")]),
 }
 
 

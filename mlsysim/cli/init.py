@@ -70,7 +70,7 @@ def init(
     ] = False,
 ) -> int:
     """Write a plan with comments, which evaluates as it stands."""
-    from mlsysim.core.new_plan import Wish, plan, schema_name
+    from mlsysim.core.new_plan import NEXT, Wish, plan, schema_name
 
     if file != "-" and Path(file).exists() and not force:
         raise InputError("the file is there already", where=file, hint="--force replaces it")
@@ -97,7 +97,7 @@ def init(
         raise
     name = shlex.quote(file) if file.isprintable() else "FILE"
     _write(Path(file), text.replace("FILE", name))
-    write(f"{file}: written; next: mlsysim eval {name}\n", "stderr")
+    write(f"{file}: written; next: mlsysim {NEXT.get(wish.kind, 'eval')} {name}\n", "stderr")
     if status == "fail":
         write("it does not fit yet: eval says which wall is in the way\n", "stderr")
     if not no_schema:

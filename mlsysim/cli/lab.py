@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlsysim.cli import exits
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit, write
 from mlsysim.core.errors import InputError, MissingExtraError
 
@@ -27,7 +28,7 @@ Examples:
 
 A lab is a page in the browser, served by Marimo on this machine alone; Ctrl-C
 ends it. With --edit a copy of its notebook is put in this folder and opened.
-"""
+""" + exits.told(0, 1, _0="done")
 PACKAGES = {"marimo": "Marimo", "plotly": "Plotly"}
 
 

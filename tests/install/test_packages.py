@@ -62,7 +62,7 @@ def test_an_extra_installs_what_it_needs_and_no_more(extra):
 
 
 def test_every_extra_for_users_is_listed():
-    assert set(EXPECTED) == {"", *PROJECT["optional-dependencies"]} - {"test", "dev"}
+    assert set(EXPECTED) == {"", *PROJECT["optional-dependencies"]} - {"test", "dev", "docs"}
 
 
 def test_nothing_is_needed_twice_as_large_as_it_must_be():
