@@ -42,7 +42,7 @@ class Search:
         self.board, self.fleet = board, board.fleet
         self.rng: Generator = np.random.default_rng(seed)
         self.size = np.array([float(j.options[0].count * j.options[0].slots) for j in self.fleet.jobs])
-        self.powered = np.isfinite(self.fleet.places.power).any(axis=1)
+        self.powered = [bool(row.any()) for row in np.isfinite(self.fleet.places.power)]
         self.press = 1.0
         self.forced: Candidate | None = None
         self._reach()

@@ -33,6 +33,8 @@ SMALL, MANY = 6_000, 30_000
 ASCENT, FLAT = 120, 20
 # Steps of the search at a time, in all and for each job at least.
 BATCH, STEPS = 1_000, 3
+# What the ascent has to bring each time, as a share of the gap, to go on.
+RISING = 0.01
 GUIDES = (0.7, 0.4, 1.0)
 WARMTH = 0.003
 # By how much prices of caps rise while they are overrun.
@@ -160,10 +162,11 @@ class _Planning:
         if self.rising:
             before, end = r.bound, time.monotonic() + seconds
             r.ascend(ASCENT, 1, lambda: time.monotonic() >= end)
-            self.rising = r.bound - before > 0.1 * self.options.gap * abs(r.bound)
+            self.rising = r.bound - before > RISING * self.options.gap * abs(r.bound)
             return
         r.add(c for c in self.search.board.placed if c is not None)
-        r.run(self.options.gap / 4, self.value if self.value < INF else None, seconds)
+        in_time = r.run(self.options.gap / 4, self.value if self.value < INF else None, seconds)
+        self.rising = not in_time  # a program that is too slow has nothing to say
 
     def _size(self) -> int:
         """Return roughly how many variables the exact program has before any is ruled out."""

@@ -82,24 +82,29 @@ class Relaxation:
             self._insert(fresh)
         return len(fresh)
 
-    def run(self, target: float, best: float | None = None, seconds: float = INF) -> None:
+    def run(self, target: float, best: float | None = None, seconds: float = INF) -> bool:
         """Solve until the value of the program is within a relative ``target`` of the bound.
 
         Args:
             target: relative gap.
             best: objective of a schedule that is known; the run also ends once the bound is as near.
             seconds: after which the run ends; the next one goes on from there.
+
+        Returns:
+            Whether the program was solved in that time at all.
         """
         end = time.monotonic() + seconds
         if not self.cheapest:
             self._price(self.at)
         weight = 0.5
+        in_time = False
         while True:
             if time.monotonic() >= end or self.options.expired or self.bound == INF:
                 break
             solved = self._solve(end)
             if solved is None:
                 break
+            in_time = True
             multipliers, duals = solved
             ends = [value for value in (self.value, best) if value is not None]
             if any(value - self.bound <= target * abs(value) for value in ends):
@@ -118,6 +123,7 @@ class Relaxation:
                 if not new and not self._broken().size:
                     break
             weight = min(0.9, weight + 0.1) if self.bound > before else max(0.0, weight - 0.1)
+        return in_time
 
     def ascend(self, steps: int, keep: int, stop: Callable[[], bool] = lambda: False) -> None:
         """Raise the bound by so many steps of ascent; the schedules of the last ``keep`` become columns.
