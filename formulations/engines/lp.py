@@ -62,9 +62,13 @@ class Growing:
         )
         self.columns += len(cost)
 
-    def solve(self) -> tuple[float, Floats, Floats] | None:
-        """Return objective, columns and prices of the rows; None where the time is up or nothing holds."""
-        self._h.setOptionValue("time_limit", float(self._h.getRunTime() + self._options.remaining))
+    def solve(self, seconds: float = INF) -> tuple[float, Floats, Floats] | None:
+        """Return objective, columns and prices of the rows; None where the time is up or nothing holds.
+
+        After ``seconds`` it stops, and goes on from there when asked again.
+        """
+        limit = min(seconds, self._options.remaining)
+        self._h.setOptionValue("time_limit", float(self._h.getRunTime() + limit))
         watch = Watch(self._options)
 
         def asked(event: Any) -> None:

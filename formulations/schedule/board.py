@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 
@@ -9,9 +11,11 @@ from formulations.schedule import cheapest
 from formulations.schedule.cheapest import NOTHING, Best, windows
 from formulations.schedule.fields import Fields, Multipliers
 from formulations.schedule.pricing import Candidate, Pricer
-from mlsysim.core.schedule.types import Fleet, Floats, Mask, Run, Schedule
+from mlsysim.core.schedule.types import Fleet, Floats, Indices, Mask, Run, Schedule
 
 ROUNDING = 1e-9
+# Regions between which the board looks for walks.
+NEAR = 10
 INF = float("inf")
 
 
@@ -20,6 +24,12 @@ class Board:
 
     Prices are those of the objective plus those of multipliers, which steer jobs away from cells that
     others need.
+
+    Attributes:
+        free: what is left in each cell.
+        placed: the schedule of each job; None while it is off.
+        where, begin, end, on: region and type (of several the first), first and last slot of each; -1
+            while off.
     """
 
     def __init__(self, pricer: Pricer, guide: Multipliers | None = None) -> None:
@@ -27,7 +37,10 @@ class Board:
         self.cells = pricer.cells
         self.free: Floats = self.cells.supply.copy()
         self.slack: Floats = ROUNDING * np.where(np.isfinite(self.free), np.maximum(self.free, 1.0), 1.0)
-        self.placed: list[Candidate | None] = [None] * len(self.fleet.jobs)
+        jobs = len(self.fleet.jobs)
+        self.placed: list[Candidate | None] = [None] * jobs
+        self.where: Indices = np.full(jobs, -1, dtype=np.int64)
+        self.begin, self.end, self.on = self.where.copy(), self.where.copy(), self.where.copy()
         self.objective = 0.0
         self.totals = np.zeros(3)
         self.emitted = np.zeros(len(self.fleet.places.names))
@@ -41,8 +54,12 @@ class Board:
 
     def put(self, candidate: Candidate) -> None:
         """Place a job."""
-        t = candidate.takes
-        self.placed[candidate.job] = candidate
+        t, j = candidate.takes, candidate.job
+        self.placed[j] = candidate
+        first = candidate.runs[0]
+        self.where[j], self.on[j] = first.region, self.fleet.jobs[j].options[first.option].hardware
+        self.begin[j] = min(int(run.slots[0]) for run in candidate.runs)
+        self.end[j] = max(int(run.slots[-1]) for run in candidate.runs)
         np.subtract.at(self.free, t.cells, t.held)
         self.objective += t.objective
         self.totals += t.totals
@@ -54,6 +71,7 @@ class Board:
         if candidate is not None:
             t = candidate.takes
             self.placed[j] = None
+            self.where[j] = self.begin[j] = self.end[j] = self.on[j] = -1
             np.add.at(self.free, t.cells, t.held)
             self.objective -= t.objective
             self.totals -= t.totals
@@ -61,21 +79,18 @@ class Board:
         return candidate
 
     @property
-    def over(self) -> float:
-        """How far the caps are overrun, relative to each, added up."""
+    def excess(self) -> tuple[Floats, Floats]:
+        """By how much the caps are overrun: cost, carbon and water of all jobs, and carbon by region."""
         caps, p = self.fleet.caps, self.fleet.places
-        supply = np.array([caps.cost, caps.carbon, caps.water])
-        total = sum(
-            max(0.0, float(d) / s - 1.0 - ROUNDING) if s > 0 else max(0.0, float(d)) * 1e6
-            for d, s in zip(self.totals, supply, strict=True)
-            if np.isfinite(s)
+        return (
+            _excess(self.totals, np.array([caps.cost, caps.carbon, caps.water])),
+            _excess(self.emitted, p.carbon_cap),
         )
-        for r in np.flatnonzero(np.isfinite(p.carbon_cap)).tolist():
-            s = float(p.carbon_cap[r])
-            total += (
-                max(0.0, float(self.emitted[r]) / s - 1.0 - ROUNDING) if s > 0 else float(self.emitted[r])
-            )
-        return total
+
+    @property
+    def over(self) -> bool:
+        """Whether a cap is overrun."""
+        return any(bool(x.any()) for x in self.excess)
 
     def fits(self, candidate: Candidate) -> bool:
         """Return whether there is room for a schedule of a job that is not placed."""
@@ -88,7 +103,7 @@ class Board:
 
     def complete(self) -> bool:
         """Return whether every job is placed."""
-        return all(c is not None for c in self.placed)
+        return bool((self.where >= 0).all())
 
     def schedule(self) -> Schedule:
         """Return the schedule as it is."""
@@ -121,19 +136,22 @@ class Board:
                 best = candidate
         return best
 
-    def wish(self, j: int, rng: Generator) -> Candidate | None:
-        """Return a good schedule of a job as if it were alone, in regions that are drawn."""
+    def wish(self, j: int, rng: Generator, region: int | None = None) -> Candidate | None:
+        """Return a good schedule of a job as if it were alone, in a region or in some that are drawn."""
         job, span = self.fleet.jobs[j], self.pricer.spans[j]
         if not span.regions.size:
             return None
         self._prepare(j)
-        keep = rng.random((span.regions.size, 1)) < rng.choice([0.1, 0.3, 1.0])
-        keep[int(rng.integers(span.regions.size))] = True
+        if region is None:
+            keep = rng.random((span.regions.size, 1)) < rng.choice([0.1, 0.3, 1.0])
+            keep[int(rng.integers(span.regions.size))] = True
+        else:
+            keep = (span.regions == region)[:, None]
         grids = [np.where(keep, g, INF) for g in self._grids[j]]
         if job.kind == "rigid":
             found, runs = self._cheapest_window(j, grids)
         elif job.kind == "move":
-            found, runs = self.pricer.walk(j, self.fields, grids)
+            found, runs = self._walk(j, grids)
         else:
             found, runs = {"pause": cheapest.pause, "split": cheapest.split}[job.kind](
                 span, job, grids, self._once[j]
@@ -172,7 +190,26 @@ class Board:
         grids = [np.where(self._shut(j, k), INF, g) for k, g in enumerate(self._grids[j])]
         if job.kind == "pause":
             return cheapest.pause(span, job, grids, self._once[j])
-        return self.pricer.walk(j, self.fields, grids)
+        return self._walk(j, grids)
+
+    def _walk(self, j: int, grids: list[Floats]) -> Best:
+        """Return a cheap walk: over the regions that would be cheapest to stay in, since few others help."""
+        job, span = self.fleet.jobs[j], self.pricer.spans[j]
+        if span.regions.size <= NEAR:
+            return self.pricer.walk(j, self.fields, grids)
+        stays = np.full(span.regions.size, INF)
+        for grid, option in zip(grids, job.options, strict=True):
+            if option.slots <= grid.shape[1]:
+                open_ = np.where(np.isfinite(grid), grid, 1e30)
+                least = np.partition(open_, option.slots - 1, axis=1)[:, : option.slots].sum(axis=1)
+                stays = np.minimum(stays, least + self.fields.once(j, job, option)[span.regions])
+        some = np.sort(np.argpartition(stays, NEAR)[:NEAR])
+        near = replace(
+            span,
+            regions=span.regions[some],
+            closed=tuple(None if c is None else c[some] for c in span.closed),
+        )
+        return self.pricer.walk(j, self.fields, [grid[some] for grid in grids], near)
 
     def _window(self, j: int) -> Best:
         """Return the cheapest window of a rigid job that is free throughout."""
@@ -231,6 +268,13 @@ class Board:
                 room = np.minimum(room, free[-1] / (o.power * pue))
             rooms.append(room)
         return rooms
+
+
+def _excess(taken: Floats, cap: Floats) -> Floats:
+    """Return what is taken beyond each cap, but for rounding."""
+    limit = np.where(np.isfinite(cap), cap, INF)
+    beyond: Floats = np.where(taken > limit + ROUNDING * np.abs(cap), taken - limit, 0.0)
+    return beyond
 
 
 def first_fit(board: Board, order: list[int]) -> bool:

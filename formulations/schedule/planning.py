@@ -31,9 +31,14 @@ from mlsysim.core.schedule.usage import broken, usage
 SMALL, MANY = 6_000, 30_000
 # Steps of ascent, and how many of them may bring nothing.
 ASCENT, FLAT = 120, 20
-BATCH = 1_000
+# Steps of the search at a time, in all and for each job at least.
+BATCH, STEPS = 1_000, 3
+# What the ascent has to bring each time, as a share of the gap, to go on.
+RISING = 0.01
 GUIDES = (0.7, 0.4, 1.0)
 WARMTH = 0.003
+# By how much prices of caps rise while they are overrun.
+PRESS = 1.5
 # How often the search begins anew before it goes on from the best.
 STARTS = 4
 AGREEMENT = 1e-6
@@ -97,6 +102,7 @@ class _Planning:
     version: str = ""
     press: float = 1.0
     spent: float = 0.0
+    rising: bool = True
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -133,7 +139,9 @@ class _Planning:
     def _first_bound(self) -> None:
         r = self.relaxation
         r.ascend(1, 1)
-        if r.bound == INF or self._size() <= SMALL:
+        if r.bound == INF:
+            return
+        if self._size() <= SMALL:
             r.ascend(40, 1)
             return
         begin, share = time.monotonic(), 0.3 * self.options.remaining
@@ -147,6 +155,18 @@ class _Planning:
             return flat or time.monotonic() - begin > share
 
         r.ascend(ASCENT, 20, enough)
+
+    def _raise_bound(self, seconds: float) -> None:
+        """Go on with the ascent while it brings something, and then with the linear program."""
+        r = self.relaxation
+        if self.rising:
+            before, end = r.bound, time.monotonic() + seconds
+            r.ascend(ASCENT, 1, lambda: time.monotonic() >= end)
+            self.rising = r.bound - before > RISING * self.options.gap * abs(r.bound)
+            return
+        r.add(c for c in self.search.board.placed if c is not None)
+        in_time = r.run(self.options.gap / 4, self.value if self.value < INF else None, seconds)
+        self.rising = not in_time  # a program that is too slow has nothing to say
 
     def _size(self) -> int:
         """Return roughly how many variables the exact program has before any is ruled out."""
@@ -186,12 +206,13 @@ class _Planning:
         board = Board(self.pricer, self.relaxation.at)
         first_fit(board, order)
         self._note(board)
-        self.search = Search(board, self.relaxation.cheapest, self.options.seed + self.turn)
+        r = self.relaxation
+        self.search = Search(board, r.at, r.cheapest, self.options.seed + self.turn)
         self.begun.append(self.search)
 
     def _note(self, board: Board) -> None:
         """Keep the board's schedule if it is complete, keeps the caps and is better."""
-        if board.complete() and board.over == 0.0 and board.objective < self.value:
+        if board.complete() and not board.over and board.objective < self.value:
             self._keep(board.schedule())
 
     def _keep(self, schedule: Schedule) -> None:
@@ -212,26 +233,33 @@ class _Planning:
                 self.begun = [self.search]
             board = self.search.board
             # caps that are overrun press harder each time, and cells now more, now less
-            self.press = 2.0 * self.press if board.over > 0.0 else max(1.0, 0.8 * self.press)
+            self.press = PRESS * self.press if board.over else max(1.0, 0.9 * self.press)
+            self.search.press = 2.0 * self.press
             board.guided(_guide(self.relaxation.at, GUIDES[self.turn % len(GUIDES)], self.press))
-            self.search.run(BATCH, lambda: self.options.expired, WARMTH)
+            self._judge()
+            steps = max(BATCH, STEPS * len(self.fleet.jobs))
+            self.search.run(steps, lambda: self.options.expired, WARMTH)
             self._note(board)
             self._reshare()
         if not self._open():
             return None
         with self.phase("relaxation"):
-            known = self.value if self.value < INF else None
-            self.relaxation.add(c for c in board.placed if c is not None)
-            begin = time.monotonic()
             # a third of the time that the search takes
             share = 0.3 * self.seconds["improvement"] - self.spent
             if share > 0.0:
-                self.relaxation.run(self.options.gap / 4, known, lambda: time.monotonic() - begin > share)
+                begin = time.monotonic()
+                self._raise_bound(share)
                 self.spent += time.monotonic() - begin
         self.turn += 1
         if self.turn % 4 == 0 and self._open():
             return self._exactly()
         return None
+
+    def _judge(self) -> None:
+        """Have the search look by the best bound that there is."""
+        r = self.relaxation
+        if self.search.prices is not r.at:
+            self.search.judge(r.at, r.cheapest)
 
     def _reshare(self) -> None:
         """Put shares and pauses where they are cheapest, given the rest."""

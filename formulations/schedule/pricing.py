@@ -112,13 +112,13 @@ class Pricer:
         rigid = job.kind == "rigid"
         return [span.cut(fields.slot(j, job, o), k, rigid=rigid) for k, o in enumerate(job.options)]
 
-    def walk(self, j: int, fields: Fields, grids: list[Floats]) -> Best:
-        """Return the cheapest walk of a job that moves, over given grids."""
+    def walk(self, j: int, fields: Fields, grids: list[Floats], span: Span | None = None) -> Best:
+        """Return the cheapest walk of a job that moves, over given grids of its block, or of another."""
         job = self.fleet.jobs[j]
         once = [fields.once(j, job, o, fetched=False) for o in job.options]
         assert job.moving is not None
         hop, fetch = fields.money * job.moving, fields.money * job.fetch
-        return cheapest.move(self.spans[j], job, grids, once, hop, fetch)
+        return cheapest.move(span or self.spans[j], job, grids, once, hop, fetch)
 
     def bound(
         self, multipliers: Multipliers, stop: Callable[[], bool] = lambda: False

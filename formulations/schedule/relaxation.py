@@ -7,18 +7,19 @@ a mix of the program's and of those with the best bound so far (Wentges 1997), w
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from formulations.engines.base import Options
 from formulations.engines.lp import Growing
-from formulations.schedule.ascent import ascend
+from formulations.schedule.ascent import Step, ascend
 from formulations.schedule.cheapest import Best
 from formulations.schedule.fields import Multipliers
 from formulations.schedule.pricing import Candidate, Pricer
-from mlsysim.core.schedule.types import Floats, Indices, Run
+from mlsysim.core.schedule.types import Floats, Indices
 
 INF = float("inf")
 # A column comes in if it would lower the objective by more than this share of a job's mean.
@@ -48,6 +49,7 @@ class Relaxation:
         self._known: set[tuple[int, bytes]] = set()
         self._entries: list[tuple[Indices, Indices, Floats]] = []
         self._lp: Growing | None = None
+        self._ascent: Iterator[Step] | None = None
 
     @property
     def version(self) -> str:
@@ -80,23 +82,29 @@ class Relaxation:
             self._insert(fresh)
         return len(fresh)
 
-    def run(self, target: float, best: float | None = None, stop: Callable[[], bool] = lambda: False) -> None:
+    def run(self, target: float, best: float | None = None, seconds: float = INF) -> bool:
         """Solve until the value of the program is within a relative ``target`` of the bound.
 
         Args:
             target: relative gap.
             best: objective of a schedule that is known; the run also ends once the bound is as near.
-            stop: ends the run early.
+            seconds: after which the run ends; the next one goes on from there.
+
+        Returns:
+            Whether the program was solved in that time at all.
         """
+        end = time.monotonic() + seconds
         if not self.cheapest:
             self._price(self.at)
         weight = 0.5
+        in_time = False
         while True:
-            if stop() or self.options.expired or self.bound == INF:
+            if time.monotonic() >= end or self.options.expired or self.bound == INF:
                 break
-            solved = self._solve()
+            solved = self._solve(end)
             if solved is None:
                 break
+            in_time = True
             multipliers, duals = solved
             ends = [value for value in (self.value, best) if value is not None]
             if any(value - self.bound <= target * abs(value) for value in ends):
@@ -115,11 +123,17 @@ class Relaxation:
                 if not new and not self._broken().size:
                     break
             weight = min(0.9, weight + 0.1) if self.bound > before else max(0.0, weight - 0.1)
+        return in_time
 
     def ascend(self, steps: int, keep: int, stop: Callable[[], bool] = lambda: False) -> None:
-        """Raise the bound by so many steps of ascent; the schedules of the last ``keep`` become columns."""
+        """Raise the bound by so many steps of ascent; the schedules of the last ``keep`` become columns.
+
+        Asked again, it goes on from where it was.
+        """
         recent: deque[list[Candidate]] = deque(maxlen=keep)
-        for i, step in enumerate(ascend(self.pricer, self.at, lambda: self.options.expired)):
+        if self._ascent is None:
+            self._ascent = ascend(self.pricer, self.at, lambda: self.options.expired)
+        for i, step in enumerate(self._ascent):
             self.rounds += 1
             recent.append(step.candidates)
             if step.bound > self.bound:
@@ -227,11 +241,14 @@ class Relaxation:
         high = np.full(len(fresh), INF)
         self._lp.add_columns(cost, high, np.array(starts), np.concatenate(rows), np.concatenate(values))
 
-    def _solve(self) -> tuple[Multipliers, Floats] | None:
-        """Solve with all the rows that are broken; return the prices of the limits and the rows' duals."""
+    def _solve(self, end: float) -> tuple[Multipliers, Floats] | None:
+        """Solve with all the rows that are broken; return the prices of the limits and the rows' duals.
+
+        None where nothing is found by ``end``.
+        """
         assert self._lp is not None
         while True:
-            solved = self._lp.solve()
+            solved = self._lp.solve(max(0.0, end - time.monotonic()))
             if solved is None:
                 return None
             objective, x, duals = solved
@@ -240,7 +257,7 @@ class Relaxation:
             self.x = x[jobs:]
             value = (objective - self._left_out * self.unplaced) * self._scale
             self.value = value if self.unplaced <= 1e-9 * jobs else None
-            if self.options.expired or not self._add_broken():
+            if not self._add_broken():
                 return self._multipliers(duals), duals
 
     def _all_entries(self) -> tuple[Indices, Indices, Floats]:
@@ -306,10 +323,6 @@ class Relaxation:
             region_carbon=regions,
             job_carbon=by_job,
         )
-
-
-def _bytes(run: Run) -> bytes:
-    return b"%d %d " % (run.option, run.region) + run.slots.tobytes() + run.share.tobytes()
 
 
 def _mix(a: Multipliers, b: Multipliers, weight: float) -> Multipliers:
