@@ -39,8 +39,8 @@ GUIDES = (0.7, 0.4, 1.0)
 WARMTH = 0.003
 # By how much prices of caps rise while they are overrun.
 PRESS = 1.5
-# How often the search begins anew before it goes on from the best.
-STARTS = 4
+# How often the search begins anew before it goes on from the best, if there are few enough jobs.
+STARTS, FEW = 4, 400
 AGREEMENT = 1e-6
 ROUNDING = 1e-9
 
@@ -226,7 +226,7 @@ class _Planning:
     def _closer(self) -> str | None:
         """Search for a while, raise the bound for a while, and look whether little enough is left."""
         with self.phase("improvement"):
-            if 0 < self.turn < STARTS:
+            if 0 < self.turn < STARTS and len(self.fleet.jobs) <= FEW:
                 self._begin()
             elif self.turn == STARTS:  # go on from the best
                 self.search = min(self.begun, key=Search.merit)

@@ -37,7 +37,7 @@ from mlsysim.core.plan_blocks import (
 )
 from mlsysim.core.plan_decisions import Parallelism
 from mlsysim.core.plan_mix import MixBlock
-from mlsysim.core.plan_types import Block, Name, Quantity, one_line
+from mlsysim.core.plan_types import Block, Cap, Name, Quantity, one_line
 from mlsysim.core.yamlfile import Document
 
 P = TypeVar("P", bound=BaseModel)
@@ -74,7 +74,7 @@ class Workload(Block):
     attention: Literal["fused", "unfused"] = Field(
         "fused", description="fused kernels (FlashAttention) never store the scores"
     )
-    training_tokens: Quantity | None = Field(None, description="tokens of the whole training run [token]")
+    training_tokens: Cap | None = Field(None, description="tokens of the whole training run [token]")
     scaling_fit: Literal["besiroglu_2024", "hoffmann_2022"] = Field(
         "besiroglu_2024", description="coefficients of the scaling law"
     )

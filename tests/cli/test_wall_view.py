@@ -46,7 +46,7 @@ def test_what_is_shown_of_communication():
     out = call("eval", str(EXAMPLES / "llama3_70b.yaml"), "--wall", "14").out
     assert "Communication (fleet): binding" in out
     assert "exposed time of collectives <= share x time" in out
-    assert "exposed traffic against 23% of the step" in out
+    assert "exposed traffic against 24% of the step" in out
     assert "3.975 s   binding" in out
     assert "time of a step or pass  17.28 s" in out
     assert "NVLink4 latency 0.6000 us: nccl_tuning" in out
