@@ -47,7 +47,7 @@ def plans(draw):
 def answered(plan, tax: str = "0", pareto: str = "", points: int = 1000) -> tuple[FleetScenario, Placement]:
     wish = asking(tax, 0.0, pareto, points)
     s = resolve_fleet(*load(plan), Weights(1.0, wish.low, 0.0))
-    return s, Placing(s, Enumerated(), SimpleNamespace(time_limit=1.0)).placed(wish)
+    return s, Placing(s, Enumerated(), SimpleNamespace(time_limit=1.0, gap=0.0)).placed(wish)
 
 
 def taken(s: FleetScenario) -> np.ndarray:
@@ -114,7 +114,7 @@ def test_when_the_time_is_up_what_is_known_is_shown():
     s = resolve_fleet(*load(plan), Weights(1.0, 0.0, 0.0))
 
     def after(answers: int) -> Placement:
-        return Placing(s, Tired(answers), SimpleNamespace(time_limit=1.0)).placed(wish)
+        return Placing(s, Tired(answers), SimpleNamespace(time_limit=1.0, gap=0.0)).placed(wish)
 
     p = after(4)  # the plan itself, both ends, and one between
     whole(p)
