@@ -278,7 +278,7 @@ def between(values: list[float], at: int) -> float | None:
 SEEN: Counter[str] = Counter()
 
 
-@rp.examples(70)
+@rp.examples(50)
 @given(
     plans(),
     st.lists(
