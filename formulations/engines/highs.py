@@ -133,18 +133,14 @@ def _proven(best: Outcome | None, rest: Outcome) -> Outcome:
 def _listen(h: Any, watch: Watch, scale: float) -> None:
     """Let HiGHS ask, at every point where it can stop, whether it should."""
 
-    def asked(event: Any) -> None:
-        if watch.stopped:
-            event.data_in.user_interrupt = True
-
     def searching(event: Any) -> None:
         objective, bound = event.data_out.mip_primal_bound, event.data_out.mip_dual_bound
         watch.tell(*(x * scale if np.isfinite(x) else None for x in (objective, bound)))
-        asked(event)
+        watch.asked(event)
 
     h.cbMipInterrupt += searching
-    h.cbSimplexInterrupt += asked
-    h.cbIpmInterrupt += asked
+    h.cbSimplexInterrupt += watch.asked
+    h.cbIpmInterrupt += watch.asked
 
 
 def _model(highspy: Any, m: Linear) -> Any:

@@ -28,6 +28,8 @@ class Growing:
             "presolve": "off",  # it would throw away the basis to start from
         }.items():
             self._h.setOptionValue(option, value)
+        self._watch = Watch(options)
+        self._h.cbSimplexInterrupt += self._watch.asked
         self.rows = self.columns = 0
 
     @property
@@ -69,16 +71,7 @@ class Growing:
         """
         limit = min(seconds, self._options.remaining)
         self._h.setOptionValue("time_limit", float(self._h.getRunTime() + limit))
-        watch = Watch(self._options)
-
-        def asked(event: Any) -> None:
-            if watch.stopped:
-                event.data_in.user_interrupt = True
-
-        if not getattr(self, "_listening", False):
-            self._h.cbSimplexInterrupt += asked
-            self._listening = True
-        watch.run(self._h.run)
+        self._watch.run(self._h.run)
         if self._h.getModelStatus() != self._highspy.HighsModelStatus.kOptimal:
             return None
         solution = self._h.getSolution()

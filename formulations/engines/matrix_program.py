@@ -57,13 +57,8 @@ def solve_program(program: Program, options: Options, start: Floats | None = Non
     if start is not None:
         h.setSolution(len(start), np.arange(len(start), dtype=np.int32), start)
     watch = Watch(options)
-
-    def asked(event: Any) -> None:
-        if watch.stopped:
-            event.data_in.user_interrupt = True
-
-    h.cbMipInterrupt += asked
-    h.cbSimplexInterrupt += asked
+    h.cbMipInterrupt += watch.asked
+    h.cbSimplexInterrupt += watch.asked
     watch.run(h.run)
     info, verdict = h.getInfo(), verdict_of(highspy, h)
     has = verdict in ("optimal", "feasible")

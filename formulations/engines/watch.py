@@ -73,6 +73,11 @@ class Watch:
         """Note that the person wants what there is: this engine and all later ones stop."""
         self._options.interrupted.set()
 
+    def asked(self, event: Any) -> None:
+        """Answer HiGHS, which asks at every point where it can stop whether it should."""
+        if self.stopped:
+            event.data_in.user_interrupt = True
+
     def run(self, work: Callable[[], Any], stop: Callable[[], None] = lambda: None) -> None:
         """Run ``work``, whose results are its own to keep, and wait for it.
 

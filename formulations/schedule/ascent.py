@@ -78,10 +78,8 @@ class _Prices:
     def __init__(self, pricer: Pricer) -> None:
         f, p = pricer.fleet, pricer.fleet.places
         self.pricer = pricer
-        caps = f.caps
-        singles = np.array([caps.cost, caps.carbon, caps.water])
         jobs = np.array([j.carbon_cap for j in f.jobs])
-        self.supply: Floats = np.concatenate([pricer.cells.supply, singles, p.carbon_cap, jobs])
+        self.supply: Floats = np.concatenate([pricer.cells.supply, f.caps.totals, p.carbon_cap, jobs])
         self.limited = np.isfinite(self.supply) & (self.supply > 0.0)
         fields = Fields.of(f, Multipliers.none(f))
         spread = float(np.std(fields.energy)) or float(np.abs(fields.energy).max()) or 1.0
@@ -105,8 +103,7 @@ class _Prices:
         """Return multipliers as one row."""
         return np.concatenate(
             [
-                m.accelerators.reshape(-1),
-                m.power.reshape(-1),
+                self.pricer.cells.prices(m),
                 [m.cost, m.carbon, m.water],
                 m.region_carbon,
                 m.job_carbon,

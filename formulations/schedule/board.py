@@ -81,11 +81,8 @@ class Board:
     @property
     def excess(self) -> tuple[Floats, Floats]:
         """By how much the caps are overrun: cost, carbon and water of all jobs, and carbon by region."""
-        caps, p = self.fleet.caps, self.fleet.places
-        return (
-            _excess(self.totals, np.array([caps.cost, caps.carbon, caps.water])),
-            _excess(self.emitted, p.carbon_cap),
-        )
+        f = self.fleet
+        return _excess(self.totals, f.caps.totals), _excess(self.emitted, f.places.carbon_cap)
 
     @property
     def over(self) -> bool:
@@ -201,8 +198,8 @@ class Board:
         for grid, option in zip(grids, job.options, strict=True):
             if option.slots <= grid.shape[1]:
                 open_ = np.where(np.isfinite(grid), grid, 1e30)
-                least = np.partition(open_, option.slots - 1, axis=1)[:, : option.slots].sum(axis=1)
-                stays = np.minimum(stays, least + self.fields.once(j, job, option)[span.regions])
+                once = self.fields.once(j, job, option)[span.regions]
+                stays = np.minimum(stays, cheapest.least(open_, option.slots) + once)
         some = np.sort(np.argpartition(stays, NEAR)[:NEAR])
         near = replace(
             span,

@@ -116,6 +116,13 @@ def windows(span: Span, k: int, grid: Floats, d: int) -> Floats:
     return total
 
 
+def least(grid: Floats, d: int) -> Floats:
+    """Return the sum of the cheapest ``d`` slots of each region."""
+    cheap = np.partition(grid, d - 1, axis=1)[:, :d] if d < grid.shape[1] else grid
+    total: Floats = cheap.sum(axis=1)
+    return total
+
+
 def pause(span: Span, job: Job, grids: list[Floats], once: list[Floats]) -> Best:
     """Return the cheapest slots of one region, of a job that may pause."""
     found, at = INF, (0, 0)
@@ -123,8 +130,7 @@ def pause(span: Span, job: Job, grids: list[Floats], once: list[Floats]) -> Best
         d = option.slots
         if d > grid.shape[1]:
             continue
-        least = np.partition(grid, d - 1, axis=1)[:, :d] if d < grid.shape[1] else grid
-        costs = least.sum(axis=1) + fixed[span.regions]
+        costs = least(grid, d) + fixed[span.regions]
         r = int(costs.argmin())
         if costs[r] < found:
             found, at = float(costs[r]), (k, r)

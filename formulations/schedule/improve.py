@@ -58,7 +58,7 @@ class Search:
         f, pricer = self.fleet, self.board.pricer
         self.prices, self.best = prices, np.array([cost for cost, _ in wanted])
         self.wanted = [pricer.candidate(j, runs) if runs else None for j, (_, runs) in enumerate(wanted)]
-        self.cell_price = np.concatenate([prices.accelerators.reshape(-1), prices.power.reshape(-1)])
+        self.cell_price = pricer.cells.prices(prices)
         self.judged: list[Candidate | None] = [None] * len(f.jobs)
         self.part = np.zeros(len(f.jobs))
         least = np.array([0.0 if c is None else abs(c.takes.objective) for c in self.wanted])
@@ -67,8 +67,8 @@ class Search:
         self.penalty = LEFT_OUT * dearest * np.maximum(self.size, 1e-3 * self.size.max())
         # what a unit beyond a cap costs: its price at the bound, and never nothing
         some = OVERRUN * float(least.sum())
-        caps = np.array([f.caps.cost, f.caps.carbon, f.caps.water])
-        self.fine = np.maximum(np.array([prices.cost, prices.carbon, prices.water]), some / _at_least(caps))
+        priced = np.array([prices.cost, prices.carbon, prices.water])
+        self.fine = np.maximum(priced, some / _at_least(f.caps.totals))
         self.regional = np.maximum(prices.region_carbon, some / _at_least(f.places.carbon_cap))
 
     def _reach(self) -> None:

@@ -57,6 +57,11 @@ class Cells:
         cells: Indices = (layer * self.regions + region) * self.slots + slots
         return cells
 
+    def prices(self, m: Multipliers) -> Floats:
+        """Return the prices of cells, in the order of their numbers; :meth:`multipliers` is the way back."""
+        flat: Floats = np.concatenate([m.accelerators.reshape(-1), m.power.reshape(-1)])
+        return flat
+
     def multipliers(self, fleet: Fleet, price: Floats, **others: Floats | float) -> Multipliers:
         """Return multipliers whose cells have the given prices."""
         cut = self.types * self.regions * self.slots

@@ -179,7 +179,7 @@ class Relaxation:
         self._left_out = 100.0 * max(1.0, largest / self._scale)
         lp = Growing(self.options)
         p, caps = f.places, f.caps
-        single = [(("total", i), s) for i, s in enumerate((caps.cost, caps.carbon, caps.water))]
+        single = [(("total", i), s) for i, s in enumerate(caps.totals.tolist())]
         single += [(("region", r), float(s)) for r, s in enumerate(p.carbon_cap)]
         single += [(("job", j), job.carbon_cap) for j, job in enumerate(f.jobs)]
         self._caps: list[tuple[tuple[str, int], float]] = [(key, s) for key, s in single if np.isfinite(s)]

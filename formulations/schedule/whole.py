@@ -337,9 +337,8 @@ class Whole:
 
     def _left(self) -> tuple[Floats, list[float], Floats, Floats]:
         """Return the supplies less what jobs that stand take: cells, totals, regions' and jobs' carbon."""
-        caps = self.fleet.caps
         supply = self.pricer.cells.supply.copy()
-        totals = np.array([caps.cost, caps.carbon, caps.water])
+        totals = self.fleet.caps.totals
         regional = self.fleet.places.carbon_cap.copy()
         by_job = np.array([job.carbon_cap for job in self.fleet.jobs])
         if self.fixed is not None:

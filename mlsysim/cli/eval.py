@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mlsysim.cli import complete, exits
+from mlsysim.cli.options import HARDWARE
 from mlsysim.cli.output import OUTPUT, Output, chosen, emit
 from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.core.errors import InputError
@@ -64,14 +65,7 @@ def evaluate(
             autocompletion=complete.plans_and_models,
         ),
     ],
-    hardware: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[HARDWARE]",
-            help="An accelerator of the zoo, with a model.",
-            autocompletion=complete.hardware,
-        ),
-    ] = None,
+    hardware: HARDWARE = None,
     batch_size: Annotated[int, typer.Option(help="Sequences or samples on the accelerator.")] = 1,
     precision: Annotated[str | None, typer.Option(help="Number format, e.g. bf16, fp8, int8.")] = None,
     efficiency: Annotated[

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 PLAN = Annotated[
     str, typer.Argument(metavar="PLAN", help="A plan file (.yaml).", autocompletion=complete.plans)
 ]
+HARDWARE = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[HARDWARE]",
+        help="An accelerator of the zoo, with a model.",
+        autocompletion=complete.hardware,
+    ),
+]
 OBJECTIVE = Annotated[str, typer.Option(help="What to make best; see below.")]
 SOLVER = Annotated[
     str,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mlsysim.cli import complete, exits
+from mlsysim.cli.options import HARDWARE
 from mlsysim.cli.output import Output, chosen, emit
 from mlsysim.cli.reporting import REPORT, kept, ready
 from mlsysim.core.errors import InputError
@@ -70,14 +71,7 @@ def serve(
             autocompletion=complete.plans_and_models,
         ),
     ],
-    hardware: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[HARDWARE]",
-            help="An accelerator of the zoo, with a model.",
-            autocompletion=complete.hardware,
-        ),
-    ] = None,
+    hardware: HARDWARE = None,
     qps: Annotated[float | None, typer.Option(help="Requests a second, all replicas together.")] = None,
     prompt: Annotated[float | None, typer.Option(help="Tokens of a prompt, on average.")] = None,
     output_tokens: Annotated[float | None, typer.Option(help="Tokens of an answer, on average.")] = None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from running import call, call_json
+from running import Result, call, call_json
 
 BASE: dict[str, Any] = {
     "version": "1.0",
@@ -66,20 +67,27 @@ WORDS = [
     *("H200", "T4", "TPUv5p", "ESP32_S3", "DGX_H100", "DGX_A100", "ResNet50", "DLRM", "Mixtral_8x7B"),
     *("Norway", "50 s", "-1 s", "5 USD", "1 B", "1e30", "nan", "performance.mfu", "macro.tco_usd"),
 ]
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-2, 600)
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(WORDS)
-    | st.text(max_size=12)
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
-    max_leaves=5,
-)
+
+
+def values(words: list[str], keys: list[str], longest: int) -> st.SearchStrategy[Any]:
+    """Return what may stand anywhere: a scalar, or a small tree of them."""
+    scalars = (
+        st.none()
+        | st.booleans()
+        | st.integers(-2, 600)
+        | st.integers()
+        | st.floats()
+        | st.sampled_from(words)
+        | st.text(max_size=longest)
+    )
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(keys), inner, max_size=3),
+        max_leaves=5,
+    )
+
+
+VALUES = values(WORDS, KEYS, 12)
 
 
 def places(tree: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -113,6 +121,24 @@ def plans(draw: st.DrawFn) -> dict[str, Any]:
     return plan
 
 
+def write(plan: Any, folder: Path) -> str:
+    """Write a plan, with numbers that JSON does not know as YAML has them."""
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan, allow_nan=True).replace("NaN", ".nan").replace("Infinity", ".inf"))
+    return str(path)
+
+
+def evaluated(plan: Any, folder: Path) -> Result:
+    """Evaluate a plan in both forms, hold the answers against the contract, and return the text."""
+    path = write(plan, folder)
+    code, document = call_json("eval", path)
+    judge(document, code, path)
+    text = call("eval", path)
+    assert text.code == code
+    assert bool(text.out) != bool(text.err)
+    return text
+
+
 def judge(document: Any, code: int, path: str) -> None:
     """Hold an answer against the contract of the exit codes."""
     assert code in (0, 1, 2, 3)
@@ -132,22 +158,15 @@ SLOW_FIXTURE = settings(deadline=None, suppress_health_check=[HealthCheck.functi
 @example(plan=BASE)
 @example(plan=BASE | {"workload": {"name": "Llama3_8B", "batch_size": 64, "²": None}})
 def test_eval_answers_every_plan(plan, tmp_path):
-    path = tmp_path / "plan.json"
-    path.write_text(json.dumps(plan, allow_nan=True).replace("NaN", ".nan").replace("Infinity", ".inf"))
-    code, document = call_json("eval", str(path))
-    judge(document, code, str(path))
-    text = call("eval", str(path))
-    assert text.code == code
-    assert bool(text.out) != bool(text.err)
+    evaluated(plan, tmp_path)
 
 
 @settings(SLOW_FIXTURE, max_examples=40)
 @given(plan=plans(), problem=st.sampled_from(["parallelism", "placement"]))
 def test_optimize_answers_every_plan(plan, problem, tmp_path):
-    path = tmp_path / "plan.json"
-    path.write_text(json.dumps(plan, allow_nan=True).replace("NaN", ".nan").replace("Infinity", ".inf"))
-    code, document = call_json("optimize", problem, str(path))
-    judge(document, code, str(path))
+    path = write(plan, tmp_path)
+    code, document = call_json("optimize", problem, path)
+    judge(document, code, path)
 
 
 @settings(SLOW_FIXTURE, max_examples=300)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running import call, call_json, too_wide
-from test_fuzz import judge, places
+from running import too_wide
+from test_fuzz import evaluated, places, values
 
 from mlsysim.core import fleet_plan_blocks as blocks
 from mlsysim.core.fleet_plan import FleetConstraints, FleetOps, FleetPlan
@@ -78,20 +77,7 @@ WORDS = [
     ),
     *("Llama3_70B", "ResNet50", "inference", "nowhere.csv", "FR"),
 ]
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-2, 600)
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(WORDS)
-    | st.text(max_size=8)
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
-    max_leaves=5,
-)
+VALUES = values(WORDS, KEYS, 8)
 
 
 @st.composite
@@ -118,11 +104,4 @@ def fleets(draw: st.DrawFn) -> dict[str, Any]:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=fleets())
 def test_eval_answers_every_plan(plan, tmp_path):
-    path = tmp_path / "plan.json"
-    path.write_text(json.dumps(plan, allow_nan=True).replace("NaN", ".nan").replace("Infinity", ".inf"))
-    code, document = call_json("eval", str(path))
-    judge(document, code, str(path))
-    text = call("eval", str(path))
-    assert text.code == code
-    assert bool(text.out) != bool(text.err)
-    assert not too_wide(text.out)
+    assert not too_wide(evaluated(plan, tmp_path).out)

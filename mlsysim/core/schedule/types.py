@@ -142,6 +142,11 @@ class Caps:
     carbon: float = np.inf
     water: float = np.inf
 
+    @property
+    def totals(self) -> Floats:
+        """All three, in this order."""
+        return np.array([self.cost, self.carbon, self.water])
+
 
 @dataclass(frozen=True, eq=False)
 class Fleet:
