@@ -68,8 +68,8 @@ def most_work(
 ) -> Array:
     """Return how many instances may be busy so that a percentile waits no longer than allowed.
 
-    For any requests whose :func:`residual` is at most ``longest``: the wait of as many requests
-    that all are the longest is no shorter, since it grows with the mean and with the second moment.
+    For any requests whose :func:`residual` is at most ``longest``, however they vary: see
+    :func:`mlsysim.physics.queueing.longest_tail`.
 
     Args:
         instances: that there are; 0 allows nothing.
@@ -91,7 +91,7 @@ def most_work(
     def late(spare: Array) -> Array:
         """The share of requests that wait too long, by the share of time in which an instance is idle."""
         rate = queueing.rate_at(queueing.STABLE - spare, servers, service)
-        return queueing.wait_tail(Station(rate, servers, service, bursts, 0.0), within)
+        return queueing.longest_tail(Station(rate, servers, service, bursts, 0.0), within)
 
     # nobody waits for an idle instance, so the share falls from a full one on to none
     busy = queueing.STABLE - crossing(late, slow, np.full(count.shape, queueing.STABLE))

@@ -30,6 +30,8 @@ NEWTON = 24
 SETTLED = 1e-15
 # Stations whose percentiles are looked for at a time.
 CHUNK = 512
+# Coefficient of variation of services that hardly ever are long.
+RARE = 1e3
 TINY = 1e-300
 
 
@@ -195,13 +197,43 @@ def _wait(q: Station) -> tuple[Array, Wait]:
     least = q.service * 1e-9 / q.servers  # no wait at all has no rate
     mean = np.where(stable, np.maximum(mean, least), 1.0)
     decay = np.minimum(q.servers * _decay(q, rho) / q.service, 1.0 / least)
+    return stable, _exponentials(chance_to_wait(q), mean, decay)
+
+
+def _exponentials(chance: Array, mean: Array, decay: Array) -> Wait:
+    """Return the wait with a chance, a mean of those who wait, and a rate at which its tail decays."""
     excess = mean - 1.0 / decay
     # either that exponential and another one after the other, or that one now and then
     early = excess > 1e-9 * mean
     other = np.where(early, 1.0 / np.where(early, excess, 1.0), np.inf)
     slow, fast = np.minimum(decay, other), np.maximum(np.maximum(decay, other), decay * (1.0 + 1e-6))
     share = np.where(early, 1.0 / (1.0 - slow / fast), np.minimum(mean * decay, 1.0))
-    return stable, Wait(chance_to_wait(q), share, slow, fast)
+    return Wait(chance, share, slow, fast)
+
+
+def longest_tail(q: Station, time: Array) -> Array:
+    """Return the largest share that waits longer than a time, for any service with a residual of ``q``'s.
+
+    A residual ``E[S^2] / E[S]``, of which ``q`` has the one of equal services, leaves the mean wait as
+    it is, or shorter, but not its tail: rare long services make it longer. So the rate of decay is
+    any between that of equal services and that of a coefficient of variation of ``RARE``. The share
+    is largest at an end, where both exponentials are alike, where only one is left, or where the
+    mean of that one is ``time``. Arrivals vary as by chance or more; 1 at saturation.
+    """
+    mean = conditional_wait(q)
+    stable = np.isfinite(mean)
+    mean = np.where(stable, mean, 1.0)
+    rho = np.where(stable, np.maximum(offered_load(q.rate, q.service) / q.servers, 1e-9), 0.5)
+    rare = replace(q, service_cv=RARE)
+    of_one = q.service / q.servers  # the time in which all servers finish one
+    ends = of_one / _decay(q, rho), of_one / ((1.0 + RARE * RARE) * _decay(rare, rho))
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    chance = chance_to_wait(q)
+    shares = [
+        _exponentials(chance, mean, 1.0 / np.clip(of, low, high)).longer(time)
+        for of in (low, high, 0.5 * mean, mean, np.maximum(time, 0.0))
+    ]
+    return np.where(stable, chance * np.max(shares, axis=0), 1.0)
 
 
 def response_tail(q: Station, time: Array) -> Array:
