@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.random import Generator
 
@@ -200,13 +198,7 @@ class Board:
                 open_ = np.where(np.isfinite(grid), grid, 1e30)
                 once = self.fields.once(j, job, option)[span.regions]
                 stays = np.minimum(stays, cheapest.least(open_, option.slots) + once)
-        some = np.sort(np.argpartition(stays, NEAR)[:NEAR])
-        near = replace(
-            span,
-            regions=span.regions[some],
-            closed=tuple(None if c is None else c[some] for c in span.closed),
-        )
-        return self.pricer.walk(j, self.fields, [grid[some] for grid in grids], near)
+        return self.pricer.walk(j, self.fields, grids, np.sort(np.argpartition(stays, NEAR)[:NEAR]))
 
     def _window(self, j: int) -> Best:
         """Return the cheapest window of a rigid job that is free throughout."""

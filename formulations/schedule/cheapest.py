@@ -7,7 +7,7 @@ A cell that is closed to the job has an infinite price.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -251,86 +251,135 @@ def _runs(span: Span, regions: int, cell: Indices, slot: Indices, share: Floats)
     return tuple(found)
 
 
-def move(span: Span, job: Job, grids: list[Floats], once: list[Floats], hop: Floats, fetch: Floats) -> Best:
+def move(span: Span, job: Job, grids: list[Floats], once: list[Floats], hops: Hops, fetch: Floats) -> Best:
     """Return the cheapest walk of a job over regions and slots.
 
     ``once`` is what a whole run costs in each region apart from bringing its data there, and a slot there
-    costs its part; ``hop`` is the price of moving between regions, ``fetch`` that of bringing the data to
-    each at first.
+    costs its part; ``hops`` are the prices of moving between the regions of the span, ``fetch`` that of
+    bringing the data to each region at first.
     """
     best = NOTHING
-    hops = hop[np.ix_(span.regions, span.regions)].copy()
-    # moving to where it is helps nobody; a price like that of its neighbours makes columns equal
-    np.fill_diagonal(hops, INF)
-    np.fill_diagonal(hops, hops.min(axis=1))
-    hops, group = np.unique(hops, axis=1, return_inverse=True)
+    order = hops.order
     for k, (option, grid, fixed) in enumerate(zip(job.options, grids, once, strict=True)):
         d = option.slots
         if d > grid.shape[1]:
             continue
-        prices = grid + (fixed[span.regions] / d)[:, None]
-        cost, where = _walk(prices, d, (hops, group.reshape(-1)), fetch[span.regions], job.moving_slots)
+        prices = (grid + (fixed[span.regions] / d)[:, None])[order]
+        cost, where = _walk(prices, d, hops, fetch[span.regions[order]], job.moving_slots)
         if cost < best[0]:
-            best = cost, _walked(span, k, where)
+            best = cost, _walked(span.regions[order], span.first, k, where)
     return best
 
 
-def _walk(
-    prices: Floats, d: int, hops: tuple[Floats, Indices], fetch: Floats, pause: int
-) -> tuple[float, Indices]:
-    """Return the least cost of ``d`` slots, and the region of each slot (-1: none).
+@dataclass(frozen=True, eq=False)
+class Hops:
+    """Prices of moving between regions, of which those of one owner cost the same.
 
-    ``hops`` are the prices of moving from each region to each group of regions, and the group of each:
-    those of one owner cost the same.
+    Attributes:
+        order: of the regions, so that those which are left at the same prices stand together; all else
+            is in that order.
+        price: of moving from each group of regions to each group, G x H.
+        first: region of each group that is left.
+        leaves, enters: the groups of each region.
+    """
 
-    Two layers of states (region, slots done) at the beginning of each slot: ``stayed``, where the last
-    slot ran in that region, and ``came``, where the data are there and nothing ran there since. Running
-    leads from both to ``stayed``, moving from ``stayed`` to ``came``, ``pause`` slots later.
+    order: Indices
+    price: Floats
+    first: Indices
+    leaves: Indices
+    enters: Indices
+
+    @staticmethod
+    def of(price: Floats) -> Hops:
+        """Return the groups of a price for each pair of regions."""
+        # moving to where it is helps nobody; a price like that of its neighbours makes columns equal
+        price = price.copy()
+        np.fill_diagonal(price, INF)
+        np.fill_diagonal(price, price.min(axis=1) if len(price) > 1 else 0.0)
+        price, enters = np.unique(price, axis=1, return_inverse=True)
+        price, leaves = np.unique(price, axis=0, return_inverse=True)
+        return Hops._grouped(price, leaves.reshape(-1), enters.reshape(-1))
+
+    @staticmethod
+    def _grouped(price: Floats, leaves: Indices, enters: Indices) -> Hops:
+        order = np.argsort(leaves, kind="stable")
+        there, first = np.unique(leaves[order], return_index=True)
+        return Hops(order, price[there], first, np.searchsorted(there, leaves[order]), enters[order])
+
+    def among(self, some: Indices) -> Hops:
+        """Return the prices of moving between some of the regions, numbered anew."""
+        back = np.argsort(self.order)[some]
+        return Hops._grouped(self.price, self.leaves[back], self.enters[back])
+
+    def times(self, money: float) -> Hops:
+        """Return them at what a dollar counts."""
+        return replace(self, price=money * self.price)
+
+    def least(self, there: Floats) -> Floats:
+        """Return the least cost of coming to each group from any region where it is ``there``, R x n."""
+        left = np.minimum.reduceat(there, self.first, axis=0)
+        entered: Floats = (left[:, None, :] + self.price[:, :, None]).min(axis=0)
+        return entered
+
+    def source(self, there: Floats, region: int) -> int:
+        """Return from which region it is cheapest to come to one, where each costs ``there``."""
+        return int((there + self.price[self.leaves, self.enters[region]]).argmin())
+
+
+def _walk(prices: Floats, d: int, hops: Hops, fetch: Floats, pause: int) -> tuple[float, Indices]:
+    """Return the least cost of ``d`` slots, and the region of each slot (-1: none), as ordered by ``hops``.
+
+    States at the beginning of each slot: ``stayed`` (region, slots done), where the last slot ran in that
+    region, and ``came`` (group of regions, slots done), where the data were moved there and nothing ran
+    there since. Running leads from both to ``stayed``, moving from ``stayed`` to ``came``, ``pause``
+    slots later. Of slots done, only as many count as there was time for, and leave time for the rest.
     """
     regions, slots = prices.shape
-    by_group, group = hops
-    shape = (slots + 1, regions, d + 1)
-    stayed, came = np.full(shape, INF), np.full(shape, INF)
-    came[0, :, 0] = fetch
-    origin = np.full(shape, -1, dtype=np.int16)
+    groups = hops.price.shape[1]
+    stayed = np.full((slots + 1, regions, d + 1), INF)
+    came = np.full((slots + 1, groups, d + 1), INF)
+    moves = regions > 1
     for t in range(slots):
-        ran = np.minimum(stayed[t, :, :-1], came[t, :, :-1]) + prices[:, t][:, None]
-        stayed[t + 1] = stayed[t]
-        np.minimum(stayed[t + 1, :, 1:], ran, out=stayed[t + 1, :, 1:])
-        came[t + 1] = came[t]
-        if regions > 1 and t + 1 >= pause:
-            hopped = stayed[t + 1 - pause][:, None, :] + by_group[:, :, None]
-            nearest = hopped.argmin(axis=0)
-            least = np.take_along_axis(hopped, nearest[None], axis=0)[0][group]
-            source = nearest[group]
-            better = least < came[t + 1]
-            origin[t + 1] = np.where(better, source, -1)
-            came[t + 1] = np.where(better, least, came[t + 1])
+        low, high = max(1, d - slots + t + 1), min(d, t + 1) + 1
+        last, now = stayed[t], stayed[t + 1]
+        ran = last[:, low - 1 : high - 1]
+        if moves:
+            ran = np.minimum(ran, came[t, :, low - 1 : high - 1][hops.enters])
+        if low == 1:  # begins
+            ran = ran.copy()
+            ran[:, 0] = fetch
+        np.minimum(last[:, low:high], ran + prices[:, t, None], out=now[:, low:high])
+        if moves:
+            came[t + 1, :, low:high] = came[t, :, low:high]
+            if t + 1 >= pause:
+                hopped = hops.least(stayed[t + 1 - pause, :, low:high])
+                np.minimum(came[t + 1, :, low:high], hopped, out=came[t + 1, :, low:high])
     where = np.full(slots, -1, dtype=np.int64)
     r, n, t, here = int(stayed[slots, :, d].argmin()), d, slots, True
     cost = float(stayed[slots, r, d])
     if not np.isfinite(cost):
         return INF, where
     while n:
+        g = hops.enters[r]
         if not here:
-            if origin[t, r, n] >= 0:
-                r, t, here = int(origin[t, r, n]), t - pause, True
-            else:
+            if came[t, g, n] == came[t - 1, g, n]:
                 t -= 1
+            else:
+                r, t, here = hops.source(stayed[t - pause, :, n], r), t - pause, True
         elif stayed[t, r, n] == stayed[t - 1, r, n]:
             t -= 1
         else:
             t, n = t - 1, n - 1
             where[t] = r
-            here = bool(stayed[t, r, n] <= came[t, r, n])
+            here = bool(stayed[t, r, n] <= came[t, g, n])
     return cost, where
 
 
-def _walked(span: Span, option: int, where: Indices) -> tuple[Run, ...]:
+def _walked(regions: Indices, first: int, option: int, where: Indices) -> tuple[Run, ...]:
     """Return the region of each slot as runs, one for each stay."""
     used = np.flatnonzero(where >= 0)
     cuts = np.flatnonzero(np.diff(where[used])) + 1
     return tuple(
-        Run(int(span.regions[where[part[0]]]), option, part + span.first, np.ones(part.size))
+        Run(int(regions[where[part[0]]]), option, part + first, np.ones(part.size))
         for part in np.split(used, cuts)
     )

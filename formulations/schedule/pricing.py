@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from formulations.schedule import cheapest
-from formulations.schedule.cheapest import NOTHING, Best, Span
+from formulations.schedule.cheapest import NOTHING, Best, Hops, Span
 from formulations.schedule.fields import Fields, Multipliers
 from mlsysim.core.schedule.types import Fleet, Floats, Indices, Job, Run
 
@@ -87,6 +87,7 @@ class Pricer:
         self.fleet = fleet
         self.cells = Cells(fleet)
         self.spans = [Span.of(job, fleet.places) for job in fleet.jobs]
+        self._hops_of: dict[int, Hops] = {}
 
     @cached_property
     def magnitude(self) -> float:
@@ -117,13 +118,23 @@ class Pricer:
         rigid = job.kind == "rigid"
         return [span.cut(fields.slot(j, job, o), k, rigid=rigid) for k, o in enumerate(job.options)]
 
-    def walk(self, j: int, fields: Fields, grids: list[Floats], span: Span | None = None) -> Best:
-        """Return the cheapest walk of a job that moves, over given grids of its block, or of another."""
-        job = self.fleet.jobs[j]
+    def walk(self, j: int, fields: Fields, grids: list[Floats], some: Indices | None = None) -> Best:
+        """Return the cheapest walk of a job that moves, over given grids of its block, or of some of it."""
+        job, span = self.fleet.jobs[j], self.spans[j]
+        hops = self._hops(j)
+        if some is not None:
+            span, hops = replace(span, regions=span.regions[some]), hops.among(some)
+            grids = [grid[some] for grid in grids]
         once = [fields.once(j, job, o, fetched=False) for o in job.options]
-        assert job.moving is not None
-        hop, fetch = fields.money * job.moving, fields.money * job.fetch
-        return cheapest.move(span or self.spans[j], job, grids, once, hop, fetch)
+        return cheapest.move(span, job, grids, once, hops.times(fields.money), fields.money * job.fetch)
+
+    def _hops(self, j: int) -> Hops:
+        """Return the prices of moving a job between the regions of its block, in dollars."""
+        if j not in self._hops_of:
+            moving, regions = self.fleet.jobs[j].moving, self.spans[j].regions
+            assert moving is not None
+            self._hops_of[j] = Hops.of(moving[np.ix_(regions, regions)])
+        return self._hops_of[j]
 
     def bound(
         self, multipliers: Multipliers, stop: Callable[[], bool] = lambda: False
