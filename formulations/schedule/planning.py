@@ -29,8 +29,8 @@ from mlsysim.core.schedule.usage import broken, usage
 
 # Variables up to which the exact program is asked: always at first, and for what is left later.
 SMALL, MANY = 6_000, 30_000
-# Steps of ascent, and how many of them may bring nothing.
-ASCENT, FLAT = 120, 20
+# Steps of ascent at first and later, and how many of them may bring nothing.
+FIRST, ASCENT, FLAT = 1_000, 120, 20
 # Steps of the search at a time, in all and for each job at least.
 BATCH, STEPS = 1_000, 3
 # What the ascent has to bring each time, as a share of the gap, to go on.
@@ -144,7 +144,8 @@ class _Planning:
         if self._size() <= SMALL:
             r.ascend(40, 1)
             return
-        begin, share = time.monotonic(), 0.3 * self.options.remaining
+        # a search that is led by good prices catches up with what they took
+        begin, share = time.monotonic(), 0.25 * self.options.remaining
         bounds: list[float] = []
 
         def enough() -> bool:
@@ -154,7 +155,7 @@ class _Planning:
             )
             return flat or time.monotonic() - begin > share
 
-        r.ascend(ASCENT, 20, enough)
+        r.ascend(FIRST, 20, enough)
 
     def _raise_bound(self, seconds: float) -> None:
         """Go on with the ascent while it brings something, and then with the linear program."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import threading
 import time
 
 import pytest
@@ -83,11 +82,15 @@ def test_ctrl_c_leaves_the_best_answer(name):
 
 
 def test_a_real_signal_stops_a_search_through_solve():
-    problem = rp.quadratic()
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    solved = solve(problem, "cp-sat", Options())
-    timer.join()
+    sent = []
+
+    def press(*_):  # with the first answer, however long it takes
+        if not sent:
+            sent.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    solved = solve(rp.quadratic(), "cp-sat", Options(progress=press))
+    assert sent
     assert solved.outcome.status == "feasible"
     assert solved.outcome.objective is not None
 
