@@ -25,6 +25,8 @@ class Takes:
         totals: cost, carbon and water.
         regions: in which it emits, and ``emitted`` how much.
         cells: held, as numbers of :class:`Cells`, and ``held`` how much of each.
+        blocks: the same as (first, end, how much of each), where cells in a row are held alike; else None.
+        distinct: whether no cell comes twice.
     """
 
     objective: float
@@ -33,6 +35,8 @@ class Takes:
     emitted: Floats
     cells: Indices
     held: Floats
+    blocks: tuple[tuple[int, int, float], ...] | None = None
+    distinct: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,32 @@ class Cells:
         )
 
 
+class Tariff:
+    """What schedules cost by the objective and the prices of the limits.
+
+    Attributes:
+        cells: the price of each cell.
+    """
+
+    def __init__(self, cells: Cells, prices: Multipliers) -> None:
+        self.prices, self.cells = prices, cells.prices(prices)
+        self._until = np.concatenate([[0.0], self.cells.cumsum()])
+        self._regional, self._single = bool(prices.region_carbon.any()), bool(prices.job_carbon.any())
+
+    def of(self, c: Candidate) -> float:
+        """Return what a schedule costs."""
+        t, m = c.takes, self.prices
+        cost, carbon, water = t.totals
+        price = t.objective + m.cost * cost + m.carbon * carbon + m.water * water
+        if self._single:
+            price += float(m.job_carbon[c.job]) * carbon
+        if self._regional:
+            price += float(m.region_carbon[t.regions] @ t.emitted)
+        if t.blocks is None:
+            return price + float(self.cells[t.cells] @ t.held)
+        return price + float(sum((self._until[end] - self._until[first]) * x for first, end, x in t.blocks))
+
+
 class Pricer:
     """Prices the jobs of a fleet."""
 
@@ -87,6 +117,16 @@ class Pricer:
         self.fleet = fleet
         self.cells = Cells(fleet)
         self.spans = [Span.of(job, fleet.places) for job in fleet.jobs]
+
+    def whole(self, d: int) -> Floats:
+        """Return shares of 1 for so many slots; not to be written to."""
+        return self._ones[:d]
+
+    @cached_property
+    def _ones(self) -> Floats:
+        ones: Floats = np.ones(self.cells.slots)
+        ones.flags.writeable = False
+        return ones
 
     @cached_property
     def magnitude(self) -> float:
@@ -148,6 +188,8 @@ class Pricer:
         """Return what a schedule of a job takes."""
         f, p = self.fleet, self.fleet.places
         job = f.jobs[j]
+        if len(runs) == 1 and job.kind != "split":
+            return self._stay(job, runs[0])
         cost = water = 0.0
         emitted = np.zeros(len(runs))
         cells, held = [], []
@@ -172,6 +214,45 @@ class Pricer:
             emitted,
             np.concatenate(cells),
             np.concatenate(held),
+            distinct=job.kind != "split" or len({run.region for run in runs}) == len(runs),
+        )
+
+    @cached_property
+    def _until(self) -> tuple[Floats, Floats, Floats]:
+        """What a watt costs, emits and evaporates in each region until each slot begins."""
+        p = self.fleet.places
+        none = np.zeros((p.cost.shape[0], 1))
+        cost, carbon, water = (
+            np.concatenate([none, x.cumsum(axis=1)], axis=1) for x in (p.cost, p.carbon, p.water)
+        )
+        return cost, carbon, water
+
+    def _stay(self, job: Job, run: Run) -> Takes:
+        """Return what a schedule takes that is a single run with all of the job's accelerators."""
+        p, w, cells = self.fleet.places, self.fleet.weights, self.cells
+        o, r, slots = job.options[run.option], run.region, run.slots
+        first, count = int(slots[0]), slots.size
+        end = int(slots[-1]) + 1
+        watts, blocks = o.power * o.busy, None
+        layers = ((o.hardware, o.count), (cells.types, o.power * float(p.pue[r])))
+        starts = [(layer * cells.regions + r) * cells.slots for layer, _ in layers]
+        if end - first == count:
+            cost, carbon, water = (float(x[r, end] - x[r, first]) * watts for x in self._until)
+            blocks = tuple((s + first, s + end, a) for s, (_, a) in zip(starts, layers, strict=True))
+        else:
+            cost, carbon, water = (float(x[r, slots].sum()) * watts for x in (p.cost, p.carbon, p.water))
+        cost += float(o.cost[r]) + float(job.fetch[r])
+        carbon += o.carbon
+        held = np.empty(2 * count)
+        held[:count], held[count:] = layers[0][1], layers[1][1]
+        return Takes(
+            w.cost * cost + w.carbon * carbon + w.water * water,
+            (cost, carbon, water),
+            np.array([r]),
+            np.array([carbon]),
+            np.concatenate([slots + starts[0], slots + starts[1]]),
+            held,
+            blocks,
         )
 
     @staticmethod
