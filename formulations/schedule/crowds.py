@@ -21,6 +21,7 @@ class Crowds:
 
     def __init__(self, board: Board, rng: Generator) -> None:
         self.board, self.fleet, self.rng = board, board.fleet, rng
+        self.pinned: set[int] = set()
         spans, jobs = board.pricer.spans, self.fleet.jobs
         self.powered = [bool(row.any()) for row in np.isfinite(self.fleet.places.power)]
         self.first = np.array([span.first for span in spans])
@@ -50,9 +51,10 @@ class Crowds:
 
     def dear(self) -> int:
         """Return a job, drawn by its part of the gap."""
-        return self._drawn(self.weigh())
+        return self.drawn(self.weigh())
 
-    def _drawn(self, weight: Floats) -> int:
+    def drawn(self, weight: Floats) -> int:
+        """Return a number, drawn by weight."""
         sums = np.cumsum(weight + 1e-12)
         return int(min(np.searchsorted(sums, self.rng.random() * sums[-1]), sums.size - 1))
 
@@ -62,12 +64,12 @@ class Crowds:
         price = self.tariff.cells
         empty = price * np.where(price > 0.0, np.maximum(board.free, 0.0), 0.0)
         by_region = empty.reshape(-1, board.cells.regions, board.cells.slots)
-        layer, region = divmod(self._drawn(by_region.sum(axis=2).reshape(-1)), board.cells.regions)
-        slot = self._drawn(by_region[layer, region])
+        layer, region = divmod(self.drawn(by_region.sum(axis=2).reshape(-1)), board.cells.regions)
+        slot = self.drawn(by_region[layer, region])
         fits = self.able[:, layer] & (self.first <= slot) & (slot < self.last) & (board.where != region)
         if not fits.any():
             return None
-        j = self._drawn(np.where(fits, part + 1e-3 * part.mean(), 0.0))
+        j = self.drawn(np.where(fits, part + 1e-3 * part.mean(), 0.0))
         return (j, region) if fits[j] else None
 
     def holders(self, c: Candidate) -> Indices:
@@ -81,6 +83,7 @@ class Crowds:
                 there &= board.on == options[run.option].hardware
             near |= there
         near[c.job] = False
+        near[list(self.pinned)] = False
         return self.rng.permutation(np.flatnonzero(near))
 
     def around(self, seed: int, count: int) -> list[int]:

@@ -26,6 +26,9 @@ LEFT_OUT = 5.0
 OFTEN = 100
 # How often walks are looked for, which take long to find and are seldom better than a stay.
 WALKS = 0.1
+import os
+TRIPS = float(os.environ.get('TRIPS','0.5'))
+STAT = [0, 0, 0.0]
 
 
 class Search:
@@ -51,6 +54,7 @@ class Search:
         self.found: list[Candidate | None] | None = None
         self.objective = float("inf")
         self.before: dict[int, Candidate | None] = {}
+        self.tries = np.zeros(len(self.fleet.jobs))
         self.crowds = Crowds(board, self.rng)
         worth = sum(abs(c.takes.objective) for c in board.placed if c is not None)
         self.pressure = Pressure(self.fleet, worth)
@@ -94,13 +98,27 @@ class Search:
         now = best = self.merit()
         saved = list(board.placed)
         mean = max(1e-9, abs(board.objective) / max(1, len(self.fleet.jobs)))
-        for i in range(steps):
+        self.steps = 0
+        trip = 0
+        adapted = 0
+        while self.steps < steps:
+            i = self.steps
             if stop():
                 break
-            if i % OFTEN == OFTEN - 1 and self.pressure.at.size:
+            if i - adapted >= OFTEN and self.pressure.at.size:
+                adapted = i
                 self.pressure.adapt(board)
                 now = best = self.merit()
                 saved = list(board.placed)
+            if trip < TRIPS * i and not board.missing:
+                begin = self.steps
+                now = self._trip(now, stop)
+                trip += self.steps - begin
+                if now < best - 1e-9 * mean:
+                    best, saved = now, list(board.placed)
+                self._note()
+                continue
+            self.steps += 1
             self.before = {}
             self._step()
             new = self.merit()
@@ -131,6 +149,65 @@ class Search:
             candidate = placed[j]
             if candidate is not None:
                 self.board.put(candidate)
+
+    # --- a trip ---
+
+    def _trip(self, now: float, stop: Callable[[], bool]) -> float:
+        """Force a dear job to a better place, mend what that did to others, and keep it if it is better."""
+        board, crowds = self.board, self.crowds
+        parts = crowds.weigh().copy()
+        j = crowds.drawn(parts / (1.0 + self.tries))
+        self.tries[j] += 1.0
+        saved = list(board.placed)
+        own = saved[j]
+        self.steps += 1
+        self.before = {}
+        self._off(j)
+        c = board.wish(j, self.rng, None, board.tariff.of(own))
+        out = None if c is None else self._clear(c, 10**6)
+        if c is None or out is None:
+            self._undo()
+            return now
+        board.put(c)
+        self._refill(out, 0)
+        crowds.pinned.add(j)
+        new = self.merit()
+        STAT[0]+=1
+        checked = new
+        count = 0
+        while not stop():
+            count += 1
+            if count % 50 == 0:
+                if new <= now - 1e-9 or new - now > 0.9 * (checked - now):
+                    break
+                checked = new
+            self.steps += 1
+            self.before = {}
+            harm = crowds.weigh() - parts
+            if board.missing:
+                harm[list(board.missing)] = self.penalty[list(board.missing)]
+            harm[j] = 0.0
+            seed = crowds.drawn(np.maximum(harm, 0.0))
+            most = int(self.rng.integers(2, 12))
+            if self.rng.random() < 0.5:
+                self._force(seed, most)
+            else:
+                crowd = crowds.around(seed, most)
+                for k in crowd:
+                    self._off(k)
+                self._refill(crowd, most)
+            changed = self.merit()
+            if changed <= new + 1e-12:
+                new = changed
+            else:
+                self._undo()
+        crowds.pinned.discard(j)
+        if new < now - 1e-9:
+            STAT[1]+=1; STAT[2]+=now-new
+            self.tries[j] = 0.0
+            return new
+        self.restore(saved)
+        return now
 
     # --- a step -------------------------------------------------------------------------------------
 
