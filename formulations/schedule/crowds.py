@@ -9,7 +9,7 @@ from formulations.schedule.board import Board
 from formulations.schedule.cheapest import Best
 from formulations.schedule.fields import Multipliers
 from formulations.schedule.pricing import Candidate, Tariff
-from mlsysim.core.schedule.types import Floats, Indices, Mask
+from mlsysim.core.schedule.types import Floats, Indices, Mask, Run
 
 
 class Crowds:
@@ -74,17 +74,32 @@ class Crowds:
 
     def holders(self, c: Candidate) -> Indices:
         """Return the jobs that run where and when a schedule does, and on the same, in random order."""
-        board, options = self.board, self.fleet.jobs[c.job].options
-        near: Mask = np.zeros(len(board.placed), dtype=bool)
+        near: Mask = np.zeros(len(self.board.placed), dtype=bool)
         for run in c.runs:
-            first, last = int(run.slots[0]), int(run.slots[-1])
-            there: Mask = (board.where == run.region) & (board.begin <= last) & (board.end >= first)
-            if not self.powered[run.region]:
-                there &= board.on == options[run.option].hardware
-            near |= there
+            near |= self._there(c.job, run, int(run.slots[0]), int(run.slots[-1]))
         near[c.job] = False
         near[list(self.pinned)] = False
         return self.rng.permutation(np.flatnonzero(near))
+
+    def _there(self, j: int, run: Run, first: int, last: int) -> Mask:
+        board = self.board
+        there: Mask = (board.where == run.region) & (board.begin <= last) & (board.end >= first)
+        if not self.powered[run.region]:
+            there &= board.on == self.fleet.jobs[j].options[run.option].hardware
+        return there
+
+    def in_the_way(self, c: Candidate) -> Indices:
+        """Return the jobs that run where and when there is no room for a schedule, in random order."""
+        if len(c.runs) > 1:
+            return self.holders(c)
+        t, run = c.takes, c.runs[0]
+        short = np.flatnonzero(self.board.room[t.cells] < t.held) % run.slots.size
+        if not short.size:
+            return short
+        there = self._there(c.job, run, int(run.slots[short.min()]), int(run.slots[short.max()]))
+        there[c.job] = False
+        there[list(self.pinned)] = False
+        return self.rng.permutation(np.flatnonzero(there))
 
     def around(self, seed: int, count: int) -> list[int]:
         """Return a job and some that run where and when it does, or would like to."""

@@ -86,7 +86,7 @@ class Finder:
             j: the job.
             rng: to draw from.
             region: in which; None for any.
-            limit: what it may cost at these prices, if it can be done for that.
+            limit: what it may cost at these prices, if it can be done for that; may be infinite.
         """
         job, span = self.fleet.jobs[j], self.pricer.spans[j]
         if not span.regions.size:
@@ -100,6 +100,7 @@ class Finder:
         if not some:
             return NOTHING
         least = min(some)[0]
+        limit = min(limit, max(some)[0])
         if limit > least:  # anything from the cheapest to the limit, the cheaper the likelier
             limit = least + float(rng.random()) ** 2 * (limit - least)
         some = [x for x in some if x[0] <= max(limit, least)]

@@ -19,6 +19,7 @@ from formulations.schedule.crowds import Crowds
 from formulations.schedule.fields import Multipliers
 from formulations.schedule.pressure import Pressure
 from formulations.schedule.pricing import Candidate
+from formulations.schedule.ways import Ways
 
 # What a job that is left out costs by its size, in multiples of the dearest.
 LEFT_OUT = 5.0
@@ -26,9 +27,8 @@ LEFT_OUT = 5.0
 OFTEN = 100
 # How often walks are looked for, which take long to find and are seldom better than a stay.
 WALKS = 0.1
-import os
-TRIPS = float(os.environ.get('TRIPS','0.5'))
-STAT = [0, 0, 0.0]
+# What a step may do, and roughly the jobs that it places.
+WAYS = {"force": 8.0, "hole": 8.0, "around": 8.0, "some": 8.0, "trip": 500.0}
 
 
 class Search:
@@ -54,6 +54,7 @@ class Search:
         self.found: list[Candidate | None] | None = None
         self.objective = float("inf")
         self.before: dict[int, Candidate | None] = {}
+        self.ways = Ways(WAYS)
         self.tries = np.zeros(len(self.fleet.jobs))
         self.crowds = Crowds(board, self.rng)
         worth = sum(abs(c.takes.objective) for c in board.placed if c is not None)
@@ -99,7 +100,6 @@ class Search:
         saved = list(board.placed)
         mean = max(1e-9, abs(board.objective) / max(1, len(self.fleet.jobs)))
         self.steps = 0
-        trip = 0
         adapted = 0
         while self.steps < steps:
             i = self.steps
@@ -110,18 +110,21 @@ class Search:
                 self.pressure.adapt(board)
                 now = best = self.merit()
                 saved = list(board.placed)
-            if trip < TRIPS * i and not board.missing:
-                begin = self.steps
+            way = self.ways.draw(self.rng)
+            self.work = 1
+            if way == "trip" and not board.missing:
+                began = now
                 now = self._trip(now, stop)
-                trip += self.steps - begin
+                self.ways.learn(way, began - now, self.work)
                 if now < best - 1e-9 * mean:
                     best, saved = now, list(board.placed)
                 self._note()
                 continue
             self.steps += 1
             self.before = {}
-            self._step()
+            self._step(way)
             new = self.merit()
+            self.ways.learn(way, max(0.0, now - new), self.work)
             heat = warmth * mean * (1.0 - i / steps)
             if new <= now + 1e-12 - heat * np.log(max(1e-12, self.rng.random())):
                 now = new
@@ -169,10 +172,9 @@ class Search:
             self._undo()
             return now
         board.put(c)
-        self._refill(out, 0)
+        self._refill(out)
         crowds.pinned.add(j)
         new = self.merit()
-        STAT[0]+=1
         checked = new
         count = 0
         while not stop():
@@ -195,7 +197,7 @@ class Search:
                 crowd = crowds.around(seed, most)
                 for k in crowd:
                     self._off(k)
-                self._refill(crowd, most)
+                self._refill(crowd)
             changed = self.merit()
             if changed <= new + 1e-12:
                 new = changed
@@ -203,7 +205,6 @@ class Search:
                 self._undo()
         crowds.pinned.discard(j)
         if new < now - 1e-9:
-            STAT[1]+=1; STAT[2]+=now-new
             self.tries[j] = 0.0
             return new
         self.restore(saved)
@@ -223,44 +224,43 @@ class Search:
             if c is not None:
                 self.board.put(c)
 
-    def _step(self) -> None:
+    def _step(self, way: str) -> None:
         """Take jobs off and put them back."""
         board, rng = self.board, self.rng
         count = int(rng.integers(2, 12))
-        pick = rng.random()
-        if board.missing and pick < 0.7:
+        if board.missing and rng.random() < 0.7:
             missing = sorted(board.missing)
             self._force(missing[int(rng.integers(len(missing)))], count)
-        elif pick < 0.35:
+            return
+        hole = self.crowds.hole() if way == "hole" else None
+        if hole is not None:
+            self._force(hole[0], count, hole[1])
+        elif way == "force":
             self._force(self.crowds.dear(), count)
-        elif pick < 0.6:
-            hole = self.crowds.hole()
-            if hole is not None:
-                self._force(hole[0], count, hole[1])
         else:
-            crowd = self.crowds.around(self.crowds.dear(), count) if pick < 0.85 else self.crowds.some(count)
+            crowd = self.crowds.some(count) if way == "some" else self.crowds.around(self.crowds.dear(), count)
             for j in crowd:
                 self._off(j)
-            self._refill(crowd, count)
+            self._refill(crowd)
 
     def _force(self, seed: int, most: int, region: int | None = None) -> None:
         """Put a job where it would like to be, and those that are in its way elsewhere."""
         own = self.board.placed[seed]
-        limit = -np.inf if own is None else self.board.tariff.of(own)
+        limit = np.inf if own is None else self.board.tariff.of(own)
         self._off(seed)
         c = self.board.wish(seed, self.rng, region, limit)
         out = [] if c is None else self._clear(c, most + 8)
         if c is None or out is None:
-            self._refill([seed], most)
+            self._refill([seed])
             return
         self.board.put(c)
-        self._refill(out, most)
+        self._refill(out)
 
     def _clear(self, c: Candidate, most: int) -> list[int] | None:
         """Take off what is in a schedule's way; None, and nothing, if that is more than ``most``."""
         board = self.board
         taken: list[Candidate] = []
-        for j in self.crowds.holders(c).tolist():
+        for j in self.crowds.in_the_way(c).tolist():
             if board.fits(c):
                 break
             other = board.placed[j]
@@ -287,8 +287,9 @@ class Search:
             return None
         return out
 
-    def _refill(self, off: list[int], most: int) -> None:
+    def _refill(self, off: list[int]) -> None:
         """Put jobs back, in an order that is drawn."""
+        self.work += len(off)
         if len(off) > 1:
             pick = self.rng.random()
             if pick < 0.5:
