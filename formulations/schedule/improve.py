@@ -204,8 +204,9 @@ class Search:
             else:
                 self._undo()
         crowds.pinned.discard(j)
-        if new < now - 1e-9:
-            self.tries[j] = 0.0
+        if new <= now + 1e-12:
+            if new < now - 1e-9:
+                self.tries[j] = 0.0
             return new
         self.restore(saved)
         return now

@@ -32,7 +32,7 @@ SMALL, MANY = 6_000, 30_000
 # Steps of ascent, and how many of them may bring nothing.
 ASCENT, FLAT = 120, 20
 # Steps of the search at a time, in all and for each job at least.
-BATCH, STEPS = 1_000, 3
+BATCH, STEPS = 2_000, 3
 # What the ascent has to bring each time, as a share of the gap, to go on.
 RISING = 0.01
 GUIDES = (0.7, 0.4, 1.0)
