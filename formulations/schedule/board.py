@@ -53,10 +53,9 @@ class Board:
         self.tariff = Tariff(self.cells, guide)
         self.finder = Finder(self.pricer, Fields.of(self.fleet, guide), self.room.reshape(shape))
 
-    @property
-    def free(self) -> Floats:
-        """What is left in each cell."""
-        left: Floats = self.room - self.slack
+    def free(self, cells: Indices) -> Floats:
+        """Return what is left in cells."""
+        left: Floats = self.room[cells] - self.slack[cells]
         return left
 
     def put(self, candidate: Candidate) -> None:
@@ -66,8 +65,7 @@ class Board:
         self.missing.discard(j)
         first = candidate.runs[0]
         self.where[j], self.on[j] = first.region, self.fleet.jobs[j].options[first.option].hardware
-        self.begin[j] = min(int(run.slots[0]) for run in candidate.runs)
-        self.end[j] = max(int(run.slots[-1]) for run in candidate.runs)
+        self.begin[j], self.end[j] = t.begin, t.end
         self._count(j, t, 1.0)
 
     def take(self, j: int) -> Candidate | None:

@@ -37,6 +37,7 @@ class Crowds:
         self.best = np.array([cost for cost, _ in wanted])
         self.wanted = [pricer.candidate(j, runs) if runs else None for j, (_, runs) in enumerate(wanted)]
         self.tariff = Tariff(pricer.cells, prices)
+        self.priced = np.flatnonzero(self.tariff.cells > 0.0)
         self.part = np.zeros(len(self.best))
         self.board.changed.update(range(len(self.best)))
 
@@ -61,11 +62,11 @@ class Crowds:
     def hole(self) -> tuple[int, int] | None:
         """Return a job and a region for it, drawn by what stands empty there at the prices."""
         board, part = self.board, self.weigh()
-        price = self.tariff.cells
-        empty = price * np.where(price > 0.0, np.maximum(board.free, 0.0), 0.0)
-        by_region = empty.reshape(-1, board.cells.regions, board.cells.slots)
-        layer, region = divmod(self.drawn(by_region.sum(axis=2).reshape(-1)), board.cells.regions)
-        slot = self.drawn(by_region[layer, region])
+        empty = self.tariff.cells[self.priced] * np.maximum(board.free(self.priced), 0.0)
+        if not empty.any():
+            return None
+        layer, rest = divmod(int(self.priced[self.drawn(empty)]), board.cells.regions * board.cells.slots)
+        region, slot = divmod(rest, board.cells.slots)
         fits = self.able[:, layer] & (self.first <= slot) & (slot < self.last) & (board.where != region)
         if not fits.any():
             return None
@@ -112,4 +113,5 @@ class Crowds:
     def some(self, count: int) -> list[int]:
         """Return some jobs that are placed, all alike likely."""
         there = np.flatnonzero(self.board.where >= 0)
-        return self.rng.permutation(there)[:count].tolist()
+        drawn: list[int] = self.rng.permutation(there)[:count].tolist()
+        return drawn

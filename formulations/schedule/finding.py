@@ -203,15 +203,13 @@ class Finder:
         """Return the cheapest walk over the regions that would be cheapest to stay in."""
         span, job = self.pricer.spans[j], self.fleet.jobs[j]
         stays, grids = np.full(span.regions.size, INF), []
-        for k, (o, grid) in enumerate(
-            zip(self.options(j), self.pricer.grids(j, self.fields), strict=True)
-        ):
-            grid = np.where(self._shut(j, k, span.regions), INF, grid)
-            grids.append(grid)
+        for k, (o, grid) in enumerate(zip(self.options(j), self.pricer.grids(j, self.fields), strict=True)):
+            free = np.where(self._shut(j, k, span.regions), INF, grid)
+            grids.append(free)
             if o.least and span.regions.size > NEAR:
                 once = np.full(span.regions.size, INF)
                 once[o.rows] = o.once
-                open_ = np.where(np.isfinite(grid), grid, 1e30)
+                open_ = np.where(np.isfinite(free), free, 1e30)
                 stays = np.minimum(stays, cheapest.least(open_, job.options[k].slots) + once)
         if span.regions.size <= NEAR:
             return self.pricer.walk(j, self.fields, grids)
@@ -229,15 +227,17 @@ class Finder:
         for begin in range(0, order.size, CELLS):
             part = order[begin : begin + CELLS]
             room = self._room(j, part, options)
-            for n in np.flatnonzero(room > LEAST_SHARE).tolist():
-                i = int(part[n])
-                o, t = i // (regions * slots), i % slots
-                share = min(float(room[n]), left[t], (1.0 - done) * works[o])
+            some = np.flatnonzero(room > LEAST_SHARE)
+            among = part[some]
+            option, slot = among // (regions * slots), among % slots
+            listed = (x.tolist() for x in (among, room[some], flat[among], option, slot))
+            for i, most, price, o, t in zip(*listed, strict=True):
+                share = min(most, left[t], (1.0 - done) * works[o])
                 if share <= LEAST_SHARE:
                     continue
                 left[t] -= share
                 done += share / works[o]
-                cost += share / works[o] * float(flat[i])
+                cost += share / works[o] * price
                 cells.append(i)
                 shares.append(share)
                 if done >= 1.0 - 2.0 * LEAST_SHARE:

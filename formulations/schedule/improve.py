@@ -19,6 +19,7 @@ from formulations.schedule.crowds import Crowds
 from formulations.schedule.fields import Multipliers
 from formulations.schedule.pressure import Pressure
 from formulations.schedule.pricing import Candidate
+from formulations.schedule.trips import trip
 from formulations.schedule.ways import Ways
 
 # What a job that is left out costs by its size, in multiples of the dearest.
@@ -37,6 +38,7 @@ class Search:
     Attributes:
         found: the best schedule that is complete and keeps all limits, job by job; None before any.
         objective: its objective.
+        tries: how often a trip with each job was in vain.
     """
 
     def __init__(self, board: Board, prices: Multipliers, wanted: list[Best], seed: int) -> None:
@@ -55,10 +57,10 @@ class Search:
         self.objective = float("inf")
         self.before: dict[int, Candidate | None] = {}
         self.ways = Ways(WAYS)
+        self.steps, self.work = 0, 0
         self.tries = np.zeros(len(self.fleet.jobs))
         self.crowds = Crowds(board, self.rng)
-        worth = sum(abs(c.takes.objective) for c in board.placed if c is not None)
-        self.pressure = Pressure(self.fleet, worth)
+        self.pressure = Pressure(self.fleet)
         self.judge(prices, wanted)
 
     def judge(self, prices: Multipliers, wanted: list[Best]) -> None:
@@ -70,8 +72,8 @@ class Search:
         """
         self.prices = prices
         self.crowds.judge(prices, wanted)
-        self.pressure.judge(prices)
         least = np.array([0.0 if c is None else abs(c.takes.objective) for c in self.crowds.wanted])
+        self.pressure.judge(prices, float(least.sum()) or 1.0)
         # a job that is left out costs by its size, so that large ones are placed at the cost of small
         dearest = float(np.max(least / np.maximum(self.size, 1e-9), initial=1e-9))
         self.penalty = LEFT_OUT * dearest * np.maximum(self.size, 1e-3 * self.size.max())
@@ -99,43 +101,38 @@ class Search:
         now = best = self.merit()
         saved = list(board.placed)
         mean = max(1e-9, abs(board.objective) / max(1, len(self.fleet.jobs)))
-        self.steps = 0
-        adapted = 0
-        while self.steps < steps:
-            i = self.steps
-            if stop():
-                break
-            if i - adapted >= OFTEN and self.pressure.at.size:
-                adapted = i
+        self.steps = adapted = 0
+        while self.steps < steps and not stop():
+            if self.steps - adapted >= OFTEN and self.pressure.at.size:
+                adapted = self.steps
                 self.pressure.adapt(board)
                 now = best = self.merit()
                 saved = list(board.placed)
-            way = self.ways.draw(self.rng)
-            self.work = 1
-            if way == "trip" and not board.missing:
-                began = now
-                now = self._trip(now, stop)
-                self.ways.learn(way, began - now, self.work)
-                if now < best - 1e-9 * mean:
-                    best, saved = now, list(board.placed)
-                self._note()
-                continue
-            self.steps += 1
-            self.before = {}
-            self._step(way)
-            new = self.merit()
-            self.ways.learn(way, max(0.0, now - new), self.work)
-            heat = warmth * mean * (1.0 - i / steps)
-            if new <= now + 1e-12 - heat * np.log(max(1e-12, self.rng.random())):
-                now = new
-                if now < best - 1e-9 * mean:
-                    best, saved = now, list(board.placed)
-                self._note()
-            else:
-                self._undo()
+            heat = warmth * mean * (1.0 - self.steps / steps)
+            now = self._one(now, heat, stop)
+            if now < best - 1e-9 * mean:
+                best, saved = now, list(board.placed)
+            self._note()
         if now > best:
             self.restore(saved)
         return best
+
+    def _one(self, now: float, heat: float, stop: Callable[[], bool]) -> float:
+        """Take a step or a trip, unless it makes the merit too much worse; return the merit."""
+        way = self.ways.draw(self.rng)
+        self.work = 1
+        if way == "trip" and not self.board.missing:
+            after = trip(self, now, stop)
+            self.ways.learn(way, now - after, self.work)
+            return after
+        self.begin()
+        self._step(way)
+        new = self.merit()
+        self.ways.learn(way, max(0.0, now - new), self.work)
+        if new <= now + 1e-12 - heat * np.log(max(1e-12, self.rng.random())):
+            return new
+        self.undo()
+        return now
 
     def _note(self) -> None:
         """Keep what is on the board if it is the best so far and keeps all limits."""
@@ -153,72 +150,20 @@ class Search:
             if candidate is not None:
                 self.board.put(candidate)
 
-    # --- a trip ---
-
-    def _trip(self, now: float, stop: Callable[[], bool]) -> float:
-        """Force a dear job to a better place, mend what that did to others, and keep it if it is better."""
-        board, crowds = self.board, self.crowds
-        parts = crowds.weigh().copy()
-        j = crowds.drawn(parts / (1.0 + self.tries))
-        self.tries[j] += 1.0
-        saved = list(board.placed)
-        own = saved[j]
-        self.steps += 1
-        self.before = {}
-        self._off(j)
-        c = board.wish(j, self.rng, None, board.tariff.of(own))
-        out = None if c is None else self._clear(c, 10**6)
-        if c is None or out is None:
-            self._undo()
-            return now
-        board.put(c)
-        self._refill(out)
-        crowds.pinned.add(j)
-        new = self.merit()
-        checked = new
-        count = 0
-        while not stop():
-            count += 1
-            if count % 50 == 0:
-                if new <= now - 1e-9 or new - now > 0.9 * (checked - now):
-                    break
-                checked = new
-            self.steps += 1
-            self.before = {}
-            harm = crowds.weigh() - parts
-            if board.missing:
-                harm[list(board.missing)] = self.penalty[list(board.missing)]
-            harm[j] = 0.0
-            seed = crowds.drawn(np.maximum(harm, 0.0))
-            most = int(self.rng.integers(2, 12))
-            if self.rng.random() < 0.5:
-                self._force(seed, most)
-            else:
-                crowd = crowds.around(seed, most)
-                for k in crowd:
-                    self._off(k)
-                self._refill(crowd)
-            changed = self.merit()
-            if changed <= new + 1e-12:
-                new = changed
-            else:
-                self._undo()
-        crowds.pinned.discard(j)
-        if new <= now + 1e-12:
-            if new < now - 1e-9:
-                self.tries[j] = 0.0
-            return new
-        self.restore(saved)
-        return now
-
     # --- a step -------------------------------------------------------------------------------------
 
-    def _off(self, j: int) -> None:
+    def begin(self) -> None:
+        """Begin a step, which can be undone."""
+        self.steps += 1
+        self.before = {}
+
+    def off(self, j: int) -> None:
         """Take a job off, and remember where it was before this step."""
         c = self.board.take(j)
         self.before.setdefault(j, c)
 
-    def _undo(self) -> None:
+    def undo(self) -> None:
+        """Put the board back to where it was when the step began."""
         for j in self.before:
             self.board.take(j)
         for c in self.before.values():
@@ -231,33 +176,37 @@ class Search:
         count = int(rng.integers(2, 12))
         if board.missing and rng.random() < 0.7:
             missing = sorted(board.missing)
-            self._force(missing[int(rng.integers(len(missing)))], count)
+            self.force(missing[int(rng.integers(len(missing)))], count)
             return
         hole = self.crowds.hole() if way == "hole" else None
         if hole is not None:
-            self._force(hole[0], count, hole[1])
+            self.force(hole[0], count, hole[1])
         elif way == "force":
-            self._force(self.crowds.dear(), count)
+            self.force(self.crowds.dear(), count)
         else:
-            crowd = self.crowds.some(count) if way == "some" else self.crowds.around(self.crowds.dear(), count)
-            for j in crowd:
-                self._off(j)
-            self._refill(crowd)
+            crowds = self.crowds
+            self.again(crowds.some(count) if way == "some" else crowds.around(crowds.dear(), count))
 
-    def _force(self, seed: int, most: int, region: int | None = None) -> None:
+    def again(self, crowd: list[int]) -> None:
+        """Take jobs off and put them back."""
+        for j in crowd:
+            self.off(j)
+        self.refill(crowd)
+
+    def force(self, seed: int, most: int, region: int | None = None) -> None:
         """Put a job where it would like to be, and those that are in its way elsewhere."""
         own = self.board.placed[seed]
         limit = np.inf if own is None else self.board.tariff.of(own)
-        self._off(seed)
+        self.off(seed)
         c = self.board.wish(seed, self.rng, region, limit)
-        out = [] if c is None else self._clear(c, most + 8)
+        out = [] if c is None else self.clear(c, most + 8)
         if c is None or out is None:
-            self._refill([seed])
+            self.refill([seed])
             return
         self.board.put(c)
-        self._refill(out)
+        self.refill(out)
 
-    def _clear(self, c: Candidate, most: int) -> list[int] | None:
+    def clear(self, c: Candidate, most: int) -> list[int] | None:
         """Take off what is in a schedule's way; None, and nothing, if that is more than ``most``."""
         board = self.board
         taken: list[Candidate] = []
@@ -267,7 +216,7 @@ class Search:
             other = board.placed[j]
             assert other is not None
             taken.append(other)
-            self._off(j)
+            self.off(j)
         if not board.fits(c):
             for other in taken:
                 board.put(other)
@@ -288,7 +237,7 @@ class Search:
             return None
         return out
 
-    def _refill(self, off: list[int]) -> None:
+    def refill(self, off: list[int]) -> None:
         """Put jobs back, in an order that is drawn."""
         self.work += len(off)
         if len(off) > 1:

@@ -226,7 +226,7 @@ class _Planning:
             if 0 < self.turn < STARTS and len(self.fleet.jobs) <= FEW:
                 self._begin()
             elif self.turn == STARTS:  # go on from the best
-                self.search = min(self.begun, key=Search.merit)
+                self.search = min(self.begun, key=lambda s: (s.objective, s.merit()))
                 self.begun = [self.search]
             self._judge()
             self.search.guide(GUIDES[self.turn % len(GUIDES)])

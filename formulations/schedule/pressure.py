@@ -30,26 +30,26 @@ WIDEST = 1e4
 
 
 class Pressure:
-    """Rates of all caps in one row: cost, carbon and water of all jobs, carbon of each region.
+    """Rates of all caps in one row: cost, carbon and water of all jobs, carbon of each region."""
 
-    Args:
-        fleet: with the caps.
-        worth: what the jobs cost at least.
-    """
-
-    def __init__(self, fleet: Fleet, worth: float) -> None:
+    def __init__(self, fleet: Fleet) -> None:
         cap: Floats = np.concatenate([fleet.caps.totals, fleet.places.carbon_cap])
         self.at = np.flatnonzero(np.isfinite(cap))
         self.cap = cap[self.at]
         self.size = np.maximum(self.cap, 1e-6 * float(self.cap.max(initial=1.0)))
-        self.floor = OVERRUN * worth / self.size
         self.base = np.zeros(self.at.size)
         self.speed = np.full(self.at.size, FIRST)
         self.before = np.zeros(self.at.size)
         self.both = np.zeros(self.at.size, dtype=bool)
 
-    def judge(self, prices: Multipliers) -> None:
-        """Take prices of caps: where there was none, the rate begins at it."""
+    def judge(self, prices: Multipliers, worth: float) -> None:
+        """Take prices of caps: where there was none, the rate begins at it.
+
+        Args:
+            prices: of the limits, of the relaxation.
+            worth: what the jobs cost at least.
+        """
+        self.floor = OVERRUN * worth / self.size
         price = np.concatenate([[prices.cost, prices.carbon, prices.water], prices.region_carbon])[self.at]
         begins = ~self.both & (price > 0.0)
         self.base = np.where(begins, price, np.where(self.base > 0.0, self.base, self.floor))

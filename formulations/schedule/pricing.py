@@ -27,6 +27,7 @@ class Takes:
         cells: held, as numbers of :class:`Cells`, and ``held`` how much of each.
         blocks: the same as (first, end, how much of each), where cells in a row are held alike; else None.
         distinct: whether no cell comes twice.
+        begin, end: first and last slot.
     """
 
     objective: float
@@ -37,6 +38,8 @@ class Takes:
     held: Floats
     blocks: tuple[tuple[int, int, float], ...] | None = None
     distinct: bool = True
+    begin: int = 0
+    end: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ class Cells:
         self.types, self.regions, self.slots = p.accelerators.shape
         self.supply: Floats = np.concatenate([p.accelerators.reshape(-1), p.power.reshape(-1)])
 
-    def of(self, layer: int, region: int, slots: Indices) -> Indices:
+    def of(self, layer: Indices | int, region: Indices | int, slots: Indices) -> Indices:
         """Return the numbers of cells; layer ``types`` is power."""
         cells: Indices = (layer * self.regions + region) * self.slots + slots
         return cells
@@ -190,31 +193,42 @@ class Pricer:
         job = f.jobs[j]
         if len(runs) == 1 and job.kind != "split":
             return self._stay(job, runs[0])
-        cost = water = 0.0
-        emitted = np.zeros(len(runs))
-        cells, held = [], []
-        for i, run in enumerate(runs):
-            o, r = job.options[run.option], run.region
-            split = job.kind == "split"
-            watts = o.power * (run.share if split else o.busy * run.share)
-            part = float(run.share.sum()) / (o.work if split else o.slots)
-            cost += float(watts @ p.cost[r, run.slots]) + part * float(o.cost[r])
-            water += float(watts @ p.water[r, run.slots])
-            emitted[i] = float(watts @ p.carbon[r, run.slots]) + part * o.carbon
-            cost += self._fetched(job, runs, i, part)
-            for layer, amount in ((o.hardware, o.count), (self.cells.types, o.power * float(p.pue[r]))):
-                cells.append(self.cells.of(layer, r, run.slots))
-                held.append(amount * run.share)
-        w = f.weights
-        carbon = float(emitted.sum())
+        size = [run.slots.size for run in runs]
+        first = np.cumsum([0, *size[:-1]])
+        slots = np.concatenate([run.slots for run in runs])
+        share = np.concatenate([run.share for run in runs])
+        regions = np.array([run.region for run in runs], dtype=np.int64)
+        options = [job.options[run.option] for run in runs]
+        split = job.kind == "split"
+        power = np.array([o.power if split else o.power * o.busy for o in options])
+        part = np.add.reduceat(share, first) / np.array([o.work if split else o.slots for o in options])
+        where = np.repeat(regions, size)
+        watts = np.repeat(power, size) * share
+        emitted = np.add.reduceat(watts * p.carbon[where, slots], first)
+        emitted += part * np.array([o.carbon for o in options])
+        rent = np.array([o.cost[r] for o, r in zip(options, regions.tolist(), strict=True)])
+        cost = float(watts @ p.cost[where, slots]) + float(part @ rent) + self._fetched(job, regions, part)
+        water = float(watts @ p.water[where, slots])
+        carbon, w = float(emitted.sum()), f.weights
+        held = np.concatenate(
+            [
+                np.repeat([o.count for o in options], size) * share,
+                np.repeat(np.array([o.power for o in options]) * p.pue[regions], size) * share,
+            ]
+        )
+        layer = np.repeat([o.hardware for o in options], size)
         return Takes(
             w.cost * cost + w.carbon * carbon + w.water * water,
             (cost, carbon, water),
-            np.array([run.region for run in runs], dtype=np.int64),
+            regions,
             emitted,
-            np.concatenate(cells),
-            np.concatenate(held),
-            distinct=job.kind != "split" or len({run.region for run in runs}) == len(runs),
+            np.concatenate(
+                [self.cells.of(layer, where, slots), self.cells.of(self.cells.types, where, slots)]
+            ),
+            held,
+            distinct=not split or np.unique(regions).size == regions.size,
+            begin=int(slots.min()),
+            end=int(slots.max()),
         )
 
     @cached_property
@@ -253,16 +267,17 @@ class Pricer:
             np.concatenate([slots + starts[0], slots + starts[1]]),
             held,
             blocks,
+            begin=first,
+            end=end - 1,
         )
 
     @staticmethod
-    def _fetched(job: Job, runs: tuple[Run, ...], i: int, part: float) -> float:
-        """Return what run ``i`` pays to bring the data there; runs of a walk are in order of time."""
-        r = runs[i].region
+    def _fetched(job: Job, regions: Indices, part: Floats) -> float:
+        """Return what runs pay to bring the data where they are; those of a walk are in order of time."""
         if job.kind == "split":
-            return part * float(job.fetch[r])
-        if i == 0:
-            return float(job.fetch[r])
-        assert job.moving is not None
-        before = runs[i - 1].region
-        return float(job.moving[before, r]) if before != r else 0.0
+            return float(part @ job.fetch[regions])
+        paid = float(job.fetch[regions[0]])
+        if job.moving is not None:
+            before, after = regions[:-1], regions[1:]
+            paid += float(job.moving[before, after][before != after].sum())
+        return paid
