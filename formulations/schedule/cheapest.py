@@ -8,6 +8,7 @@ A cell that is closed to the job has an infinite price.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -50,6 +51,11 @@ class Span:
             end,
             tuple(_closed(job, o, late, places, regions, first, end) for o in job.options),
         )
+
+    def only(self, rows: Indices) -> Span:
+        """Return the block of some of its regions."""
+        closed = tuple(None if c is None else c[rows] for c in self.closed)
+        return replace(self, regions=self.regions[rows], closed=closed)
 
     def block(self, grid: Floats) -> Floats:
         """Return a grid over regions and slots on the block."""
@@ -142,20 +148,12 @@ def pause(span: Span, job: Job, grids: list[Floats], once: list[Floats]) -> Best
     return found, (Run(int(span.regions[r]), k, slots, np.ones(d)),)
 
 
-def split(
-    span: Span, job: Job, grids: list[Floats], once: list[Floats], room: list[Floats] | None = None
-) -> Best:
-    """Return the cheapest shares of a job over regions, slots and options.
-
-    With ``room``, the largest share that each cell of each option has room for, the answer is good, and
-    not proven cheapest.
-    """
+def split(span: Span, job: Job, grids: list[Floats], once: list[Floats]) -> Best:
+    """Return the cheapest shares of a job over regions, slots and options."""
     works = np.array([o.work for o in job.options])
     grid = np.stack(
         [g + (fixed[span.regions] / work)[:, None] for g, fixed, work in zip(grids, once, works, strict=True)]
     )
-    if room is not None:
-        return _within(span, grid, works, room)
     if (works == works[0]).all():
         return _evenly(span, grid, float(works[0]))
     return _unevenly(span, grid, works)
@@ -163,7 +161,7 @@ def split(
 
 def _evenly(span: Span, grid: Floats, work: float) -> Best:
     """Return the cheapest shares where all options take equally long: the cheapest slots."""
-    _, regions, slots = grid.shape
+    slots = grid.shape[2]
     if work > slots:
         return NOTHING
     flat = grid.reshape(-1, slots)
@@ -175,7 +173,7 @@ def _evenly(span: Span, grid: Floats, work: float) -> Best:
     cost = float((least[order] * share).sum())
     if not np.isfinite(cost):
         return NOTHING
-    return cost, _runs(span, regions, cell[order], order, share)
+    return cost, runs(span, cell[order], order, share)
 
 
 def _unevenly(span: Span, grid: Floats, works: Floats) -> Best:
@@ -210,44 +208,18 @@ def _unevenly(span: Span, grid: Floats, works: Floats) -> Best:
         return NOTHING
     used = [(k, t, x) for (k, t), x in share.items() if x > 0.0]
     cells = np.array([k * regions + int(where[k, t]) for k, t, _ in used])
-    return total, _runs(
-        span, regions, cells, np.array([t for _, t, _ in used]), np.array([x for *_, x in used])
-    )
+    return total, runs(span, cells, np.array([t for _, t, _ in used]), np.array([x for *_, x in used]))
 
 
-def _within(span: Span, grid: Floats, works: Floats, room: list[Floats]) -> Best:
-    """Return shares taken cell by cell, cheapest first, as far as there is room."""
-    _, regions, slots = grid.shape
-    flat = (grid * works[:, None, None]).reshape(-1)
-    order = np.argsort(flat, kind="stable")
-    order = order[np.isfinite(flat[order])]
-    most = np.minimum(np.stack(room).reshape(-1), 1.0)
-    left, done, cost = np.ones(slots), 0.0, 0.0
-    cells, shares = [], []
-    for i in order.tolist():
-        o, t = i // (regions * slots), i % slots
-        share = min(most[i], left[t], (1.0 - done) * works[o])
-        if share <= 1e-12:
-            continue
-        left[t] -= share
-        done += share / works[o]
-        cost += share / works[o] * flat[i]
-        cells.append(i)
-        shares.append(share)
-        if done >= 1.0 - 1e-12:
-            at = np.array(cells)
-            return cost, _runs(span, regions, at // slots, at % slots, np.array(shares))
-    return NOTHING
-
-
-def _runs(span: Span, regions: int, cell: Indices, slot: Indices, share: Floats) -> tuple[Run, ...]:
-    """Return shares in cells (option and region) as runs, one for each cell."""
+def runs(span: Span, cell: Indices, slot: Indices, share: Floats) -> tuple[Run, ...]:
+    """Return shares in cells (option and region of the block) as runs, one for each cell."""
+    order = np.lexsort((slot, cell))
+    cell, slot, share = cell[order], slot[order] + span.first, share[order]
+    cuts = [0, *(np.flatnonzero(np.diff(cell)) + 1).tolist(), cell.size]
     found = []
-    for c in np.unique(cell).tolist():
-        mine = np.flatnonzero(cell == c)
-        mine = mine[np.argsort(slot[mine])]
-        option, r = divmod(c, regions)
-        found.append(Run(int(span.regions[r]), option, slot[mine] + span.first, share[mine]))
+    for a, b in pairwise(cuts):
+        option, r = divmod(int(cell[a]), span.regions.size)
+        found.append(Run(int(span.regions[r]), option, slot[a:b], share[a:b]))
     return tuple(found)
 
 

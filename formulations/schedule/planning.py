@@ -32,13 +32,11 @@ SMALL, MANY = 6_000, 30_000
 # Steps of ascent at first and later, and how many of them may bring nothing.
 FIRST, ASCENT, FLAT = 1_000, 120, 20
 # Steps of the search at a time, in all and for each job at least.
-BATCH, STEPS = 1_000, 3
+BATCH, STEPS = 2_000, 3
 # What the ascent has to bring each time, as a share of the gap, to go on.
 RISING = 0.01
 GUIDES = (0.7, 0.4, 1.0)
 WARMTH = 0.003
-# By how much prices of caps rise while they are overrun.
-PRESS = 1.5
 # How often the search begins anew before it goes on from the best, if there are few enough jobs.
 STARTS, FEW = 4, 400
 AGREEMENT = 1e-6
@@ -100,7 +98,6 @@ class _Planning:
     columns: int = 0
     rows: int = 0
     version: str = ""
-    press: float = 1.0
     spent: float = 0.0
     rising: bool = True
 
@@ -230,17 +227,14 @@ class _Planning:
             if 0 < self.turn < STARTS and len(self.fleet.jobs) <= FEW:
                 self._begin()
             elif self.turn == STARTS:  # go on from the best
-                self.search = min(self.begun, key=Search.merit)
+                self.search = min(self.begun, key=lambda s: (s.objective, s.merit()))
                 self.begun = [self.search]
-            board = self.search.board
-            # caps that are overrun press harder each time, and cells now more, now less
-            self.press = PRESS * self.press if board.over else max(1.0, 0.9 * self.press)
-            self.search.press = 2.0 * self.press
-            board.guided(_guide(self.relaxation.at, GUIDES[self.turn % len(GUIDES)], self.press))
             self._judge()
+            self.search.guide(GUIDES[self.turn % len(GUIDES)])
             steps = max(BATCH, STEPS * len(self.fleet.jobs))
             self.search.run(steps, lambda: self.options.expired, WARMTH)
-            self._note(board)
+            if self.search.found is not None and self.search.objective < self.value:
+                self._keep(Schedule(tuple(c.runs for c in self.search.found if c is not None)))
             self._reshare()
         if not self._open():
             return None
@@ -339,16 +333,3 @@ class _Planning:
             version=r.version,
             multipliers=r.at,
         )
-
-
-def _guide(m: Multipliers, cells: float, caps: float) -> Multipliers:
-    """Return prices to place by: a share of those of cells, and a multiple of those of caps."""
-    return Multipliers(
-        m.power * cells,
-        m.accelerators * cells,
-        m.cost * caps,
-        m.carbon * caps,
-        m.water * caps,
-        m.region_carbon * caps,
-        m.job_carbon * caps,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,9 @@ class Takes:
         totals: cost, carbon and water.
         regions: in which it emits, and ``emitted`` how much.
         cells: held, as numbers of :class:`Cells`, and ``held`` how much of each.
+        blocks: the same as (first, end, how much of each), where cells in a row are held alike; else None.
+        distinct: whether no cell comes twice.
+        begin, end: first and last slot.
     """
 
     objective: float
@@ -33,6 +36,10 @@ class Takes:
     emitted: Floats
     cells: Indices
     held: Floats
+    blocks: tuple[tuple[int, int, float], ...] | None = None
+    distinct: bool = True
+    begin: int = 0
+    end: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +59,7 @@ class Cells:
         self.types, self.regions, self.slots = p.accelerators.shape
         self.supply: Floats = np.concatenate([p.accelerators.reshape(-1), p.power.reshape(-1)])
 
-    def of(self, layer: int, region: int, slots: Indices) -> Indices:
+    def of(self, layer: Indices | int, region: Indices | int, slots: Indices) -> Indices:
         """Return the numbers of cells; layer ``types`` is power."""
         cells: Indices = (layer * self.regions + region) * self.slots + slots
         return cells
@@ -80,6 +87,32 @@ class Cells:
         )
 
 
+class Tariff:
+    """What schedules cost by the objective and the prices of the limits.
+
+    Attributes:
+        cells: the price of each cell.
+    """
+
+    def __init__(self, cells: Cells, prices: Multipliers) -> None:
+        self.prices, self.cells = prices, cells.prices(prices)
+        self._until = np.concatenate([[0.0], self.cells.cumsum()])
+        self._regional, self._single = bool(prices.region_carbon.any()), bool(prices.job_carbon.any())
+
+    def of(self, c: Candidate) -> float:
+        """Return what a schedule costs."""
+        t, m = c.takes, self.prices
+        cost, carbon, water = t.totals
+        price = t.objective + m.cost * cost + m.carbon * carbon + m.water * water
+        if self._single:
+            price += float(m.job_carbon[c.job]) * carbon
+        if self._regional:
+            price += float(m.region_carbon[t.regions] @ t.emitted)
+        if t.blocks is None:
+            return price + float(self.cells[t.cells] @ t.held)
+        return price + float(sum((self._until[end] - self._until[first]) * x for first, end, x in t.blocks))
+
+
 class Pricer:
     """Prices the jobs of a fleet."""
 
@@ -88,6 +121,16 @@ class Pricer:
         self.cells = Cells(fleet)
         self.spans = [Span.of(job, fleet.places) for job in fleet.jobs]
         self._hops_of: dict[int, Hops] = {}
+
+    def whole(self, d: int) -> Floats:
+        """Return shares of 1 for so many slots; not to be written to."""
+        return self._ones[:d]
+
+    @cached_property
+    def _ones(self) -> Floats:
+        ones: Floats = np.ones(self.cells.slots)
+        ones.flags.writeable = False
+        return ones
 
     @cached_property
     def magnitude(self) -> float:
@@ -123,7 +166,7 @@ class Pricer:
         job, span = self.fleet.jobs[j], self.spans[j]
         hops = self._hops(j)
         if some is not None:
-            span, hops = replace(span, regions=span.regions[some]), hops.among(some)
+            span, hops = span.only(some), hops.among(some)
             grids = [grid[some] for grid in grids]
         once = [fields.once(j, job, o, fetched=False) for o in job.options]
         return cheapest.move(span, job, grids, once, hops.times(fields.money), fields.money * job.fetch)
@@ -159,40 +202,93 @@ class Pricer:
         """Return what a schedule of a job takes."""
         f, p = self.fleet, self.fleet.places
         job = f.jobs[j]
-        cost = water = 0.0
-        emitted = np.zeros(len(runs))
-        cells, held = [], []
-        for i, run in enumerate(runs):
-            o, r = job.options[run.option], run.region
-            split = job.kind == "split"
-            watts = o.power * (run.share if split else o.busy * run.share)
-            part = float(run.share.sum()) / (o.work if split else o.slots)
-            cost += float(watts @ p.cost[r, run.slots]) + part * float(o.cost[r])
-            water += float(watts @ p.water[r, run.slots])
-            emitted[i] = float(watts @ p.carbon[r, run.slots]) + part * o.carbon
-            cost += self._fetched(job, runs, i, part)
-            for layer, amount in ((o.hardware, o.count), (self.cells.types, o.power * float(p.pue[r]))):
-                cells.append(self.cells.of(layer, r, run.slots))
-                held.append(amount * run.share)
-        w = f.weights
-        carbon = float(emitted.sum())
+        if len(runs) == 1 and job.kind != "split":
+            return self._stay(job, runs[0])
+        size = [run.slots.size for run in runs]
+        first = np.cumsum([0, *size[:-1]])
+        slots = np.concatenate([run.slots for run in runs])
+        share = np.concatenate([run.share for run in runs])
+        regions = np.array([run.region for run in runs], dtype=np.int64)
+        options = [job.options[run.option] for run in runs]
+        split = job.kind == "split"
+        power = np.array([o.power if split else o.power * o.busy for o in options])
+        part = np.add.reduceat(share, first) / np.array([o.work if split else o.slots for o in options])
+        where = np.repeat(regions, size)
+        watts = np.repeat(power, size) * share
+        emitted = np.add.reduceat(watts * p.carbon[where, slots], first)
+        emitted += part * np.array([o.carbon for o in options])
+        rent = np.array([o.cost[r] for o, r in zip(options, regions.tolist(), strict=True)])
+        cost = float(watts @ p.cost[where, slots]) + float(part @ rent) + self._fetched(job, regions, part)
+        water = float(watts @ p.water[where, slots])
+        carbon, w = float(emitted.sum()), f.weights
+        held = np.concatenate(
+            [
+                np.repeat([o.count for o in options], size) * share,
+                np.repeat(np.array([o.power for o in options]) * p.pue[regions], size) * share,
+            ]
+        )
+        layer = np.repeat([o.hardware for o in options], size)
         return Takes(
             w.cost * cost + w.carbon * carbon + w.water * water,
             (cost, carbon, water),
-            np.array([run.region for run in runs], dtype=np.int64),
+            regions,
             emitted,
-            np.concatenate(cells),
-            np.concatenate(held),
+            np.concatenate(
+                [self.cells.of(layer, where, slots), self.cells.of(self.cells.types, where, slots)]
+            ),
+            held,
+            distinct=not split or np.unique(regions).size == regions.size,
+            begin=int(slots.min()),
+            end=int(slots.max()),
+        )
+
+    @cached_property
+    def _until(self) -> tuple[Floats, Floats, Floats]:
+        """What a watt costs, emits and evaporates in each region until each slot begins."""
+        p = self.fleet.places
+        none = np.zeros((p.cost.shape[0], 1))
+        cost, carbon, water = (
+            np.concatenate([none, x.cumsum(axis=1)], axis=1) for x in (p.cost, p.carbon, p.water)
+        )
+        return cost, carbon, water
+
+    def _stay(self, job: Job, run: Run) -> Takes:
+        """Return what a schedule takes that is a single run with all of the job's accelerators."""
+        p, w, cells = self.fleet.places, self.fleet.weights, self.cells
+        o, r, slots = job.options[run.option], run.region, run.slots
+        first, count = int(slots[0]), slots.size
+        end = int(slots[-1]) + 1
+        watts, blocks = o.power * o.busy, None
+        layers = ((o.hardware, o.count), (cells.types, o.power * float(p.pue[r])))
+        starts = [(layer * cells.regions + r) * cells.slots for layer, _ in layers]
+        if end - first == count:
+            cost, carbon, water = (float(x[r, end] - x[r, first]) * watts for x in self._until)
+            blocks = tuple((s + first, s + end, a) for s, (_, a) in zip(starts, layers, strict=True))
+        else:
+            cost, carbon, water = (float(x[r, slots].sum()) * watts for x in (p.cost, p.carbon, p.water))
+        cost += float(o.cost[r]) + float(job.fetch[r])
+        carbon += o.carbon
+        held = np.empty(2 * count)
+        held[:count], held[count:] = layers[0][1], layers[1][1]
+        return Takes(
+            w.cost * cost + w.carbon * carbon + w.water * water,
+            (cost, carbon, water),
+            np.array([r]),
+            np.array([carbon]),
+            np.concatenate([slots + starts[0], slots + starts[1]]),
+            held,
+            blocks,
+            begin=first,
+            end=end - 1,
         )
 
     @staticmethod
-    def _fetched(job: Job, runs: tuple[Run, ...], i: int, part: float) -> float:
-        """Return what run ``i`` pays to bring the data there; runs of a walk are in order of time."""
-        r = runs[i].region
+    def _fetched(job: Job, regions: Indices, part: Floats) -> float:
+        """Return what runs pay to bring the data where they are; those of a walk are in order of time."""
         if job.kind == "split":
-            return part * float(job.fetch[r])
-        if i == 0:
-            return float(job.fetch[r])
-        assert job.moving is not None
-        before = runs[i - 1].region
-        return float(job.moving[before, r]) if before != r else 0.0
+            return float(part @ job.fetch[regions])
+        paid = float(job.fetch[regions[0]])
+        if job.moving is not None:
+            before, after = regions[:-1], regions[1:]
+            paid += float(job.moving[before, after][before != after].sum())
+        return paid
