@@ -151,16 +151,11 @@ def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) 
     """Return the time of the matrix work of attention, forward and backward [s].
 
     Fused, it skips the masked half, and its backward pass recomputes the scores: 2.5 times the forward
-    work (Dao 2023, section 3), at a somewhat lower rate. Unfused, two batched products work on the whole
-    square, on ordinary cores where the rows of a head are not aligned.
+    work (Dao 2023, section 3), at a somewhat lower rate. Unfused, it is batched products of the whole
+    square; see :func:`_unfused`.
     """
     if not job.fused_attention:
-        span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
-        chip = roofline.wide(job.chip)
-        if m.head_dim % ALIGNED and chip.plain_peak:
-            chip = replace(chip, peak=chip.plain_peak)
-        once = roofline.compute_time(tf.attention_flops(m, tokens, span) / tp, chip)
-        return once, 2.0 * once
+        return _unfused(job, m, tokens, tp, cp)
     width = tf.head_width(m)
 
     def time(one: tf.Transformer) -> Array:
@@ -177,6 +172,32 @@ def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) 
     return once, 2.5 * slower * once
 
 
+def _unfused(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Array, Array]:
+    """Return the time of the batched products of scores, forward and backward [s].
+
+    As other products: a head is the inner size of the scores, which is short, and a side of the values,
+    which fills tiles or does not; both move the square. On ordinary cores where the rows of a head are not
+    aligned. Backward, the gradient of the probabilities is as the scores, those of values, queries and keys
+    are as the values (Shoeybi 2019, ``ParallelAttention``).
+    """
+    chip = roofline.wide(job.chip)
+    if m.head_dim % ALIGNED and chip.plain_peak:
+        chip = replace(chip, peak=chip.plain_peak)
+    span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
+    queries, blocks = job.seq_len / cp, m.attention_blocks
+    count = blocks * m.heads * tokens / (queries * tp)
+    keys, values = m.qk_width / m.heads, m.v_width / m.heads
+
+    def time(rows: Array, inner: Array, columns: Array) -> Array:
+        p = tf.Matmul(rows, inner, columns, count, blocks)
+        return roofline.matmul_time(p, chip, job.width)
+
+    # the side of a head comes first, where libraries have flatter tiles
+    scores, of_keys = time(queries, keys, span), time(keys, span, queries)
+    of_values = time(values, span, queries)
+    return scores + of_values, time(queries, values, span) + of_values + 2.0 * of_keys
+
+
 def elementwise(
     job: Job, m: tf.Transformer, tokens: Array, tp: Array, ep: Array, sequence_parallel: Array
 ) -> tuple[Array, Array]:
@@ -185,10 +206,12 @@ def elementwise(
     def time(backward: bool) -> Array:
         moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep)
         if not job.fused_attention:
-            # scores written, softmax read and written, read again; twice as much for their gradients;
+            # softmax reads and writes the scores, backward reads their gradients and itself; its kernel for
+            # causal attention reads the lower half alone (Megatron-LM, scaled_upper_triang_masked_softmax);
             # dropout reads and writes them once more each way, with a mask of one byte
-            scores = m.attention_blocks * m.heads * job.seq_len * tokens / tp
-            passes = (8.0 if backward else 4.0) + (2.0 if job.dropout else 0.0)
+            scores = tf.score_elements(m, tokens, job.seq_len, tp)
+            passes = (2.0 if backward else 1.0) * (0.5 if m.causal else 1.0) + 1.0
+            passes = passes + (2.0 if job.dropout else 0.0)
             moved = moved + (passes * job.width + (1.0 if job.dropout else 0.0)) * scores
         return roofline.kernel_time(moved, job.chip)
 

@@ -8,8 +8,8 @@ import pytest
 from physics_cases import H100, LLAMA3_8B, MIXTRAL_8X7B, job
 from test_training import ideal, run
 
+from mlsysim.physics import roofline, work
 from mlsysim.physics import transformer as tf
-from mlsysim.physics import work
 from mlsysim.physics.job import Stack
 
 
@@ -58,6 +58,23 @@ def test_attention_in_fewer_bits_is_faster_by_its_gain():
     once, back = work.attention(j, LLAMA3_8B, 4096.0, 1.0, 1.0)
     faster = work.attention(replace(j, stack=Stack(attention_gain=1.25)), LLAMA3_8B, 4096.0, 1.0, 1.0)
     assert faster == (pytest.approx(once / 1.25), pytest.approx(back / 1.25))
+
+
+def test_unfused_attention_is_batched_products_by_hand():
+    """Heads of 96: the scores have a short inner side, values fill three quarters of a tile's side."""
+    chip = roofline.Chip(1e14, 1.0, 1e15, 1.0, tile=128.0, depth=192.0)
+    m = replace(LLAMA3_8B, head_dim=96.0, kv_heads=32.0)
+    once, back = work.attention(job(fused_attention=False, chip=chip, seq_len=2048.0), m, 4096.0, 2.0, 1.0)
+    square = 2.0 * 2048.0 * 2048.0 * 2 * 32 / 2 / 1e14  # operations for each step of a side, 2 sequences
+    scores, values = (96.0 + 192.0) * square, 96.0 * (2048.0 + 192.0) / 2048.0 / 0.75 * square
+    assert once == pytest.approx(scores + values, rel=1e-9)
+    assert back == pytest.approx(scores + 3.0 * values, rel=1e-9)
+    # with little bandwidth all four move the square
+    slow = replace(chip, bandwidth=1e9)
+    once, back = work.attention(job(fused_attention=False, chip=slow, seq_len=2048.0), m, 4096.0, 2.0, 1.0)
+    moved = 2.0 * 32 / 2 * 2 * (2048.0 * 2048.0 + 2.0 * 2048.0 * 96.0)
+    assert once == pytest.approx(2.0 * moved / 1e9, rel=1e-9)
+    assert back == pytest.approx(4.0 * moved / 1e9, rel=1e-9)
 
 
 def test_dropout_passes_over_unfused_scores_once_more_each_way():
