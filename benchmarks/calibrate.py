@@ -19,7 +19,7 @@ from mlsysim.core.errors import MlsysimError
 from mlsysim.core.evaluation import evaluate
 from mlsysim.core.layout import Layout, columns_of, layer_of, pipeline_of, shard_of
 from mlsysim.core.resolve import Scenario
-from mlsysim.core.validation import training
+from mlsysim.core.validation import software, training
 from mlsysim.core.validation.filling import Filling
 from mlsysim.core.validation.rows import read_registry
 from mlsysim.core.validation.subject import NotPredictedError
@@ -56,7 +56,7 @@ def runs() -> list[Run]:
             layout = training.layout_of(row, s, filling)
             layout = evaluate(s, layout).layout  # that of eval's rule where the row states none
             assert layout is not None
-            run = Run(row.set, s, layout, training.step_seconds(row, s))
+            run = Run(row.set, s, layout, training.step_seconds(row, s) / software.slowness(row, filling))
         except (NotPredictedError, MlsysimError):
             continue
         found.append(run)

@@ -182,7 +182,8 @@ def _unfused(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -
     """
     chip = roofline.wide(job.chip)
     if m.head_dim % ALIGNED and chip.plain_peak:
-        chip = replace(chip, peak=chip.plain_peak)
+        # starts and ends of a tile's loop take as long, which is less of a slower loop
+        chip = replace(chip, peak=chip.plain_peak, depth=chip.depth * chip.plain_peak / chip.peak)
     span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
     queries, blocks = job.seq_len / cp, m.attention_blocks
     count = blocks * m.heads * tokens / (queries * tp)
@@ -208,10 +209,12 @@ def elementwise(
         if not job.fused_attention:
             # softmax reads and writes the scores, backward reads their gradients and itself; its kernel for
             # causal attention reads the lower half alone (Megatron-LM, scaled_upper_triang_masked_softmax);
-            # dropout reads and writes them once more each way, with a mask of one byte
+            # dropout reads and writes them once more each way, with a mask of one byte; a bias is written
+            # where the product reads it
             scores = tf.score_elements(m, tokens, job.seq_len, tp)
             passes = (2.0 if backward else 1.0) * (0.5 if m.causal else 1.0) + 1.0
             passes = passes + (2.0 if job.dropout else 0.0)
+            passes = passes + (0.0 if backward or not job.stack.score_bias else 2.0)
             moved = moved + (passes * job.width + (1.0 if job.dropout else 0.0)) * scores
         return roofline.kernel_time(moved, job.chip)
 

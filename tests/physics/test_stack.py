@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from physics_cases import H100, LLAMA3_8B, MIXTRAL_8X7B, job
-from test_training import ideal, run
+from hypothesis import given
+from hypothesis import strategies as st
+from physics_cases import H100, IDEAL, LLAMA3_8B, MIXTRAL_8X7B, job
+from test_training import FREE, WIRE, ideal, run
 
 from mlsysim.physics import roofline, work
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Stack
+from mlsysim.physics.shard import shard_part
 
 
 def test_sums_of_their_own_are_read_and_written_once_a_microbatch():
@@ -100,3 +103,46 @@ def test_biases_of_experts_are_added_as_fast_as_the_host_says():
         pytest.approx(36 * elements / stream),
     )
     assert work.biased(j, MIXTRAL_8X7B, 4096.0, 2.0, 1.0) == (0.0, 0.0)
+
+
+def test_a_bias_of_scores_is_written_and_read_forward():
+    j = job(fused_attention=False)
+    plain = work.elementwise(j, LLAMA3_8B, 4096.0, 1.0, 1.0, False)
+    biased = work.elementwise(replace(j, stack=Stack(score_bias=True)), LLAMA3_8B, 4096.0, 1.0, 1.0, False)
+    moved = 2.0 * 2.0 * 32 * 4096.0 * 4096.0
+    assert biased[0] - plain[0] == pytest.approx(moved / (H100.bandwidth * H100.bandwidth_share))
+    assert biased[1] == plain[1]
+
+
+@pytest.mark.parametrize(
+    ("zero", "stack", "passes"),
+    [
+        (0, Stack(reduced_bytes=4.0), 4.0),  # sums in 32 bits, to all
+        (1, Stack(reduced_bytes=4.0), 3.0),  # and to each its share; weights in 16 bits come back
+        (1, Stack(whole_sums=True), 3.0),
+        (2, Stack(reduced_bytes=4.0), 1.0),  # once a step the weights alone
+        (1, Stack(), 2.0),
+    ],
+)
+def test_gradients_may_be_sent_wider_or_to_all(zero, stack, passes):
+    """In passes of 16 bits over the parameters of a rank."""
+    j = ideal(network=WIRE, accelerators=4.0, batch=4.0, overlap=0.0, stack=stack)
+    part = shard_part(j, tp=1, cp=1, pp=1, dp=4, ep=1, zero=zero)
+    once = 3 / 4 * 2 * tf.total_params(LLAMA3_8B) / 100e9
+    assert part.reduce_bare + part.reduce_rest == pytest.approx(passes * once, rel=1e-9)
+    repeated = {0: 0.0, 1: 0.0, 2: (stack.reduced_bytes or 2.0) / 2.0}[zero]
+    assert part.gather_bare + part.gather_rest == pytest.approx(repeated * once, rel=1e-9)
+
+
+@given(share=st.floats(0.0, 1.0), own=st.floats(0.0, 0.9))
+def test_hidden_shards_take_their_share_of_the_work(share, own):
+    """Where nothing of them sticks out; never less than the units that send."""
+    alone = ideal(
+        network=WIRE, accelerators=8.0, batch=512.0, sender_share=own, chip=replace(IDEAL, peak=1e12)
+    )
+    j = replace(alone, stack=Stack(shard_share=share))
+    part = shard_part(alone, tp=1, cp=1, pp=1, dp=8, ep=1, zero=3)
+    none = run(replace(alone, network=FREE), dp=8, zero=3).time
+    rounds = 512 / 8
+    expected = rounds * (part.gather_bare + max(share, own) * part.gather_rest)
+    assert run(j, dp=8, zero=3).time - none == pytest.approx(expected, rel=1e-6)

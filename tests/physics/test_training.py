@@ -293,6 +293,12 @@ def test_the_larger_end_of_the_pipeline_sets_the_gradient_traffic():
     shard = tr.shard_part(j, tp=1, cp=1, pp=2, dp=2, ep=1, zero=0)
     h = 2304
     stage = 12 * (12 * h * h + 13 * h) + (51200 + 2048) * h
+    both = 51200 * h  # whose gradients the two ends add up besides
+    assert shard.reduce_bare + shard.reduce_rest == pytest.approx(
+        2 * 1 / 2 * 2 * (stage + both) / 100e9, rel=1e-12
+    )
+    apart = replace(j, weights=replace(j.weights, tied=0.0))
+    shard = tr.shard_part(apart, tp=1, cp=1, pp=2, dp=2, ep=1, zero=0)
     assert shard.reduce_bare + shard.reduce_rest == pytest.approx(2 * 1 / 2 * 2 * stage / 100e9, rel=1e-12)
 
 
