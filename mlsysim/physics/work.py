@@ -71,7 +71,8 @@ def products(
         whole = whole + sum(roofline.matmul_time(p, chip, job.width, summed=SUM * fused) for p in sums)
         if not fused:
             added = sum(p.rows * p.columns * p.count for p in sums)
-            whole = whole + roofline.kernel_time((job.width + job.stack.sum_bytes) * added, chip)
+            # a large tensor, read and written in order: no slower than any stream
+            whole = whole + roofline.stream_time((job.width + job.stack.sum_bytes) * added, chip)
         casts = roofline.stream_time(
             sum(roofline.cast_bytes(p, chip, job.width, layouts) for p in cast), chip
         )

@@ -351,8 +351,8 @@ def test_a_handicap_that_a_source_states_is_in_the_prediction():
     """BigScience: 1 to 5% slower before 25 February; the day is in the id."""
     late = the("bloom-sweep-181b-h14336-l72-tp8pp6dp8-mb4-gbs2048-a64-fp16-02-25")
     early = replace(late, id=late.id[:-2] + "24")
-    assert one(early).predicted == pytest.approx(1.03 * one(late).predicted, rel=1e-12)
-    assert [f.value for f in one(early).filled if f.setting == "handicap"] == ["0.03"]
+    assert one(early).predicted == pytest.approx(1.05 * one(late).predicted, rel=1e-12)
+    assert [f.value for f in one(early).filled if f.setting == "handicap"] == ["0.05"]
     assert not [f for f in one(late).filled if f.setting == "handicap"]
 
 

@@ -37,9 +37,10 @@ _MEGATRON = ("megatron_core_readme_2024",)
 # Runs by PyTorch's FullyShardedDataParallel.
 _FSDP = ("llm_foundry_benchmarks",)
 # "A100s PCI-Express/NUMA was improved today so all TFLOPs have changed for the better (1-5%)": a day of
-# February 2022, which ids end with (BigScience, chronicles-prequel, "GBS Variations"), and the mean of that.
+# February 2022, which ids end with (BigScience, chronicles-prequel, "GBS Variations"). Three layouts were
+# measured before and after: 5.6% (mean of two), 5.6% and 3.7% slower before.
 _DAY = re.compile(r"-02-(\d\d)(?:-r\d+)?$")
-_IMPROVED = ("bigscience_chronicles", 25, 0.03)
+_IMPROVED = ("bigscience_chronicles", 25, 0.05)
 
 
 def lora(row: Row, filling: Filling) -> Lora | None:
