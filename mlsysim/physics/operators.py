@@ -105,7 +105,7 @@ def of_step(
         repeats = 0.0 * again if job.stack.early_stop and p.name == "MLP down" else again
         moved = _product_bytes(job, p, frozen=job.lora is not None)
         found.append(operator(p.name, _flops(p), moved, sum(forward), sum(backward), gradients, repeats))
-    once, back = work.attention(job, m, tokens, tp, cp)
+    once, back = (sum(x) for x in work.attention(job, m, tokens, tp, cp))
     repeated = np.where(np.asarray(selective) & (not job.fused_attention), once, 0.0)
     span = tf.attended(m, job.seq_len) if job.fused_attention else job.seq_len
     core = tf.attention_flops(m, tokens, span) / tp

@@ -148,8 +148,8 @@ def stopped(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> Time:
     return forward
 
 
-def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Array, Array]:
-    """Return the time of the matrix work of attention, forward and backward [s].
+def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Time, Time]:
+    """Return the time of the matrix work of attention, forward and backward.
 
     Fused, it skips the masked half, and its backward pass recomputes the scores: 2.5 times the forward
     work (Dao 2023, section 3), at a somewhat lower rate. Unfused, it is batched products of the whole
@@ -170,11 +170,11 @@ def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) 
     if m.window:
         once = tf.over_layers(m, time(replace(m, full_layers=0.0)), once)
     slower = 1.0 / roofline.ATTENTION_BACKWARD if job.chip.attention else 1.0
-    return once, 2.5 * slower * once
+    return Time(once, 0.0 * once), Time(2.5 * slower * once, 0.0 * once)
 
 
-def _unfused(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Array, Array]:
-    """Return the time of the batched products of scores, forward and backward [s].
+def _unfused(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Time, Time]:
+    """Return the time of the batched products of scores, forward and backward.
 
     As other products: a head is the inner size of the scores, which is short, and a side of the values,
     which fills tiles or does not; both move the square. On ordinary cores where the rows of a head are not
@@ -190,14 +190,17 @@ def _unfused(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -
     count = blocks * m.heads * tokens / (queries * tp)
     keys, values = m.qk_width / m.heads, m.v_width / m.heads
 
-    def time(rows: Array, inner: Array, columns: Array) -> Array:
-        p = tf.Matmul(rows, inner, columns, count, blocks)
-        return roofline.matmul_time(p, chip, job.width)
+    def time(*sides: tuple[Array, Array, Array]) -> Time:
+        group = [tf.Matmul(*side, count, blocks) for side in sides]
+        compute = sum(roofline.matmul_compute(p, chip) for p in group)
+        return Time(compute, sum(roofline.matmul_time(p, chip, job.width) for p in group) - compute)
 
     # the side of a head comes first, where libraries have flatter tiles
-    scores, of_keys = time(queries, keys, span), time(keys, span, queries)
-    of_values = time(values, span, queries)
-    return scores + of_values, time(queries, values, span) + of_values + 2.0 * of_keys
+    of_values, of_keys = (values, span, queries), (keys, span, queries)
+    return (
+        time((queries, keys, span), of_values),
+        time((queries, values, span), of_values, of_keys, of_keys),
+    )
 
 
 def elementwise(
