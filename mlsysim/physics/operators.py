@@ -110,9 +110,12 @@ def of_step(
     span = tf.attended(m, job.seq_len) if job.fused_attention else job.seq_len
     core = tf.attention_flops(m, tokens, span) / tp
     touched = tf.attention_bytes(m, tokens, tp, width)
-    if not job.fused_attention:  # the scores are written, and read as probabilities
-        touched = touched + 2.0 * width * tf.score_elements(m, tokens, job.seq_len, tp)
-    found.append(operator("attention", core, (touched, 2.0 * touched), once, back + repeated, 2.0))
+    touched_back = 2.0 * touched
+    if not job.fused_attention:  # the scores are written, and read as probabilities; backward twice that
+        scores = 2.0 * width * tf.score_elements(m, tokens, job.seq_len, tp)
+        touched = touched + scores + work.score_bytes(job, m, tokens, tp, False)
+        touched_back = touched_back + 2.0 * scores + work.score_bytes(job, m, tokens, tp, True)
+    found.append(operator("attention", core, (touched, touched_back), once, back + repeated, 2.0))
     stream, back_stream = work.elementwise(job, m, tokens, tp, ep, sequence_parallel)
     bandwidth = job.chip.bandwidth * job.chip.bandwidth_share * job.chip.kernel_share
     moved = (stream * bandwidth, back_stream * bandwidth)

@@ -174,7 +174,7 @@ def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) 
 
 
 def _unfused(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Time, Time]:
-    """Return the time of the batched products of scores, forward and backward.
+    """Return the time of the batched products of scores, and of what is done to the scores between them.
 
     As other products: a head is the inner size of the scores, which is short, and a side of the values,
     which fills tiles or does not; both move the square. On ordinary cores where the rows of a head are not
@@ -190,36 +190,45 @@ def _unfused(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -
     count = blocks * m.heads * tokens / (queries * tp)
     keys, values = m.qk_width / m.heads, m.v_width / m.heads
 
-    def time(*sides: tuple[Array, Array, Array]) -> Time:
+    def time(backward: bool, *sides: tuple[Array, Array, Array]) -> Time:
         group = [tf.Matmul(*side, count, blocks) for side in sides]
         compute = sum(roofline.matmul_compute(p, chip) for p in group)
-        return Time(compute, sum(roofline.matmul_time(p, chip, job.width) for p in group) - compute)
+        between = roofline.kernel_time(score_bytes(job, m, tokens, tp, backward), job.chip)
+        return Time(compute, sum(roofline.matmul_time(p, chip, job.width) for p in group) - compute + between)
 
     # the side of a head comes first, where libraries have flatter tiles
     of_values, of_keys = (values, span, queries), (keys, span, queries)
     return (
-        time((queries, keys, span), of_values),
-        time((queries, values, span), of_values, of_keys, of_keys),
+        time(False, (queries, keys, span), of_values),
+        time(True, (queries, values, span), of_values, of_keys, of_keys),
     )
+
+
+def score_bytes(job: Job, m: tf.Transformer, tokens: Array, tp: Array, backward: bool) -> Array:
+    """Return what is read and written of scores that are not fused away, besides by their products [byte].
+
+    Softmax reads and writes them, backward it reads their gradients and itself; its kernel for causal
+    attention reads the lower half alone (NVIDIA Megatron-LM, scaled_upper_triang_masked_softmax). Dropout
+    reads and writes them once more each way, with a mask of one byte. A bias is written where the product
+    reads it.
+    """
+    passes = (2.0 if backward else 1.0) * (0.5 if m.causal else 1.0) + 1.0
+    passes = passes + (2.0 if job.dropout else 0.0)
+    passes = passes + (0.0 if backward or not job.stack.score_bias else 2.0)
+    each = passes * job.width + (1.0 if job.dropout else 0.0)
+    return each * tf.score_elements(m, tokens, job.seq_len, tp)
 
 
 def elementwise(
     job: Job, m: tf.Transformer, tokens: Array, tp: Array, ep: Array, sequence_parallel: Array
 ) -> tuple[Array, Array]:
-    """Return the time of memory-bound operators of a layer, forward and backward [s]."""
+    """Return the time of memory-bound operators of a layer, forward and backward [s].
+
+    Those of scores are with the products that they are between: :func:`attention`.
+    """
 
     def time(backward: bool) -> Array:
         moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep)
-        if not job.fused_attention:
-            # softmax reads and writes the scores, backward reads their gradients and itself; its kernel for
-            # causal attention reads the lower half alone (Megatron-LM, scaled_upper_triang_masked_softmax);
-            # dropout reads and writes them once more each way, with a mask of one byte; a bias is written
-            # where the product reads it
-            scores = tf.score_elements(m, tokens, job.seq_len, tp)
-            passes = (2.0 if backward else 1.0) * (0.5 if m.causal else 1.0) + 1.0
-            passes = passes + (2.0 if job.dropout else 0.0)
-            passes = passes + (0.0 if backward or not job.stack.score_bias else 2.0)
-            moved = moved + (passes * job.width + (1.0 if job.dropout else 0.0)) * scores
         return roofline.kernel_time(moved, job.chip)
 
     return time(False), time(True)
