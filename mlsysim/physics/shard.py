@@ -144,6 +144,8 @@ def _tied(job: Job, tp: Array, cp: Array, pp: Array, dp: Array) -> Array:
     Input embedding and output projection, once a step, between the first and the last stage (Shoeybi 2019;
     Narayanan 2021: Megatron's embedding group).
     """
+    if not job.weights.tied:
+        return 0.0 * tp
     size = job.weights.tied * (job.stack.reduced_bytes or job.width) / tp
     up, out = (net.all_reduce_time(size, 2.0, tier) for tier in (job.network.up, job.network.out))
     return np.where(np.asarray(pp) > 1, net.by_extent(tp * cp * dp * pp, job.network, up, out), 0.0)
