@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from mlsysim.core.errors import MlsysimError
 from mlsysim.core.evaluation import evaluate
 from mlsysim.core.layout import Layout, columns_of, layer_of, pipeline_of, shard_of
 from mlsysim.core.resolve import Scenario
-from mlsysim.core.validation import training
+from mlsysim.core.validation import software, training
 from mlsysim.core.validation.filling import Filling
 from mlsysim.core.validation.rows import read_registry
 from mlsysim.core.validation.subject import NotPredictedError
@@ -30,9 +30,8 @@ GENERATIONS = {
     "Hopper": ("H100", "H200"),
     "Blackwell": ("B200", "GB200", "B300", "GB300"),
 }
-Constants = tuple[float, float, float]
-GRIDS = (np.arange(0.6, 1.001, 0.02), np.arange(0.6, 1.001, 0.02), np.arange(0.2, 1.001, 0.05))
-START: Constants = (0.84, 0.9, 0.5)
+GRIDS = (np.arange(0.6, 1.001, 0.01), np.arange(0.6, 1.001, 0.02), np.arange(0.2, 1.001, 0.05))
+START = (0.84, 0.9, 0.5)
 
 
 class Run(NamedTuple):
@@ -56,7 +55,7 @@ def runs() -> list[Run]:
             layout = training.layout_of(row, s, filling)
             layout = evaluate(s, layout).layout  # that of eval's rule where the row states none
             assert layout is not None
-            run = Run(row.set, s, layout, training.step_seconds(row, s))
+            run = Run(row.set, s, layout, training.step_seconds(row, s) / software.slowness(row, filling))
         except (NotPredictedError, MlsysimError):
             continue
         found.append(run)
@@ -83,44 +82,48 @@ def bare(s: Scenario) -> Scenario:
     return replace(s, job=replace(s.job, chip=chip))
 
 
-def error(run: Run, c: Constants) -> float:
-    """Return the signed error of a run whose scenario is bare."""
+class Many(np.ndarray[tuple[int, ...], np.dtype[np.float64]]):
+    """Values of a constant that are tried at once, in the place of one number; none of them is 0."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def many(values: Any) -> Any:
+    """Return values that the physics takes as it takes a number."""
+    return np.asarray(values, dtype=float).view(Many)
+
+
+def grid(narrow: bool) -> np.ndarray[Any, Any]:
+    """Return all constants that are tried, a column each; the second only where it counts."""
+    axes = (GRIDS[0], GRIDS[1] if narrow else np.array(START[1:2]), GRIDS[2])
+    return np.array([x.reshape(-1) for x in np.meshgrid(*axes, indexing="ij")])
+
+
+def errors(run: Run, c: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the signed errors of a run whose scenario is bare, one for each column of constants."""
     s = run.scenario
     assert s.job is not None
     chip = s.job.chip
     chip = replace(
         chip,
-        share=chip.share * (c[1] if chip.narrow else c[0]),
-        wide_share=chip.wide_share * c[0],
-        attention=chip.attention * c[0],
-        kernel_share=c[2],
+        share=many(chip.share * (c[1] if chip.narrow else c[0])),
+        wide_share=many(chip.wide_share * c[0]) if chip.wide_share else 0.0,
+        attention=many(chip.attention * c[0]) if chip.attention else 0.0,
+        kernel_share=many(c[2]),
     )
     job, columns = replace(s.job, chip=chip), columns_of(run.layout, s.model_layers)
     found = step(job, layer_of(job, columns), pipeline_of(job, columns), shard_of(job, columns))
-    return float(np.reshape(found.time, -1)[0]) / run.measured - 1.0
+    return np.broadcast_to(np.reshape(found.time, -1), c.shape[1:]) / run.measured - 1.0
 
 
-def fit(chosen: list[Run], start: Constants = START) -> Constants:
-    """Return the constants of least mean absolute error, one at a time in turn."""
-    best = list(start)
+def fit(sources: np.ndarray[Any, Any], found: np.ndarray[Any, Any]) -> int:
+    """Return the column of least mean absolute error.
 
-    # a source of many rows counts more than one of few, but by the root: its rows are alike
-    rows = [r.source for r in chosen]
-    weights = np.array([rows.count(source) ** -0.5 for source in rows])
-
-    def mean(c: list[float]) -> float:
-        return float(np.dot(weights, [abs(error(r, (c[0], c[1], c[2]))) for r in chosen]) / weights.sum())
-
-    narrow = any(r.scenario.job is not None and r.scenario.job.chip.narrow for r in chosen)
-    for _ in range(3):
-        before = list(best)
-        for i in (0, 1, 2) if narrow else (0, 2):
-            near = [x for x in GRIDS[i] if abs(x - best[i]) < 0.11] if _ else list(GRIDS[i][::2])
-            tried = [(mean([*best[:i], float(x), *best[i + 1 :]]), float(x)) for x in near]
-            best[i] = min(tried)[1]
-        if before == best:
-            break
-    return best[0], best[1], best[2]
+    A source of many rows counts more than one of few, but by the root: its rows are alike.
+    """
+    weights = np.array([np.count_nonzero(sources == source) ** -0.5 for source in sources])
+    return int(np.argmin(weights @ np.abs(found)))
 
 
 def main(held_out: bool) -> None:
@@ -133,17 +136,28 @@ def main(held_out: bool) -> None:
             for r in everything
             if r.scenario.settings.hardware.name in chips and not r.scenario.model.transformer.experts
         ]
-        constants = fit(of)
-        errors = np.abs([error(r, constants) for r in of])
-        print(f"{name}: {constants}  {len(of)} rows  mean {errors.mean():.1%} median {np.median(errors):.1%}")
-        for source in sorted({r.source for r in of}) if held_out else ():
-            rest, out = [r for r in of if r.source != source], [r for r in of if r.source == source]
-            found = fit(rest, constants) if rest else START
-            errors = np.abs([error(r, found) for r in out])
-            left += list(errors)
-            print(f"  without {source}: {found}  {len(out)} rows  mean {errors.mean():.1%}")
+        tried = grid(any(r.scenario.job is not None and r.scenario.job.chip.narrow for r in of))
+        sources, found = np.array([r.source for r in of]), np.array([errors(r, tried) for r in of])
+        best = fit(sources, found)
+        print(f"{name}: {_shown(tried, best)}  {_summary(found[:, best])}")
+        for source in sorted(set(sources)) if held_out else ():
+            out = sources == source
+            if out.all():
+                continue  # nothing is left to fit to
+            best = fit(sources[~out], found[~out])
+            left += list(found[out, best])
+            print(f"  without {source}: {_shown(tried, best)}  {_summary(found[out, best])}")
     if left:
-        print(f"one source held out: {len(left)} rows  mean {np.mean(left):.1%} median {np.median(left):.1%}")
+        print(f"one source held out: {_summary(np.array(left))}")
+
+
+def _shown(tried: np.ndarray[Any, Any], best: int) -> str:
+    return ", ".join(f"{x:.2f}" for x in tried[:, best])
+
+
+def _summary(found: np.ndarray[Any, Any]) -> str:
+    share = np.abs(found)
+    return f"{len(share)} rows  mean {share.mean():.1%} median {np.median(share):.1%}"
 
 
 if __name__ == "__main__":

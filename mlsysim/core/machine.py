@@ -70,9 +70,10 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
     if narrow and training:
         share = matmul(precision) * achieved("training_narrow", "training_narrow_share")
     depth = take.take("matmul_depth", "byte") if fused else 0.0
-    attention = s.attention_share
+    attention, of_width = s.attention_share, 0.0  # a share that is given is that of the run's own heads
     if attention is None and fused:
         attention = achieved("attention", "attention_share")
+        of_width = achieved("attention_width", "attention_width")
     return Chip(
         peak,
         share,
@@ -90,7 +91,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         wide_share=matmul(wide) * sustained if narrow else 0.0,
         attention=(attention or 0.0) * sustained,
         attention_length=achieved("attention_length", "attention_length", "token") if fused else 0.0,
-        attention_width=achieved("attention_width", "attention_width") if fused else 0.0,
+        attention_width=of_width,
         narrow=BYTES[precision] if narrow and training else 0.0,
         # training's constants were fitted with starts and streams that are the same for all products
         operand_share=achieved("matmul_stream", "matmul_stream_share") if fused and not training else 0.0,

@@ -22,6 +22,7 @@ class Weights:
             more tensor-parallel ranks than KV heads.
         first, last: held by the first and the last stage of a pipeline besides their layers.
         ends: held besides by a stage that is both.
+        tied: held by the first and the last stage alike, of one matrix.
     """
 
     layers: float
@@ -32,6 +33,7 @@ class Weights:
     first: float
     last: float
     ends: float
+    tied: float = 0.0
 
 
 def weights_of(m: tf.Transformer | Operations) -> Weights:
@@ -39,10 +41,12 @@ def weights_of(m: tf.Transformer | Operations) -> Weights:
     if isinstance(m, Operations):
         return Weights(1.0, m.params, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
     first, head = tf.embedding_params(m), tf.head_params(m)
-    last = head + m.vocab * m.hidden if m.tied else head
+    tied = m.vocab * m.hidden if m.tied else 0.0
     expert = tf.expert_params(m)
     dense = tf.layer_params(m) - expert
-    return Weights(m.layers, dense, expert, tf.kv_params(m), m.kv_heads, first, last, first + head)
+    return Weights(
+        m.layers, dense, expert, tf.kv_params(m), m.kv_heads, first, head + tied, first + head, tied
+    )
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,13 @@ class Stack:
         narrow_head: whether the vocabulary layer runs at the precision of the others.
         blocking: time that the host adds to every operator, where it waits for each to end before it
             issues the next (``CUDA_LAUNCH_BLOCKING=1``) [s].
+        score_bias: whether a bias is added to scores that are not fused away (Press 2022, ALiBi): copied
+            into their place, which their product then reads (PyTorch, ``baddbmm``).
+        reduced_bytes: of a gradient as it is sent; 0 where that is the width of an activation.
+        whole_sums: whether each rank gets the sums of all gradients though it updates its share alone
+            (DeepSpeed, ``BF16_Optimizer``).
+        shard_share: share of the work's time that is lost to gathers and reductions of shards while they are
+            hidden; 0 where that is the share of units that send.
     """
 
     fused_sums: bool = True
@@ -72,6 +83,10 @@ class Stack:
     attention_gain: float = 1.0
     narrow_head: bool = False
     blocking: float = 0.0
+    score_bias: bool = False
+    reduced_bytes: float = 0.0
+    whole_sums: bool = False
+    shard_share: float = 0.0
 
 
 @dataclass(frozen=True)

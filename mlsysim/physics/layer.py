@@ -83,13 +83,15 @@ def layer_part(
     # selective recomputation repeats the attention core where scores are not fused away
     core_again = 0.0 if job.fused_attention else np.where(selective, 1.0, 0.0)
     stream, back_stream = work.elementwise(job, m, tokens, tp, ep, sequence_parallel)
-    comm, comm_back = traffic.ring(job, m, tokens, tp, cp, attention, attention_back)
+    stream = stream + attention.excess
+    back_stream = back_stream + attention_back.excess + attention.excess * core_again
+    comm, comm_back = traffic.ring(job, m, tokens, tp, cp, sum(attention), sum(attention_back))
     tensor = inference.tensor_traffic(m, tokens, tp, job.network, job.width)
     comm = comm + traffic.tensor_left(job, tensor, forward.compute + forward.excess, tp, overlap)
     comm_back = comm_back + traffic.tensor_left(job, tensor, backward.compute + backward.excess, tp, overlap)
 
-    once = forward.compute + attention
-    back = backward.compute + attention_back + attention * core_again
+    once = forward.compute + attention.compute
+    back = backward.compute + attention_back.compute + attention.compute * core_again
     back_stream = back_stream + backward.excess
     experts = traffic.exchange(job, m, tokens, tp, cp, ep)
     comm = comm + traffic.exchange_left(job, experts, once + stream + forward.excess, overlap_experts)

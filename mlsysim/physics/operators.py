@@ -105,12 +105,17 @@ def of_step(
         repeats = 0.0 * again if job.stack.early_stop and p.name == "MLP down" else again
         moved = _product_bytes(job, p, frozen=job.lora is not None)
         found.append(operator(p.name, _flops(p), moved, sum(forward), sum(backward), gradients, repeats))
-    once, back = work.attention(job, m, tokens, tp, cp)
+    once, back = (sum(x) for x in work.attention(job, m, tokens, tp, cp))
     repeated = np.where(np.asarray(selective) & (not job.fused_attention), once, 0.0)
     span = tf.attended(m, job.seq_len) if job.fused_attention else job.seq_len
     core = tf.attention_flops(m, tokens, span) / tp
     touched = tf.attention_bytes(m, tokens, tp, width)
-    found.append(operator("attention", core, (touched, 2.0 * touched), once, back + repeated, 2.0))
+    touched_back = 2.0 * touched
+    if not job.fused_attention:  # the scores are written, and read as probabilities; backward twice that
+        scores = 2.0 * width * tf.score_elements(m, tokens, job.seq_len, tp)
+        touched = touched + scores + work.score_bytes(job, m, tokens, tp, False)
+        touched_back = touched_back + 2.0 * scores + work.score_bytes(job, m, tokens, tp, True)
+    found.append(operator("attention", core, (touched, touched_back), once, back + repeated, 2.0))
     stream, back_stream = work.elementwise(job, m, tokens, tp, ep, sequence_parallel)
     bandwidth = job.chip.bandwidth * job.chip.bandwidth_share * job.chip.kernel_share
     moved = (stream * bandwidth, back_stream * bandwidth)

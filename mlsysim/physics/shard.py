@@ -89,24 +89,28 @@ def shard_part(
         """State of weights that are frozen, where there are any."""
         return (1.0 - full) * both(memory.state_bytes, shared, own, memory.StateBytes(b.weights, 0.0, 0.0))
 
-    def one_pass(shared: Array, own: Array) -> Array:
+    def one_pass(shared: Array, own: Array, width: float = job.width) -> Array:
         """Time to gather a stage's parameters, or to scatter their gradients."""
         return net.hierarchical_gather_time(
-            shared * job.width, copies, tp * 1.0, network
-        ) + net.hierarchical_gather_time(own * job.width, expert_copies, tp * ep * 1.0, network)
+            shared * width, copies, tp * 1.0, network
+        ) + net.hierarchical_gather_time(own * width, expert_copies, tp * ep * 1.0, network)
 
     # of a stage: what is trained, and all that stage 3 of ZeRO gathers
     tuned, tuned_own = n * shared + full * edge, n * own
     held, held_own = (n * (dense + (1.0 - full) * shared) + edge, n * expert)
     # stage 3 gathers what it lacks of a layer
     lacking = (held - edge) / n * (1.0 - 1.0 / copies) + expert * (1.0 - 1.0 / expert_copies)
-    update = one_pass(tuned, tuned_own)
+    update, sums = (
+        one_pass(tuned, tuned_own),
+        one_pass(tuned, tuned_own, job.stack.reduced_bytes or job.width),
+    )
     # 0: all-reduce; 1: reduce-scatter and all-gather; once a step.
     # 2: reduce-scatter each microbatch, all-gather once a step. 3: two gathers, one scatter.
-    reduce = update * np.select([zero <= 1, zero == 2], [2.0, 1.0], 0.0)
-    gather = (update * (zero >= 2) + 2.0 * one_pass(held, held_own) * (zero == 3)) * pp
+    spread = np.where((zero == 0) | ((zero == 1) & job.stack.whole_sums), 2.0, 1.0 * (zero == 1))
+    reduce = sums * spread + update * ((zero == 1) | (zero == 2))
+    gather = (sums * (zero >= 2) + 2.0 * one_pass(held, held_own) * (zero == 3)) * pp
     # the first layer's gather and the last layer's reduction have nothing to hide behind
-    hides = np.where(overlap, job.overlap * (1.0 - 1.0 / n), 0.0)
+    hides = np.where(overlap, job.overlap * (1.0 - 1.0 / n) * _hidden(job), 0.0)
     # nor has the gather of stage 2, which comes after the optimizer
     reduce_hides = np.where(zero == 2, 0.0, hides)
     none = 0.0 * offload * np.asarray(overlap)
@@ -116,7 +120,7 @@ def shard_part(
         first=state(full * first) + frozen(first) + none,
         last=state(full * last) + frozen(last) + none,
         host=np.where(offload, both(memory.optimizer_bytes, tuned, tuned_own), 0.0) + none,
-        reduce_bare=reduce * (1.0 - reduce_hides) + none,
+        reduce_bare=reduce * (1.0 - reduce_hides) + _tied(job, tp, cp, pp, dp) + none,
         reduce_rest=reduce * reduce_hides + none,
         gather_bare=gather * (1.0 - hides) + none,
         gather_rest=gather * hides + none,
@@ -126,6 +130,25 @@ def shard_part(
         )
         + none,
     )
+
+
+def _hidden(job: Job) -> float:
+    """Return the share of hidden gathers and reductions that is left where their units alone are lost."""
+    more = max(job.stack.shard_share - job.sender_share, 0.0)
+    return 1.0 - more / (1.0 - job.sender_share) if more else 1.0
+
+
+def _tied(job: Job, tp: Array, cp: Array, pp: Array, dp: Array) -> Array:
+    """Return the time in which both ends of a pipeline add up the gradients of a matrix that they share [s].
+
+    Input embedding and output projection, once a step, between the first and the last stage (Shoeybi 2019;
+    Narayanan 2021: Megatron's embedding group).
+    """
+    if not job.weights.tied:
+        return 0.0 * tp
+    size = job.weights.tied * (job.stack.reduced_bytes or job.width) / tp
+    up, out = (net.all_reduce_time(size, 2.0, tier) for tier in (job.network.up, job.network.out))
+    return np.where(np.asarray(pp) > 1, net.by_extent(tp * cp * dp * pp, job.network, up, out), 0.0)
 
 
 def _update_time(

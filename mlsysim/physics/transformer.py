@@ -204,6 +204,11 @@ def attention_bytes(m: Transformer, tokens: Array, tp: Array, width_bytes: float
     return m.attention_blocks * tokens * width_bytes * ((m.qk_width + m.v_width) / tp + key_width + keys)
 
 
+def score_elements(m: Transformer, tokens: Array, seq_len: Array, tp: Array) -> Array:
+    """Return how many scores one layer has on one rank: of each token with all of its sequence, by head."""
+    return m.attention_blocks * m.heads * seq_len * tokens / tp
+
+
 def kv_share(m: Transformer, tp: Array) -> Array:
     """Return the share of keys and values that a tensor-parallel rank holds.
 
@@ -426,7 +431,7 @@ def activation_bytes(
     copies = m.moe_share * m.experts_active * m.hidden
     kept = tokens * (outside / shared + width_bytes * (n * heads + per_inner * inner / tp + copies / shared))
     # softmax output, its mask, and the dropped-out scores: 2 + 1 + 2 bytes in the paper
-    scores = n * (2.0 * width_bytes + 1.0 if dropout else width_bytes) * m.heads * seq_len * tokens / tp
+    scores = (2.0 * width_bytes + 1.0 if dropout else width_bytes) * score_elements(m, tokens, seq_len, tp)
     stored_scores = 0.0 * scores if fused_attention else np.where(recompute == 0, scores, 0.0)
     whole = tokens * m.hidden * width_bytes / shared
     return np.where(recompute == 2, whole, kept + stored_scores)

@@ -71,7 +71,8 @@ def products(
         whole = whole + sum(roofline.matmul_time(p, chip, job.width, summed=SUM * fused) for p in sums)
         if not fused:
             added = sum(p.rows * p.columns * p.count for p in sums)
-            whole = whole + roofline.kernel_time((job.width + job.stack.sum_bytes) * added, chip)
+            # a large tensor, read and written in order: no slower than any stream
+            whole = whole + roofline.stream_time((job.width + job.stack.sum_bytes) * added, chip)
         casts = roofline.stream_time(
             sum(roofline.cast_bytes(p, chip, job.width, layouts) for p in cast), chip
         )
@@ -147,20 +148,15 @@ def stopped(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> Time:
     return forward
 
 
-def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Array, Array]:
-    """Return the time of the matrix work of attention, forward and backward [s].
+def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Time, Time]:
+    """Return the time of the matrix work of attention, forward and backward.
 
     Fused, it skips the masked half, and its backward pass recomputes the scores: 2.5 times the forward
-    work (Dao 2023, section 3), at a somewhat lower rate. Unfused, two batched products work on the whole
-    square, on ordinary cores where the rows of a head are not aligned.
+    work (Dao 2023, section 3), at a somewhat lower rate. Unfused, it is batched products of the whole
+    square; see :func:`_unfused`.
     """
     if not job.fused_attention:
-        span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
-        chip = roofline.wide(job.chip)
-        if m.head_dim % ALIGNED and chip.plain_peak:
-            chip = replace(chip, peak=chip.plain_peak)
-        once = roofline.compute_time(tf.attention_flops(m, tokens, span) / tp, chip)
-        return once, 2.0 * once
+        return _unfused(job, m, tokens, tp, cp)
     width = tf.head_width(m)
 
     def time(one: tf.Transformer) -> Array:
@@ -174,22 +170,65 @@ def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) 
     if m.window:
         once = tf.over_layers(m, time(replace(m, full_layers=0.0)), once)
     slower = 1.0 / roofline.ATTENTION_BACKWARD if job.chip.attention else 1.0
-    return once, 2.5 * slower * once
+    return Time(once, 0.0 * once), Time(2.5 * slower * once, 0.0 * once)
+
+
+def _unfused(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) -> tuple[Time, Time]:
+    """Return the time of the batched products of scores, and of what is done to the scores between them.
+
+    As other products: a head is the inner size of the scores, which is short, and a side of the values,
+    which fills tiles or does not; both move the square. On ordinary cores where the rows of a head are not
+    aligned. Backward, the gradient of the probabilities is as the scores, those of values, queries and keys
+    are as the values (Shoeybi 2019, ``ParallelAttention``).
+    """
+    chip = roofline.wide(job.chip)
+    if m.head_dim % ALIGNED and chip.plain_peak:
+        # starts and ends of a tile's loop take as long, which is less of a slower loop
+        chip = replace(chip, peak=chip.plain_peak, depth=chip.depth * chip.plain_peak / chip.peak)
+    span = tf.over_layers(m, np.minimum(m.window, job.seq_len), job.seq_len) if m.window else job.seq_len
+    queries, blocks = job.seq_len / cp, m.attention_blocks
+    count = blocks * m.heads * tokens / (queries * tp)
+    keys, values = m.qk_width / m.heads, m.v_width / m.heads
+
+    def time(backward: bool, *sides: tuple[Array, Array, Array]) -> Time:
+        group = [tf.Matmul(*side, count, blocks) for side in sides]
+        compute = sum(roofline.matmul_compute(p, chip) for p in group)
+        between = roofline.kernel_time(score_bytes(job, m, tokens, tp, backward), job.chip)
+        return Time(compute, sum(roofline.matmul_time(p, chip, job.width) for p in group) - compute + between)
+
+    # the side of a head comes first, where libraries have flatter tiles
+    of_values, of_keys = (values, span, queries), (keys, span, queries)
+    return (
+        time(False, (queries, keys, span), of_values),
+        time(True, (queries, values, span), of_values, of_keys, of_keys),
+    )
+
+
+def score_bytes(job: Job, m: tf.Transformer, tokens: Array, tp: Array, backward: bool) -> Array:
+    """Return what is read and written of scores that are not fused away, besides by their products [byte].
+
+    Softmax reads and writes them, backward it reads their gradients and itself; its kernel for causal
+    attention reads the lower half alone (NVIDIA Megatron-LM, scaled_upper_triang_masked_softmax). Dropout
+    reads and writes them once more each way, with a mask of one byte. A bias is written where the product
+    reads it.
+    """
+    passes = (2.0 if backward else 1.0) * (0.5 if m.causal else 1.0) + 1.0
+    passes = passes + (2.0 if job.dropout else 0.0)
+    passes = passes + (0.0 if backward or not job.stack.score_bias else 2.0)
+    each = passes * job.width + (1.0 if job.dropout else 0.0)
+    return each * tf.score_elements(m, tokens, job.seq_len, tp)
 
 
 def elementwise(
     job: Job, m: tf.Transformer, tokens: Array, tp: Array, ep: Array, sequence_parallel: Array
 ) -> tuple[Array, Array]:
-    """Return the time of memory-bound operators of a layer, forward and backward [s]."""
+    """Return the time of memory-bound operators of a layer, forward and backward [s].
+
+    Those of scores are with the products that they are between: :func:`attention`.
+    """
 
     def time(backward: bool) -> Array:
         moved = tf.elementwise_bytes(m, tokens, tp, sequence_parallel, job.width, backward=backward, ep=ep)
-        if not job.fused_attention:
-            # scores written, softmax read and written, read again; twice as much for their gradients;
-            # dropout reads and writes them once more each way, with a mask of one byte
-            scores = m.attention_blocks * m.heads * job.seq_len * tokens / tp
-            passes = (8.0 if backward else 4.0) + (2.0 if job.dropout else 0.0)
-            moved = moved + (passes * job.width + (1.0 if job.dropout else 0.0)) * scores
         return roofline.kernel_time(moved, job.chip)
 
     return time(False), time(True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from physics_cases import H100, LLAMA3_8B, MIXTRAL_8X7B, job
-from test_training import ideal, run
+from hypothesis import given
+from hypothesis import strategies as st
+from physics_cases import H100, IDEAL, LLAMA3_8B, MIXTRAL_8X7B, job
+from test_training import FREE, WIRE, ideal, run
 
+from mlsysim.physics import roofline, work
 from mlsysim.physics import transformer as tf
-from mlsysim.physics import work
 from mlsysim.physics.job import Stack
+from mlsysim.physics.shard import shard_part
 
 
 def test_sums_of_their_own_are_read_and_written_once_a_microbatch():
@@ -57,14 +60,36 @@ def test_attention_in_fewer_bits_is_faster_by_its_gain():
     j = job(accelerators=1.0, batch=4.0)
     once, back = work.attention(j, LLAMA3_8B, 4096.0, 1.0, 1.0)
     faster = work.attention(replace(j, stack=Stack(attention_gain=1.25)), LLAMA3_8B, 4096.0, 1.0, 1.0)
-    assert faster == (pytest.approx(once / 1.25), pytest.approx(back / 1.25))
+    for fast, slow in zip(faster, (once, back), strict=True):
+        assert fast == (pytest.approx(slow.compute / 1.25), 0.0)
+
+
+def test_unfused_attention_is_batched_products_by_hand():
+    """Heads of 96: the scores have a short inner side, values fill three quarters of a tile's side."""
+    chip = roofline.Chip(1e14, 1.0, 1e15, 1.0, tile=128.0, depth=192.0)
+    m = replace(LLAMA3_8B, head_dim=96.0, kv_heads=32.0)
+    once, back = work.attention(job(fused_attention=False, chip=chip, seq_len=2048.0), m, 4096.0, 2.0, 1.0)
+    square = 2.0 * 2048.0 * 2048.0 * 2 * 32 / 2 / 1e14  # operations for each step of a side, 2 sequences
+    scores, values = (96.0 + 192.0) * square, 96.0 * (2048.0 + 192.0) / 2048.0 / 0.75 * square
+    assert once == (pytest.approx(scores + values, rel=1e-9), pytest.approx(0.0, abs=1e-6))
+    assert back == (pytest.approx(scores + 3.0 * values, rel=1e-9), pytest.approx(0.0, abs=1e-6))
+    # with little bandwidth all four move the square
+    slow = replace(chip, bandwidth=1e9)
+    once, back = work.attention(job(fused_attention=False, chip=slow, seq_len=2048.0), m, 4096.0, 2.0, 1.0)
+    square = 2.0 * 32 / 2 * 2 * 2048.0 * 2048.0
+    moved = square + 2.0 * 32 / 2 * 2 * 2.0 * 2048.0 * 96.0
+    # softmax reads half of it and writes it, backward reads two halves
+    assert sum(once) == pytest.approx((2.0 * moved + 1.5 * square) / 1e9, rel=1e-9)
+    assert sum(back) == pytest.approx((4.0 * moved + 2.0 * square) / 1e9, rel=1e-9)
 
 
 def test_dropout_passes_over_unfused_scores_once_more_each_way():
     j = job(fused_attention=False)
     scores = 32 * 4096.0 * 4096.0
-    kept = work.elementwise(j, LLAMA3_8B, 4096.0, 1.0, 1.0, False)
-    dropped = work.elementwise(replace(j, dropout=True), LLAMA3_8B, 4096.0, 1.0, 1.0, False)
+    kept, dropped = (
+        [sum(x) for x in work.attention(each, LLAMA3_8B, 4096.0, 1.0, 1.0)]
+        for each in (j, replace(j, dropout=True))
+    )
     per_byte = 1.0 / (H100.bandwidth * H100.bandwidth_share)
     for a, b in zip(kept, dropped, strict=True):
         assert b - a == pytest.approx(5.0 * scores * per_byte)
@@ -83,3 +108,56 @@ def test_biases_of_experts_are_added_as_fast_as_the_host_says():
         pytest.approx(36 * elements / stream),
     )
     assert work.biased(j, MIXTRAL_8X7B, 4096.0, 2.0, 1.0) == (0.0, 0.0)
+
+
+def test_a_bias_of_scores_is_written_and_read_forward():
+    j = job(fused_attention=False)
+    plain, biased = (
+        [sum(x) for x in work.attention(each, LLAMA3_8B, 4096.0, 1.0, 1.0)]
+        for each in (j, replace(j, stack=Stack(score_bias=True)))
+    )
+    moved = 2.0 * 2.0 * 32 * 4096.0 * 4096.0
+    assert biased[0] - plain[0] == pytest.approx(moved / (H100.bandwidth * H100.bandwidth_share))
+    assert biased[1] == plain[1]
+
+
+@pytest.mark.parametrize(
+    ("zero", "stack", "passes"),
+    [
+        (0, Stack(reduced_bytes=4.0), 4.0),  # sums in 32 bits, to all
+        (1, Stack(reduced_bytes=4.0), 3.0),  # and to each its share; weights in 16 bits come back
+        (1, Stack(whole_sums=True), 3.0),
+        (2, Stack(reduced_bytes=4.0), 1.0),  # once a step the weights alone
+        (1, Stack(), 2.0),
+    ],
+)
+def test_gradients_may_be_sent_wider_or_to_all(zero, stack, passes):
+    """In passes of 16 bits over the parameters of a rank."""
+    j = ideal(network=WIRE, accelerators=4.0, batch=4.0, overlap=0.0, stack=stack)
+    part = shard_part(j, tp=1, cp=1, pp=1, dp=4, ep=1, zero=zero)
+    once = 3 / 4 * 2 * tf.total_params(LLAMA3_8B) / 100e9
+    assert part.reduce_bare + part.reduce_rest == pytest.approx(passes * once, rel=1e-9)
+    repeated = {0: 0.0, 1: 0.0, 2: (stack.reduced_bytes or 2.0) / 2.0}[zero]
+    assert part.gather_bare + part.gather_rest == pytest.approx(repeated * once, rel=1e-9)
+
+
+@given(share=st.floats(0.0, 1.0), own=st.floats(0.0, 0.9))
+def test_hidden_shards_take_their_share_of_the_work(share, own):
+    """Where nothing of them sticks out; never less than the units that send."""
+    alone = ideal(
+        network=WIRE, accelerators=8.0, batch=512.0, sender_share=own, chip=replace(IDEAL, peak=1e12)
+    )
+    j = replace(alone, stack=Stack(shard_share=share))
+    part = shard_part(alone, tp=1, cp=1, pp=1, dp=8, ep=1, zero=3)
+    none = run(replace(alone, network=FREE), dp=8, zero=3).time
+    rounds = 512 / 8
+    expected = rounds * (part.gather_bare + max(share, own) * part.gather_rest)
+    assert run(j, dp=8, zero=3).time - none == pytest.approx(expected, rel=1e-6)
+
+
+def test_selective_recomputation_repeats_all_of_the_attention_core():
+    """Products, softmax and dropout (Korthikanti 2022, section 5)."""
+    j = job(fused_attention=False, dropout=True, accelerators=1.0, batch=4.0)
+    core, _ = work.attention(j, LLAMA3_8B, 4096.0, 1.0, 1.0)
+    apart = run(j, recompute=1).time - run(j).time
+    assert apart == pytest.approx(4 * 32 * sum(core), rel=1e-9)

@@ -10,7 +10,7 @@ import pytest
 from mlsysim import SystemEvaluator
 from mlsysim.core.errors import InputError
 from mlsysim.core.layout import Layout
-from mlsysim.core.validation import filling, judge, serving, training
+from mlsysim.core.validation import filling, judge, serving, software, training
 from mlsysim.core.validation.features import by_chip, by_feature
 from mlsysim.core.validation.filling import Filling
 from mlsysim.core.validation.judge import Judged, Report, Unpredicted
@@ -345,3 +345,31 @@ def test_filters_choose_sets_chips_and_kinds():
 def test_a_filter_that_nothing_passes_is_refused(filters, words):
     with pytest.raises(InputError, match=words):
         judge.select(rows().values(), **filters)
+
+
+def test_a_handicap_that_a_source_states_is_in_the_prediction():
+    """BigScience: 1 to 5% slower before 25 February; the day is in the id."""
+    late = the("bloom-sweep-181b-h14336-l72-tp8pp6dp8-mb4-gbs2048-a64-fp16-02-25")
+    early = replace(late, id=late.id[:-2] + "24")
+    assert one(early).predicted == pytest.approx(1.05 * one(late).predicted, rel=1e-12)
+    assert [f.value for f in one(early).filled if f.setting == "handicap"] == ["0.05"]
+    assert not [f for f in one(late).filled if f.setting == "handicap"]
+
+
+def test_software_of_a_run_follows_its_source():
+    """ALiBi and DeepSpeed in the search for BLOOM, FSDP, and Megatron's sums in 32 bits."""
+    stacks = {
+        name: software.stack(the(name), Filling())
+        for name in (
+            "bloom-sweep-181b-h14336-l72-tp8pp6dp8-mb4-gbs2048-a64-fp16-02-25",
+            "bloom-sweep-176b-h14336-l70-tp4pp12dp8-mb2-gbs2048-a112-bf16-02-28",
+            "mpt-a100_80gb-70b-s2048-n64-b2048-bf16-pure-ac",
+            "mcore-h100-mcore-1.7b",
+        )
+    }
+    half, wide, sharded, megatron = stacks.values()
+    assert [x.score_bias for x in stacks.values()] == [True, True, False, False]
+    assert (half.whole_sums, wide.whole_sums) == (False, True)
+    assert sharded.shard_share > 0.5
+    assert megatron.shard_share == 0.0
+    assert [x.reduced_bytes for x in stacks.values()] == [0.0, 0.0, 0.0, 4.0]

@@ -174,6 +174,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "batch_size": Range(1, 1e8, "sample", "at least one", whole=True),
         "duration": Range(1, 1e5, "h", "an hour to a decade"),
         "gradient_overlap": Range(0, 1, "1", "a share"),
+        "fsdp_share": Range(0, 1, "1", "a share"),
         "matmul_share": Range(0.05, 1, "1", "a share of peak"),
         "bandwidth_share": Range(0.05, 1, "1", "a share of peak"),
         "matmul_flat": Range(0, 1, "1", "a share"),

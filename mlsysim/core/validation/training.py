@@ -171,7 +171,7 @@ def step(row: Row, filling: Filling) -> list[Quantity]:
     """Return a row's step time, measured and predicted [s]."""
     evaluation = run(row, filling)
     measured = step_seconds(row, evaluation.scenario)
-    predicted = evaluation.metric("performance.latency") * MS
+    predicted = evaluation.metric("performance.latency") * MS * software.slowness(row, filling)
     state, n = evaluation.state, float(evaluation.scenario.accelerators)
     return [Quantity("step", measured, predicted, "s", float(state.tokens) / n, float(state.model_flops) / n)]
 
