@@ -106,19 +106,38 @@ def error(run: Run, c: Constants) -> float:
     return float(np.reshape(found.time, -1)[0]) / run.measured - 1.0
 
 
-def fit(chosen: list[Run], start: Constants = START) -> Constants:
-    """Return the constants of least mean absolute error: steps of each in turn, ever smaller ones."""
+def loss(chosen: list[Run], c: Constants) -> float:
+    """Return the mean absolute error, sources weighted by the root of their rows."""
     # a source of many rows counts more than one of few, but by the root: its rows are alike
     rows = [r.source for r in chosen]
     weights = np.array([rows.count(source) ** -0.5 for source in rows])
+    return float(np.dot(weights, [abs(error(r, c)) for r in chosen]) / weights.sum())
 
-    def mean(c: Constants) -> float:
-        return float(np.dot(weights, [abs(error(r, c)) for r in chosen]) / weights.sum())
 
+def stored(s: Scenario) -> Constants:
+    """Return the constants that the registry has, those of :data:`START` where it has none."""
+    reached = s.settings.hardware.achieved
+    assert reached is not None
+    wide, narrow, attention, stream = (
+        START[i] if value is None else value.base
+        for i, value in enumerate(
+            (
+                reached.training_matmul,
+                reached.training_narrow,
+                reached.training_attention,
+                reached.training_stream,
+            )
+        )
+    )
+    return wide, narrow, attention, stream
+
+
+def fit(chosen: list[Run], start: Constants = START) -> Constants:
+    """Return the constants of least error: steps of each in turn, ever smaller ones."""
     free = [0, 3]
     free += [1] * any(r.scenario.job is not None and r.scenario.job.chip.narrow > 0 for r in chosen)
     free += [2] * any(apart(r.scenario) for r in chosen)
-    best, least = start, mean(start)
+    best, least = start, loss(chosen, start)
     for size in STEPS:
         moved = True
         while moved:
@@ -127,7 +146,7 @@ def fit(chosen: list[Run], start: Constants = START) -> Constants:
                 for by in (-size, size):
                     value = round(best[i] + by, 3)
                     tried: Constants = (*best[:i], value, *best[i + 1 :])  # type: ignore[assignment]
-                    found = mean(tried) if LEAST <= value <= MOST else least
+                    found = loss(chosen, tried) if LEAST <= value <= MOST else least
                     if found < least - 1e-9:
                         best, least, moved = tried, found, True
     return best
@@ -144,7 +163,9 @@ def main(held_out: bool) -> None:
             if r.scenario.settings.hardware.name in chips
             and (apart(r.scenario) or not r.scenario.model.transformer.experts)
         ]
-        constants = fit(of)
+        # turns can end where no single step helps, so there are two starts
+        tried = [fit(of, start) for start in (START, stored(of[0].scenario))]
+        constants = min(tried, key=lambda c: loss(of, c))
         print(f"{name}: {constants}  {_said([error(r, constants) for r in of])}")
         for source in sorted({r.source for r in of}) if held_out else ():
             rest, out = [r for r in of if r.source != source], [r for r in of if r.source == source]
