@@ -74,6 +74,9 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
     if attention is None and fused:
         attention = achieved("attention", "attention_share")
         of_width = achieved("attention_width", "attention_width")
+    kept = reached.training_attention if training else None
+    if kept is not None:
+        take.note("training_attention_share", kept)
     return Chip(
         peak,
         share,
@@ -89,7 +92,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
         wide_depth=depth / BYTES[wide] if narrow else 0.0,
         wide_peak=hardware.rate(wide).base if narrow else 0.0,
         wide_share=matmul(wide) * sustained if narrow else 0.0,
-        attention=(attention or 0.0) * sustained,
+        attention=(attention or 0.0) * (sustained if kept is None else kept.base),
         attention_length=achieved("attention_length", "attention_length", "token") if fused else 0.0,
         attention_width=of_width,
         narrow=BYTES[precision] if narrow and training else 0.0,
@@ -106,7 +109,7 @@ def chip_of(s: Settings, precision: str, take: Assumptions) -> Chip:
 def _host(training: bool, experts: bool, take: Assumptions) -> float:
     """Return the time in which the host issues an operator of experts, or a kernel of a prefill [s]."""
     if training:
-        return take.take("host_operator", "s") if experts else 0.0
+        return take.take("host_expert", "s") if experts else 0.0
     return take.take("host_kernel", "s")
 
 

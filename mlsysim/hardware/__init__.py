@@ -94,9 +94,10 @@ class Achieved(Record):
         attention_width: of a head, likewise.
         matmul_stream: share of the memory bandwidth at which products of few rows read their matrices.
         decode_attention: share of the memory bandwidth at which attention of one query reads long caches.
-        training_matmul: rate of products and attention in 16 bits in whole training runs over that of
-            kernels timed alone.
+        training_matmul: rate of products in 16 bits in whole training runs over that of kernels timed
+            alone.
         training_narrow: the same of products in fewer bits.
+        training_attention: the same of attention; that of ``training_matmul`` where it is not known apart.
         training_stream: rate of memory-bound operators in whole training runs over that of kernels that
             stream through large arrays.
     """
@@ -111,6 +112,7 @@ class Achieved(Record):
     decode_attention: Value | None = number("1")
     training_matmul: Value | None = number("1")
     training_narrow: Value | None = number("1")
+    training_attention: Value | None = number("1")
     training_stream: Value | None = number("1")
 
 

@@ -49,6 +49,16 @@ def weights_of(m: tf.Transformer | Operations) -> Weights:
     )
 
 
+# Bytes of a logit that a loss reads and writes, by how it is made. Operator by operator (NVIDIA Megatron-LM,
+# vocab_parallel_cross_entropy): 16 to 32 bits, maximum, difference, exponential, sum, quotient; backward a
+# product and 32 to 16 bits. Compiled (fused_cross_entropy.py): 32-bit logits about three times. As one
+# kernel (Transformer Engine, parallel_cross_entropy): logits in 16 bits read twice, their gradient written
+# in their place, and scaled.
+LOSS_BYTES = {"operators": 52.0, "compiled": 24.0, "kernel": 10.0}
+# Modules that Megatron-LM can recompute by themselves (``recompute_modules``).
+MODULES = ("core_attn", "mla_up_proj", "layernorm", "moe_act", "mlp", "shared_experts", "moe")
+
+
 @dataclass(frozen=True)
 class Stack:
     """What the software of a run does, beside its layout.
@@ -74,6 +84,17 @@ class Stack:
             (DeepSpeed, ``BF16_Optimizer``).
         shard_share: share of the work's time that is lost to gathers and reductions of shards while they are
             hidden; 0 where that is the share of units that send.
+        loss_bytes: read and written by the loss for each logit, forward and backward; :data:`LOSS_BYTES`
+            for implementations of it [byte].
+        deferred: microbatches whose gradient of the vocabulary layer's weights the last stage leaves to
+            the drain of the pipeline (Megatron-LM, ``defer_embedding_wgrad_compute``).
+        predictions: tokens that each position predicts, each through the vocabulary layer; the layers of
+            all but the first are among those of the model (DeepSeek-AI 2024 (V3), section 2.2).
+        repeated: modules of a layer that the backward pass computes again; :data:`MODULES`.
+        in_turns: whether the host issues the forward pass of one microbatch and the backward pass of another
+            in turns, so that one's exchanges hide behind the other's work (Megatron-Core,
+            ``overlap_moe_expert_parallel_comm``), and no graph of the whole step does it.
+        copies: whether a token is sent to each of its experts, rather than once to each of their ranks.
     """
 
     fused_sums: bool = True
@@ -87,6 +108,12 @@ class Stack:
     reduced_bytes: float = 0.0
     whole_sums: bool = False
     shard_share: float = 0.0
+    loss_bytes: float = 24.0
+    deferred: float = 0.0
+    predictions: float = 1.0
+    repeated: tuple[str, ...] = ()
+    in_turns: bool = False
+    copies: bool = False
 
 
 @dataclass(frozen=True)

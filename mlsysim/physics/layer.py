@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlsysim.physics import inference, roofline, traffic, work
+from mlsysim.physics import inference, modules, roofline, traffic, work
 from mlsysim.physics import lora as low_rank
 from mlsysim.physics import transformer as tf
 from mlsysim.physics.job import Job
@@ -32,6 +32,7 @@ class LayerPart:
     backward: Array  # backward share of the layer's time, behind which gradients hide
     head: Array  # vocabulary layer, forward and backward: matrix work
     head_stream: Array  # and its memory-bound work
+    head_weights: Array  # of both, what the gradient of its weights takes
     kept: Array  # activations kept until the backward pass
     kept_again: Array  # by a layer that is recomputed in full: its input
     head_kept: Array
@@ -93,15 +94,15 @@ def layer_part(
     once = forward.compute + attention.compute
     back = backward.compute + attention_back.compute + attention.compute * core_again
     back_stream = back_stream + backward.excess
+    again = modules.repeated(job, m, tokens, tp, ep, sequence_parallel, attention)
+    back = back + again.compute
+    back_stream = back_stream + again.excess
     experts = traffic.exchange(job, m, tokens, tp, cp, ep)
     comm = comm + traffic.exchange_left(job, experts, once + stream + forward.excess, overlap_experts)
     comm_back = comm_back + traffic.exchange_left(job, experts, back + back_stream, overlap_experts)
-    issued = work.issued(job, m, ep)
-    wait_again = np.maximum(issued * work.ISSUED - (once + stream + forward.excess + comm), 0.0)
-    wait = issued * (work.ISSUED + work.ISSUED_BACKWARD) - (
-        once + back + stream + forward.excess + back_stream + comm + comm_back
-    )
-    wait = np.maximum(wait, 0.0)
+    busy = once + stream + forward.excess + comm
+    busy_back = back + back_stream + comm_back
+    wait, wait_again = work.host_waits(job, m, products, ep, busy, busy_back)
     added, added_back = work.biased(job, m, tokens, ep, np.where(sequence_parallel, tp, 1.0))
     adapters, adapters_back = work.adapters(job, m, tokens, tp)
     waited, waited_back = work.waited(job, m)
@@ -143,6 +144,7 @@ def layer_part(
         backward=none + back + back_stream + comm_back,
         head=none + head,
         head_stream=none + head_stream,
+        head_weights=none + work.head_weights(job, m, tokens, tp),
         kept=kept(np.where(selective, 1, 0)),
         kept_again=kept(np.asarray(2)),
         head_kept=none + tf.head_activation_bytes(m, tokens, tp, sequence_parallel, job.width),
@@ -182,6 +184,7 @@ def _opaque_layer(job: Job, m: Operations, microbatch: Array, rounds: Array) -> 
         backward=2.0 * forward,
         head=none,
         head_stream=none,
+        head_weights=none,
         kept=kept,
         kept_again=kept,
         head_kept=none,

@@ -54,9 +54,11 @@ def ring(
 def exchange(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array, ep: Array) -> Array:
     """Return the time in which tokens go to their experts and back, one way through a layer [s].
 
-    Lepikhin 2020; the backward pass sends as much.
+    Lepikhin 2020; the backward pass sends as much. A token goes to each of its experts, or once to each
+    rank that hosts some of them (:class:`mlsysim.physics.job.Stack`).
     """
-    sent = m.moe_share * tokens * tf.ranks_chosen(m, ep) * m.hidden * job.width / tp
+    times = m.experts_active if job.stack.copies else tf.ranks_chosen(m, ep)
+    sent = m.moe_share * tokens * times * m.hidden * job.width / tp
     return 2.0 * net.hierarchical_all_to_all_time(sent, ep, tp * cp, job.network)
 
 

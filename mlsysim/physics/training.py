@@ -225,10 +225,13 @@ def _bubble(job: Job, layer: LayerPart, pipe: PipelinePart) -> Array:
             + again * (pipe.chunk * (pipe.again_total - recomputed))
         )
 
-    return np.maximum(
-        by(pipe.fullest, pipe.again_fullest) + head * pipe.chunk - head * rounds,
-        by(pipe.last, pipe.again_last) + (head * rounds) * (pipe.stages - 1.0),
-    )
+    last = by(pipe.last, pipe.again_last) + (head * rounds) * (pipe.stages - 1.0)
+    if job.stack.deferred:
+        # the last stage is through first: what it leaves for then is hidden for as long as the others drain
+        drain = layer.backward * (pipe.chunk * (layers - pipe.last))
+        left = np.minimum(job.stack.deferred, rounds * pipe.stages) * layer.head_weights
+        last = last - np.minimum(left, drain)
+    return np.maximum(by(pipe.fullest, pipe.again_fullest) + head * pipe.chunk - head * rounds, last)
 
 
 def _traffic(job: Job, layer: LayerPart, pipe: PipelinePart, shard: ShardPart) -> Array:

@@ -30,14 +30,50 @@ SUM = 8.0
 
 
 def issued(job: Job, m: tf.Transformer, ep: Array) -> Array:
-    """Return the time in which the host issues one operator for each product of a rank's experts [s].
-
-    While that takes longer than the accelerator's work, the accelerator waits: with many experts on a
-    rank and few tokens for each.
-    """
+    """Return the time in which the host issues one operator for each product of a rank's experts [s]."""
     if not job.chip.narrow:
         return 0.0 * ep
     return job.chip.host * 2.0 * m.moe_share * m.experts / ep
+
+
+def host_waits(
+    job: Job,
+    m: tf.Transformer,
+    layer: list[tf.Matmul],
+    ep: Array,
+    busy: Array,
+    busy_back: Array,
+) -> tuple[Array, Array]:
+    """Return how long the accelerator waits for the host, in a layer's passes and in a forward pass alone.
+
+    Products of experts in fewer than 16 bits are issued one by one. A forward pass stops at the routing: how
+    many tokens each expert has decides the sizes of what follows, so the host cannot be ahead of the
+    accelerator there, and what it takes to issue the experts' operators beyond their work is waited for. Over
+    both passes it waits at least until all operators of the layer are issued. Where the host issues a forward
+    and a backward pass in turns, each stop of the one holds up the other: the accelerator waits for all that
+    is issued.
+
+    Args:
+        job: the job.
+        m: the model.
+        layer: matrix products of the layer, forward.
+        ep: expert-parallel ranks.
+        busy: time of the accelerator's own work and traffic, forward.
+        busy_back: the same, backward.
+    """
+    once = issued(job, m, ep)
+    if not (job.chip.host and m.experts and job.chip.narrow):
+        return 0.0 * (once + busy), 0.0 * (once + busy)
+    experts, _ = products(job, [p for p in layer if p.grouped])
+    others = job.chip.host * tf.operators(m, job.fused_attention)
+    behind = np.maximum(once * ISSUED - experts.compute - experts.excess, 0.0)
+    whole = once * (ISSUED + ISSUED_BACKWARD) + 3.0 * others
+    if job.stack.in_turns:
+        return whole + 0.0 * busy, once * ISSUED + others + 0.0 * busy
+    return (
+        np.maximum(whole - busy - busy_back, behind),
+        np.maximum(once * ISSUED + others - busy, behind),
+    )
 
 
 class Time(NamedTuple):
@@ -163,7 +199,9 @@ def attention(job: Job, m: tf.Transformer, tokens: Array, tp: Array, cp: Array) 
         """Time of layers that all attend alike: a window is as far from the peak as a short sequence."""
         span = tf.attended(one, job.seq_len)
         flops = tf.attention_flops(one, tokens, span) / tp
-        length = np.minimum(job.seq_len, 2.0 * span) / cp
+        # a query meets its keys in a kernel for each rank of the ring, in a quarter of them with no key of
+        # its own: either the second half of the queries works on all keys, or all on the first half
+        length = np.minimum(job.seq_len, 2.0 * span) / (1.0 + 0.75 * (cp - 1.0))
         return roofline.attention_time(flops, job.chip, length, width) / job.stack.attention_gain
 
     once = time(replace(m, window=0.0))
@@ -237,11 +275,27 @@ def elementwise(
 def head(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> tuple[Array, Array]:
     """Return the vocabulary layer's time, forward and backward: matrix work, and the rest [s].
 
-    It stays in 16 bits where the layers run in fewer, unless the software says otherwise.
+    It stays in 16 bits where the layers run in fewer, unless the software says otherwise. Where more than
+    one token is predicted, each passes through it, and what comes out of the model is joined with the
+    embedding of the token before and projected to the width of one (DeepSeek-AI 2024 (V3), section 2.2).
     """
-    chip = job.chip if job.stack.narrow_head else roofline.wide(job.chip)
+    chip, times = _head_chip(job), job.stack.predictions
     frozen = job.lora is not None
-    forward, backward = products(job, [tf.Matmul(tokens, m.hidden, m.vocab / tp)], chip, frozen=frozen)
-    # the loss reads and writes 32-bit logits about three times
-    loss = roofline.kernel_time(3.0 * 2.0 * 4.0 * tokens * m.vocab / tp, job.chip)
+    group = [tf.Matmul(tokens, m.hidden, m.vocab / tp, times, times)]
+    if times > 1.0:
+        group.append(tf.Matmul(tokens, 2.0 * m.hidden, m.hidden / tp, times - 1.0, times - 1.0))
+    forward, backward = products(job, group, chip, frozen=frozen)
+    loss = roofline.kernel_time(times * job.stack.loss_bytes * tokens * m.vocab / tp, job.chip)
     return forward.compute + backward.compute, forward.excess + backward.excess + loss
+
+
+def head_weights(job: Job, m: tf.Transformer, tokens: Array, tp: Array) -> Array:
+    """Return the time of the gradient of the vocabulary layer's weights, part of :func:`head` [s]."""
+    if job.lora is not None:
+        return 0.0 * tokens * tp
+    p = tf.Matmul(m.hidden, tokens, m.vocab / tp, job.stack.predictions, job.stack.predictions)
+    return roofline.matmul_time(p, _head_chip(job), job.width, summed=SUM * job.stack.fused_sums)
+
+
+def _head_chip(job: Job) -> roofline.Chip:
+    return job.chip if job.stack.narrow_head else roofline.wide(job.chip)

@@ -224,6 +224,7 @@ def parts() -> tuple[tr.LayerPart, tr.PipelinePart, tr.ShardPart]:
         backward=s,
         head=ms,
         head_stream=ms,
+        head_weights=ms,
         kept=b,
         kept_again=b,
         head_kept=b,

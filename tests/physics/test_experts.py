@@ -16,12 +16,13 @@ from mlsysim.physics import traffic
 from mlsysim.physics import training as tr
 from mlsysim.physics import transformer as tf
 from mlsysim.physics import work as ly
+from mlsysim.physics.job import Stack
 
 BIG = replace(MIXTRAL_8X7B, experts=64.0, experts_active=4.0)
 
 
-def layer(model=MIXTRAL_8X7B, *, ep=8, chip=None, **options):
-    j = ideal(network=WIRE, model=model, accelerators=8.0, batch=8.0, overlap=1.0)
+def layer(model=MIXTRAL_8X7B, *, ep=8, chip=None, stack=Stack(), **options):  # noqa: B008 (frozen)
+    j = replace(ideal(network=WIRE, model=model, accelerators=8.0, batch=8.0, overlap=1.0), stack=stack)
     j = j if chip is None else replace(j, chip=replace(j.chip, **chip))
     return tr.layer_part(
         j, tp=1, cp=1, ep=ep, microbatch=1, selective=False, sequence_parallel=False, **options
@@ -63,17 +64,42 @@ def test_hiding_exchanges_is_never_slower(ep, slow):
 
 
 def test_a_host_that_issues_experts_one_by_one_sets_the_pace():
-    """Three operators forward and four backward for each of two products of a rank's experts."""
+    """Three operators forward and four backward for each of two products of an expert, and the others."""
     slow = {"narrow": 1.0, "host": 1.0}
     free, held = layer(BIG, chip={"narrow": 1.0}), layer(BIG, chip=slow)
+    others = tf.operators(BIG, fused_attention=False)
     whole = held.matmul + held.elementwise + held.exposed
-    assert whole == pytest.approx(7 * 2 * 64 / 8, rel=1e-9)
-    assert held.again_matmul + held.again_elementwise + held.again_exposed == pytest.approx(3 * 2 * 8)
-    # twice the ranks, half of the experts of each
+    assert whole == pytest.approx(7 * 2 * 64 / 8 + 3 * others, rel=1e-9)
+    forward = held.again_matmul + held.again_elementwise + held.again_exposed
+    assert forward == pytest.approx(3 * 2 * 8 + others)
+    # half of the ranks, twice the experts of each
     alone = layer(BIG, ep=4, chip=slow)
-    assert (alone.matmul + alone.elementwise + alone.exposed) == pytest.approx(2 * whole, rel=1e-9)
+    found = alone.matmul + alone.elementwise + alone.exposed
+    assert found == pytest.approx(7 * 2 * 64 / 4 + 3 * others, rel=1e-9)
     # and no wait where there is work enough, or in 16 bits
     quick = layer(BIG, chip=slow | {"host": 1e-12})
     assert quick.elementwise == free.elementwise
     assert layer(BIG, chip={"host": 1.0}).elementwise == layer(BIG).elementwise
     assert ly.ISSUED + ly.ISSUED_BACKWARD == 7
+
+
+def test_a_forward_pass_stops_at_the_routing():
+    """The host is not ahead there: experts wait for it, however long the rest of the layer takes."""
+    j = ideal(network=WIRE, model=BIG, accelerators=8.0, batch=8.0)
+    j = replace(j, chip=replace(j.chip, narrow=1.0, host=1.0))
+    products = tf.layer_matmuls(BIG, 4096.0, 1.0, 8.0)
+    experts = ly.products(j, [p for p in products if p.grouped])[0]
+    behind = 3 * 2 * 8 - experts.compute - experts.excess
+    assert ly.host_waits(j, BIG, products, 8.0, 1e3, 2e3) == (pytest.approx(behind), pytest.approx(behind))
+    # in turns with a backward pass, nothing that is issued hides
+    turns = replace(j, stack=Stack(in_turns=True))
+    others = tf.operators(BIG, fused_attention=False)
+    found = ly.host_waits(turns, BIG, products, 8.0, 1e3, 2e3)
+    assert found == (pytest.approx(7 * 2 * 8 + 3 * others), pytest.approx(3 * 2 * 8 + others))
+
+
+def test_a_copy_for_each_expert_is_sent_more_often_than_one_for_each_rank():
+    j = ideal(network=WIRE, model=MIXTRAL_8X7B, accelerators=8.0, batch=8.0)
+    once = traffic.exchange(j, MIXTRAL_8X7B, 4096.0, 1.0, 1.0, 2.0)
+    each = traffic.exchange(replace(j, stack=Stack(copies=True)), MIXTRAL_8X7B, 4096.0, 1.0, 1.0, 2.0)
+    assert each / once == pytest.approx(2.0 / tf.ranks_chosen(MIXTRAL_8X7B, 2.0), rel=1e-9)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from physics_cases import H100, IDEAL, LLAMA3_8B, MIXTRAL_8X7B, job
 from test_training import FREE, WIRE, ideal, run
 
-from mlsysim.physics import roofline, work
+from mlsysim.physics import modules, roofline, work
 from mlsysim.physics import transformer as tf
-from mlsysim.physics.job import Stack
+from mlsysim.physics.job import LOSS_BYTES, MODULES, Stack
 from mlsysim.physics.shard import shard_part
 
 
@@ -161,3 +161,73 @@ def test_selective_recomputation_repeats_all_of_the_attention_core():
     core, _ = work.attention(j, LLAMA3_8B, 4096.0, 1.0, 1.0)
     apart = run(j, recompute=1).time - run(j).time
     assert apart == pytest.approx(4 * 32 * sum(core), rel=1e-9)
+
+
+def test_a_loss_moves_its_bytes_for_each_logit():
+    j = job()
+    times = [
+        work.head(replace(j, stack=Stack(loss_bytes=size)), LLAMA3_8B, 4096.0, 2.0)[1]
+        for size in LOSS_BYTES.values()
+    ]
+    assert times == sorted(times, reverse=True)
+    most, least = max(LOSS_BYTES.values()), min(LOSS_BYTES.values())
+    moved = (most - least) * 4096.0 * 128256 / 2.0
+    assert times[0] - times[-1] == pytest.approx(moved / (H100.bandwidth * H100.bandwidth_share), rel=1e-9)
+    assert Stack().loss_bytes == LOSS_BYTES["compiled"]
+
+
+def test_each_token_that_is_predicted_passes_the_vocabulary():
+    j = replace(ideal(), stack=Stack(predictions=2.0))
+    once, _ = work.head(ideal(), LLAMA3_8B, 4096.0, 1.0)
+    twice, _ = work.head(j, LLAMA3_8B, 4096.0, 1.0)
+    joined = 3 * 2.0 * 4096 * 2 * 4096 * 4096 / 1e15
+    assert twice - 2.0 * once == pytest.approx(joined, rel=1e-9)
+
+
+def test_deferred_gradients_hide_in_the_drain():
+    """The last stage is the slowest by its head; what it leaves to the drain is no work of a microbatch."""
+    j = ideal(accelerators=4.0, batch=64.0)
+    layout = {"pp": 4, "dp": 1, "first": 8, "last": 8}
+    times = [run(replace(j, stack=Stack(deferred=float(n))), **layout).time for n in (0, 8, 16, 64, 1000)]
+    own = work.head_weights(j, LLAMA3_8B, 4096.0, 1.0)
+    assert times[0] - times[1] == pytest.approx(8 * own, rel=1e-6)
+    # no more than fits into the drain, nor than there are
+    assert times == sorted(times, reverse=True)
+    assert times[3] == times[4]
+    drain = times[0] - times[4]
+    assert 0.0 < drain <= 64 * own * (1 + 1e-9)
+    assert run(replace(j, stack=Stack(deferred=8.0)), dp=4).time == run(j, dp=4).time
+
+
+def test_modules_that_are_computed_again_take_their_forward_pass():
+    j = job(model=MIXTRAL_8X7B)
+    once = work.attention(j, MIXTRAL_8X7B, 4096.0, 1.0, 1.0)[0]
+
+    def time(*names, m=MIXTRAL_8X7B):
+        of = replace(j, stack=Stack(repeated=names))
+        return sum(modules.repeated(of, m, 4096.0, 1.0, 1.0, False, once))
+
+    assert time() == 0.0
+    assert time("core_attn") == pytest.approx(sum(once))
+    stream = H100.bandwidth * H100.bandwidth_share
+    assert time("moe_act") == pytest.approx(3.0 * 2 * 2 * 14336 * 4096 / stream)
+    assert time("layernorm") == pytest.approx(2.0 * 2 * 2 * 4096 * 4096 / stream)
+    assert time("mlp") == 0.0 < time("mlp", m=LLAMA3_8B)
+    assert time("moe") > time("moe_act")
+    # all at once is the sum, but for the activation that two of them name
+    whole = sum(time(name) for name in MODULES) - time("moe_act")
+    assert time(*MODULES) == pytest.approx(whole, rel=1e-9)
+    layer = work.products(j, tf.layer_matmuls(MIXTRAL_8X7B, 4096.0, 1.0, 1.0))[0]
+    assert time("moe") < layer.compute + layer.excess + time("moe_act")
+
+
+def test_keys_that_come_round_the_ring_cost_less_than_short_sequences():
+    """Kernels of later hops have no diagonal, and three quarters of a query's keys or queries each."""
+    chip = replace(H100, attention=0.7, attention_length=1000.0, attention_width=60.0)
+    j = job(chip=chip, seq_len=8192.0)
+    alone = sum(work.attention(j, LLAMA3_8B, 8192.0, 1.0, 1.0)[0])
+    for cp in (2.0, 4.0, 8.0):
+        shared = cp * sum(work.attention(j, LLAMA3_8B, 8192.0 / cp, 1.0, cp)[0])
+        assert shared / alone == pytest.approx(
+            (8192 + 1000 * (1 + 0.75 * (cp - 1))) / (8192 + 1000), rel=1e-9
+        )

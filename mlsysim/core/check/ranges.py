@@ -66,7 +66,7 @@ RANGES: dict[str, dict[str, Range]] = {
             for name in (
                 *("matmul_bf16", "matmul_fp8", "matmul_fp4", "matmul_stream"),
                 *("attention", "decode_attention"),
-                *("training_matmul", "training_narrow", "training_stream"),
+                *("training_matmul", "training_narrow", "training_attention", "training_stream"),
             )
         },
         "achieved.attention_length": Range(1, 1e5, "token", "some hundreds to some thousands"),
@@ -192,6 +192,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "matmul_tile": _count(4096, "edge of a tile"),
         "launch_overhead": Range(0, 1e-3, "s", "microseconds"),
         "host_kernel": Range(0, 1e-3, "s", "some microseconds"),
+        "host_expert": Range(0, 1e-3, "s", "some tens of microseconds"),
         "host_operator": Range(0, 1e-3, "s", "some tens of microseconds"),
         "runtime_reserve": Range(0, 64, "GB", "one or two, rarely more"),
         "gradient_bytes": Range(0.5, 8, "byte/param", "the width of a number format"),

@@ -95,6 +95,8 @@ CONFIG: dict[str, Field] = {
     **dict.fromkeys(("zero_stage", "fsdp"), Field("loose", low=0, high=1e7)),
     "sequence_parallel": Field("flag"),
     **_texts("precision kv_precision recompute recompute_modules offload ddp_impl overlap graph narrow"),
+    **_texts("loss kernel dispatch"),
+    **_counts("deferred mtp first_layers last_layers"),
     **_texts("mp_mode schedule task partitioning"),
     "tokens_trained": Field("text"),
 }

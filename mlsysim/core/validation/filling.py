@@ -15,9 +15,9 @@ from mlsysim.physics.transformer import Transformer
 
 # Until 2022 Megatron had no FlashAttention, no sequence parallelism and no distributed optimizer.
 OLD_STACK = 2022
-# Tokens of a sequence of SQuAD, many of which this source packs into one.
+# Tokens of a sequence of SQuAD, many of which these sources pack into one.
 PACKED = 256
-_PACKING = "nemo_performance_2024"
+_PACKING = ("nemo_performance_2024", "nemo_performance_vboost")
 # Sets whose recipes overlap tensor-parallel traffic unless they say otherwise (NeMo, tp_comm_overlap).
 _OVERLAPPING = ("NeMo", "DGX", "Megatron-Bridge")
 # Release 0.x of TensorRT-LLM; the first ones in which query heads of a group share reads: groups of so many
@@ -109,7 +109,7 @@ def seq_len(row: Row, filling: Filling) -> int | None:
 
 def packed(row: Row, length: int, filling: Filling) -> int:
     """Return how many sequences are packed into one of the row's, each attending to itself alone."""
-    if row.kind != "finetuning" or row.source != _PACKING or length % PACKED:
+    if row.kind != "finetuning" or row.source not in _PACKING or length % PACKED:
         return 1
     # their TFLOP/s over tokens/s are the products' alone, and at most 1% more: attention over short spans
     rule = f"finetuning with NeMo in 2024: packed questions of SQuAD, taken as {PACKED} tokens each"
@@ -206,8 +206,7 @@ def recompute(row: Row, filling: Filling) -> str | None:
     if counts_recomputation(row):
         return str(filling.take("recompute", "full", "not stated: the source counts its operations"))
     if "recompute_modules" in row.config:
-        rule = "single modules of a layer at most: counted as none"
-        return str(filling.take("recompute", "none", rule))
+        return "none"  # but for those modules
     if "offload" in row.config:
         return str(filling.take("recompute", "none", "activations go to the host instead, beside the work"))
     return None

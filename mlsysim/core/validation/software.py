@@ -8,7 +8,7 @@ from dataclasses import replace
 from mlsysim.core import registry
 from mlsysim.core.validation.filling import OLD_STACK, Filling, old_stack, year
 from mlsysim.core.validation.rows import Row
-from mlsysim.physics.job import Stack
+from mlsysim.physics.job import LOSS_BYTES, MODULES, Stack
 from mlsysim.physics.lora import Lora
 
 # Since 2021 Megatron's and DeepSpeed's stages send what tensor-parallel ranks hold alike in shares.
@@ -23,11 +23,18 @@ _KERNELS = {
     ),
     "A100": (0.40, "FlashAttention, which reaches 30 to 50% of an A100 forward (Dao 2023, section 2.3)"),
 }
+_FLASH_2 = (
+    0.47,
+    "FlashAttention-2, as the source states: 335 TFLOP/s both ways on H100 (Dao 2023, section 4.1), 0.41 of "
+    "the peak at any length, over 0.88 of kernels timed alone",
+)
 # Runs by PyTorch's checkpoints that are not reentrant (submit_benchmarks.py of llm-foundry) or by JAX.
 _JAX = ("maxtext", "paxml")
 _STOPPING = ("llm-foundry", *_JAX)
 # Sources that say that every launch blocks (BigScience, chronicles-prequel, "dealing with JZ hanging").
 _BLOCKING = ("bigscience_chronicles",)
+# The set whose recipes all make the loss in a kernel of Transformer Engine.
+_LOSS_KERNEL = "Megatron-Bridge"
 # Sources of 2022 whose sums are fused: they introduced it, or use what did.
 _FUSED = ("korthikanti_2022",)
 # Runs with a bias on their scores, which were no kernel of their own (BigScience, tr11-200B-ml.slurm).
@@ -74,6 +81,12 @@ def stack(row: Row, filling: Filling) -> Stack:
         narrow_head="head" in narrow,
         blocking=_blocking(row, filling),
         score_bias=_score_bias(row, filling),
+        loss_bytes=LOSS_BYTES[loss(row, filling)],
+        deferred=float(row.config.get("deferred", 0)),
+        predictions=1.0 + row.config.get("mtp", 0),
+        repeated=repeated(row),
+        in_turns="experts" in str(row.config.get("overlap", "")) and row.config.get("graph") != "step",
+        copies=copies(row, filling),
     )
 
 
@@ -122,6 +135,37 @@ def slowness(row: Row, filling: Filling) -> float:
     return 1.0 + float(filling.take("handicap", share, rule))
 
 
+def loss(row: Row, filling: Filling) -> str:
+    """Return how the loss is made, a key of :data:`mlsysim.physics.job.LOSS_BYTES`."""
+    stated = str(row.config.get("loss", ""))
+    if stated in LOSS_BYTES:
+        return stated
+    if _LOSS_KERNEL in row.set:
+        # every recipe from v0.1.0 to v0.6.0: cross_entropy_fusion_impl "te"
+        return str(filling.take("loss", "kernel", "recipes of Megatron-Bridge: the loss is one kernel"))
+    return "compiled"
+
+
+def repeated(row: Row) -> tuple[str, ...]:
+    """Return the modules of a layer that a source says are computed again."""
+    if row.config.get("recompute") not in (None, "none", "selective"):
+        return ()
+    stated = str(row.config.get("recompute_modules", "")).split()
+    return tuple(name for name in MODULES if name in stated)
+
+
+def copies(row: Row, filling: Filling) -> bool:
+    """Return whether a token is sent to each of its experts, rather than once to each of their ranks."""
+    if int(row.config.get("ep", 1)) == 1:
+        return False
+    stated = str(row.config.get("dispatch", ""))
+    if stated:
+        return stated == "experts"
+    # moe_token_dispatcher_type: alltoall, unless a recipe names DeepEP or HybridEP
+    rule = "not stated: a copy of a token for each of its experts, Megatron-LM's default"
+    return bool(filling.take("dispatch", True, rule))
+
+
 def fused_attention(row: Row, filling: Filling) -> bool:
     """Return whether attention runs as one kernel; no source says it."""
     old = old_stack(row)
@@ -139,6 +183,9 @@ def dropout(row: Row, filling: Filling) -> bool:
 
 def attention_share(row: Row, filling: Filling) -> float | None:
     """Return the share of peak that fused attention reaches where its kernels are older than the chip."""
+    if row.config.get("kernel") == "flash-2" and "H100" in row.chip:
+        # the source switches cuDNN's kernels off: NVTE_FUSED_ATTN=0
+        return float(filling.take("attention_share", *_FLASH_2))
     published = year(row)
     if published is None or not OLD_STACK < published <= OLD_ATTENTION:
         return None

@@ -61,6 +61,8 @@ def model_of(row: Row, filling: Filling) -> Model:
     sizes["vocab"] = fill.vocab(row, filling)
     if sizes["vocab"] is None:
         raise NotPredictedError("the size of the vocabulary is not recorded")
+    # multi-token prediction adds layers; their passes through the vocabulary layer: software.stack
+    sizes["layers"] = m["layers"] + row.config.get("mtp", 0)
     sizes |= {_MOE[k]: v for k, v in m.get("moe", {}).items() if k in _MOE}
     sizes |= {_MLA[k]: v for k, v in m.get("mla", {}).items() if k in _MLA}
     if "ffn" not in sizes and "expert_ffn" not in sizes:

@@ -99,6 +99,8 @@ def layout_of(row: Row, s: Scenario, filling: Filling) -> Layout | None:
         overlap_experts="experts" in str(row.config.get("overlap", "")),
         overlap_pipeline=fill.overlap_pipeline(row, pp, chunks, filling),
         zero_stage=fill.zero_stage(row, filling),
+        first_stage_layers=int(row.config.get("first_layers", 0)),
+        last_stage_layers=int(row.config.get("last_layers", 0)),
     )
     if bare.recompute not in tf.RECOMPUTE:
         raise NotPredictedError(f"recomputation {bare.recompute!r} is not modelled")
