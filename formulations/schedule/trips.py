@@ -66,7 +66,7 @@ def _mend(search: Search, now: float, parts: Floats, stop: Callable[[], bool]) -
     while not stop():
         count += 1
         if count % LOOK == 0:
-            if new <= now - 1e-9 or new - now > (1.0 - MADE_UP) * (checked - now):
+            if new < now or new - now >= (1.0 - MADE_UP) * (checked - now):
                 break
             checked = new
         search.begin()
