@@ -50,7 +50,14 @@ class Bounds:
         self.pairs = pairs
         self.subset = subset or {}
         self._least: dict[tuple[int, int], Callable[[Floats], Floats]] = {}
+        self._whole: dict[tuple[int, int], Pairs | None] = {}
         self._pairs: dict[tuple[int, int], Pairs | None] = {}
+
+    def among(self, subset: dict[Choice, Indices]) -> Bounds:
+        """Return bounds of the same problem where only some cells count; what agrees is looked up once."""
+        other = Bounds(self.problem, self.pairs, subset)
+        other._least, other._whole = self._least, self._whole
+        return other
 
     def of(self, e: Expr, choice: Choice) -> Floats:
         """Return for each cell of ``choice`` a number that ``e`` cannot be below with it."""
@@ -125,11 +132,23 @@ class Bounds:
         return low
 
     def together(self, a: Choice, b: Choice) -> Pairs | None:
-        """Return which pairs of cells are compatible; None where there are too many to look at."""
+        """Return which pairs of cells that count are compatible; None where there are too many to look at."""
         key = id(a), id(b)
+        if key not in self._whole:
+            self._whole[key] = _pairs(self.problem, a, b, self.pairs)
         if key not in self._pairs:
-            self._pairs[key] = _pairs(self.problem, a, b, self.pairs)
+            whole = self._whole[key]
+            self._pairs[key] = whole if whole is None else self._that_count(whole, a, b)
         return self._pairs[key]
+
+    def _that_count(self, at: Pairs, a: Choice, b: Choice) -> Pairs:
+        for choice, index in ((a, "left"), (b, "right")):
+            if choice in self.subset:
+                counts = np.zeros(choice.size, dtype=bool)
+                counts[self.subset[choice]] = True
+                keep = counts[getattr(at, index)]
+                at = Pairs.of(at.left[keep], at.right[keep])
+        return at
 
     def range(self, a: Choice, b: Choice, values: Floats) -> tuple[Floats, Floats]:
         """Return the least and the greatest value of a table of ``b`` with each cell of ``a``.
@@ -253,6 +272,14 @@ class Pairs:
     there: Indices
     begins: Indices
 
+    @staticmethod
+    def of(left: Indices, right: Indices) -> Pairs:
+        """Return pairs that are in order of the first."""
+        first = np.ones(len(left), dtype=bool)
+        first[1:] = left[1:] != left[:-1]
+        begins = np.flatnonzero(first)
+        return Pairs(left, right, left[begins], begins)
+
 
 def _pairs(problem: Problem, a: Choice, b: Choice, most: int) -> Pairs | None:
     code_a, code_b = codes(a, b)
@@ -264,8 +291,7 @@ def _pairs(problem: Problem, a: Choice, b: Choice, most: int) -> Pairs | None:
         keep &= ~e.bad[e.left_class[left], e.right_class[right]]
     if not keep.all():
         left, right = left[keep], right[keep]
-    there, begins = np.unique(left, return_index=True)
-    return Pairs(left, right, there, begins)
+    return Pairs.of(left, right)
 
 
 def _agreements(a: Indices, b: Indices) -> float:
