@@ -254,6 +254,22 @@ def best(
     return Enumerated(found, seen, True)
 
 
+def first(problem: Problem, stop: Callable[[], bool] = lambda: False) -> Cells | None:
+    """Return the first complete solution that keeps every row; None without one, or if stopped."""
+    rows = [row for row in problem.rows if row.may_bind]
+    for batch in join(problem, chunk=1 << 14):
+        if stop():
+            return None
+        for row in rows:
+            kept = row.holds(batch, None, ROW_TOLERANCE)
+            if not kept.all():
+                batch = {c: v[kept] for c, v in batch.items()}
+        at = next(iter(batch.values()))
+        if len(at):
+            return {c: v[:1] for c, v in batch.items()}
+    return None
+
+
 def better(known: list[Known], more: list[Known], count: int) -> list[Known]:
     """Return the best of two lists of different solutions; of equal ones those known before."""
     return sorted([*known, *more], key=lambda k: k[0])[:count]
