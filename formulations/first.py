@@ -13,10 +13,13 @@ from formulations.algebra import Choice, Expr
 from formulations.bounds import FEW_PAIRS, Bounds, limits_of
 from formulations.engines.base import Options
 from formulations.joint import Cells, Known, best, better
+from formulations.joint import count as size_of
 from formulations.problem import Problem
 
 # Complete solutions that one step of the descent looks at, about.
 BUDGET = 1 << 14
+# As many in all are looked at outright, where nothing is known: the best of them is the best there is.
+OUTRIGHT = 8 * BUDGET
 # Cells of each choice that seeds are looked for among.
 SEED_CELLS = (16, 64)
 # Values of a shared attribute that get a seed of their own, from the least to the greatest.
@@ -37,7 +40,13 @@ def first_solutions(
     """
     limits, bounds = limits_of(problem, None), Bounds(problem, FEW_PAIRS)
     known = list(seeds)
-    if afresh or not known:
+    looking = afresh or not known
+    if looking and size_of(problem) <= OUTRIGHT:
+        cut = known[count - 1][0] if len(known) >= count else np.inf
+        return merged(
+            known, best(problem, None, np.inf, lambda: options.expired, count, cut=cut).found, count
+        )
+    if looking:
         for take in SEED_CELLS:
             known = _seeds(bounds, limits, take, options, count, known)
             if known:

@@ -260,13 +260,12 @@ def first(problem: Problem, stop: Callable[[], bool] = lambda: False) -> Cells |
     for batch in join(problem, chunk=1 << 14):
         if stop():
             return None
+        left = batch
         for row in rows:
-            kept = row.holds(batch, None, ROW_TOLERANCE)
-            if not kept.all():
-                batch = {c: v[kept] for c, v in batch.items()}
-        at = next(iter(batch.values()))
-        if len(at):
-            return {c: v[:1] for c, v in batch.items()}
+            kept = row.holds(left, None, ROW_TOLERANCE)
+            left = {c: v[kept] for c, v in left.items()}
+        if len(next(iter(left.values()))):
+            return {c: v[:1] for c, v in left.items()}
     return None
 
 
