@@ -208,7 +208,7 @@ def feasible(
 
     No engine is asked where there are few enough to look at, as they are or after presolve.
     """
-    options = options or Options()
+    options, chosen = options or Options(), engine(solver)
     if any(holds(problem, start)[0] for start in starts):
         return True
     listed = solver in ("auto", Exhaustive.name) and problem.choices and not problem.amounts
@@ -220,7 +220,7 @@ def feasible(
             return not reduced.infeasible
         if listed and count_of(reduced.problem) <= ENUMERABLE:
             return _any(reduced.problem, options)
-        outcome = engine(solver).solve(reduced.problem, options)
+        outcome = chosen.solve(reduced.problem, options)
     return {"optimal": True, "feasible": True, "infeasible": False, "unknown": None}[outcome.status]
 
 
