@@ -40,7 +40,11 @@ def engine(name: str) -> Engine:
 def _installed(name: str) -> None:
     """Refuse an engine whose package is not there, without loading any that is."""
     package, title = NEEDS.get(name, ("", ""))
-    if package and find_spec(package) is None:
+    try:
+        there = not package or find_spec(package) is not None
+    except ImportError:  # as a finder may say it
+        there = False
+    if not there:
         raise MissingExtraError(
             f"the solver {title} is not installed: there is no package {package}",
             hint="pip install 'mlsysim[solvers]'",
