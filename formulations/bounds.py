@@ -7,10 +7,10 @@ cell adds. It never exceeds the expression at any complete solution.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from formulations.agreement import Pairs, class_minimum, pairs_of
 from formulations.algebra import (
     Amount,
     Choice,
@@ -24,7 +24,6 @@ from formulations.algebra import (
     extent,
     multiply,
 )
-from formulations.joint import codes, exclusions_between
 from formulations.problem import Problem
 
 # Pairs of cells up to which products are bounded pair by pair rather than factor by factor.
@@ -50,10 +49,27 @@ class Bounds:
         self.pairs = pairs
         self.subset = subset or {}
         self._least: dict[tuple[int, int], Callable[[Floats], Floats]] = {}
+        self._whole: dict[tuple[int, int], Pairs | None] = {}
         self._pairs: dict[tuple[int, int], Pairs | None] = {}
+        # what was asked for already, with the arrays that it is of, so that none of them is another's
+        self._of: dict[tuple[int, int], tuple[Floats, Expr]] = {}
+        self._added: dict[tuple[int, ...], tuple[Floats, object]] = {}
+        self._ranges: dict[tuple[int, ...], tuple[tuple[Floats, Floats], object]] = {}
+
+    def among(self, subset: dict[Choice, Indices]) -> Bounds:
+        """Return bounds of the same problem where only some cells count; what agrees is looked up once."""
+        other = Bounds(self.problem, self.pairs, subset)
+        other._least, other._whole = self._least, self._whole
+        return other
 
     def of(self, e: Expr, choice: Choice) -> Floats:
         """Return for each cell of ``choice`` a number that ``e`` cannot be below with it."""
+        key = id(e), id(choice)
+        if key not in self._of:
+            self._of[key] = self._bounded(e, choice), e
+        return self._of[key][0]
+
+    def _bounded(self, e: Expr, choice: Choice) -> Floats:
         low = np.full(choice.size, e.constant)
         if choice in e.tables:
             low += e.tables[choice]
@@ -108,6 +124,14 @@ class Bounds:
         self, a: Choice, b: Choice, table: Floats | None, products: list[tuple[Floats, Floats]]
     ) -> Floats:
         """Return for each cell of ``a`` the least that compatible cells of ``b`` add."""
+        key = id(a), id(b), id(table), *(id(v) for pair in products for v in pair)
+        if key not in self._added:
+            self._added[key] = self._least_added(a, b, table, products), (table, products)
+        return self._added[key][0]
+
+    def _least_added(
+        self, a: Choice, b: Choice, table: Floats | None, products: list[tuple[Floats, Floats]]
+    ) -> Floats:
         values = np.zeros(b.size) if table is None else table
         together = self.together(a, b) if products else None
         if together is not None:
@@ -125,18 +149,33 @@ class Bounds:
         return low
 
     def together(self, a: Choice, b: Choice) -> Pairs | None:
-        """Return which pairs of cells are compatible; None where there are too many to look at."""
+        """Return which pairs of cells that count are compatible; None where there are too many to look at."""
         key = id(a), id(b)
+        if key not in self._whole:
+            self._whole[key] = pairs_of(self.problem, a, b, self.pairs)
         if key not in self._pairs:
-            self._pairs[key] = _pairs(self.problem, a, b, self.pairs)
+            whole = self._whole[key]
+            self._pairs[key] = whole if whole is None else self._that_count(whole, a, b)
         return self._pairs[key]
+
+    def _that_count(self, at: Pairs, a: Choice, b: Choice) -> Pairs:
+        for choice, index in ((a, "left"), (b, "right")):
+            if choice in self.subset:
+                counts = np.zeros(choice.size, dtype=bool)
+                counts[self.subset[choice]] = True
+                keep = counts[getattr(at, index)]
+                at = Pairs.of(at.left[keep], at.right[keep])
+        return at
 
     def range(self, a: Choice, b: Choice, values: Floats) -> tuple[Floats, Floats]:
         """Return the least and the greatest value of a table of ``b`` with each cell of ``a``.
 
         Zero where no cell of ``b`` is compatible.
         """
-        return self.least(a, b, values), -self.least(a, b, -values)
+        key = id(a), id(b), id(values)
+        if key not in self._ranges:
+            self._ranges[key] = (self.least(a, b, values), -self.least(a, b, -values)), values
+        return self._ranges[key][0]
 
     def possible(self, a: Choice) -> np.ndarray:
         """Return which cells have a compatible cell in every other choice; bounds of others mean nothing."""
@@ -158,7 +197,7 @@ class Bounds:
     def _by_class(self, a: Choice, b: Choice) -> Callable[[Floats], Floats]:
         key = id(a), id(b)
         if key not in self._least:
-            self._least[key] = _class_minimum(self.problem, a, b)
+            self._least[key] = class_minimum(self.problem, a, b)
         return self._least[key]
 
     def _counting(self, b: Choice, values: Floats) -> Floats:
@@ -241,87 +280,8 @@ class Bounds:
         return np.asarray(np.minimum.reduce([x * y for x in (low, high) for y in (least, most)]))
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of compatible cells of two choices, in order of the first.
-
-    ``there`` are the first cells that have any, ``begins`` where the pairs of each begin.
-    """
-
-    left: Indices
-    right: Indices
-    there: Indices
-    begins: Indices
-
-
-def _pairs(problem: Problem, a: Choice, b: Choice, most: int) -> Pairs | None:
-    code_a, code_b = codes(a, b)
-    if _agreements(code_a, code_b) > most:
-        return None
-    left, right = _agreeing(code_a, code_b)
-    keep = np.ones(len(left), dtype=bool)
-    for e in exclusions_between(problem, a, b):
-        keep &= ~e.bad[e.left_class[left], e.right_class[right]]
-    if not keep.all():
-        left, right = left[keep], right[keep]
-    there, begins = np.unique(left, return_index=True)
-    return Pairs(left, right, there, begins)
-
-
-def _agreements(a: Indices, b: Indices) -> float:
-    """Return how many pairs of equal codes there are."""
-    size = int(max(a.max(initial=0), b.max(initial=0))) + 1
-    return float(np.dot(np.bincount(a, minlength=size).astype(float), np.bincount(b, minlength=size)))
-
-
 def _sum(x: Expr, y: Expr) -> Expr:
     return Expr(tables=x.tables, products=x.products + y.products)
-
-
-def _class_minimum(problem: Problem, a: Choice, b: Choice) -> Callable[[Floats], Floats]:
-    """Return a function from a table of ``b`` to its least value by cell of ``a``."""
-    between = exclusions_between(problem, a, b)
-    columns_a, columns_b = [codes(a, b)[0]], [codes(a, b)[1]]
-    for e in between:
-        columns_a.append(e.left_class)
-        columns_b.append(e.right_class)
-    ua, ia = _numbered(columns_a)
-    ub, ib = _numbered(columns_b)
-    left, right = _agreeing(ua[:, 0], ub[:, 0])
-    for k, e in enumerate(between, start=1):
-        fine = ~e.bad[ua[left, k], ub[right, k]]
-        left, right = left[fine], right[fine]
-    there, begins = np.unique(left, return_index=True)
-    order = np.argsort(ib, kind="stable")
-    starts = np.searchsorted(ib[order], np.arange(len(ub)))
-
-    def least(values: Floats) -> Floats:
-        by_class = np.minimum.reduceat(values[order], starts)
-        found = np.full(len(ua), np.inf)
-        if len(there):
-            found[there] = np.minimum.reduceat(by_class[right], begins)
-        return np.asarray(found[ia])
-
-    return least
-
-
-def _agreeing(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs of positions with equal codes, in order of the first."""
-    order = np.argsort(b, kind="stable")
-    first = np.searchsorted(b[order], a, side="left")
-    counts = np.searchsorted(b[order], a, side="right") - first
-    left = np.repeat(np.arange(len(a)), counts)
-    offset = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return left, order[np.repeat(first, counts) + offset]
-
-
-def _numbered(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct rows of some columns, and for each row which of them it is."""
-    key = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        key = key * (int(column.max(initial=0)) + 1) + column
-    _, first, which = np.unique(key, return_index=True, return_inverse=True)
-    return np.stack([c[first] for c in columns], axis=1), which.reshape(-1)
 
 
 def limits_of(problem: Problem, enough: float | None) -> list[tuple[Expr, float]]:

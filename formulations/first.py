@@ -13,10 +13,13 @@ from formulations.algebra import Choice, Expr
 from formulations.bounds import FEW_PAIRS, Bounds, limits_of
 from formulations.engines.base import Options
 from formulations.joint import Cells, Known, best, better
+from formulations.joint import count as size_of
 from formulations.problem import Problem
 
 # Complete solutions that one step of the descent looks at, about.
 BUDGET = 1 << 14
+# As many in all are looked at outright, where nothing is known: the best of them is the best there is.
+OUTRIGHT = 8 * BUDGET
 # Cells of each choice that seeds are looked for among.
 SEED_CELLS = (16, 64)
 # Values of a shared attribute that get a seed of their own, from the least to the greatest.
@@ -35,11 +38,17 @@ def first_solutions(
         count: how many to return.
         afresh: look for other seeds too; done anyway where there are none.
     """
-    limits = limits_of(problem, None)
+    limits, bounds = limits_of(problem, None), Bounds(problem, FEW_PAIRS)
     known = list(seeds)
-    if afresh or not known:
+    looking = afresh or not known
+    if looking and size_of(problem) <= OUTRIGHT:
+        cut = known[count - 1][0] if len(known) >= count else np.inf
+        return merged(
+            known, best(problem, None, np.inf, lambda: options.expired, count, cut=cut).found, count
+        )
+    if looking:
         for take in SEED_CELLS:
-            known = _seeds(problem, limits, take, options, count, known)
+            known = _seeds(bounds, limits, take, options, count, known)
             if known:
                 break
     tried: set[tuple[int, int]] = set()
@@ -53,7 +62,7 @@ def first_solutions(
                 continue
             tried.add(fixed)
             cut = known[count - 1][0] if len(known) >= count else np.inf
-            subset = _promising(problem, {choice: at[choice]}, limits, cut)
+            subset = _promising(bounds, {choice: at[choice]}, limits, cut)
             if subset is not None:
                 found = best(problem, subset, 8 * BUDGET, lambda: options.expired, count, cut=cut)
                 known = merged(known, found.found, count)
@@ -62,7 +71,7 @@ def first_solutions(
 
 
 def _seeds(
-    problem: Problem,
+    bounds: Bounds,
     limits: list[tuple[Expr, float]],
     take: int,
     options: Options,
@@ -74,6 +83,7 @@ def _seeds(
     Looked for from each choice on, and with each value of what choices must agree on, so that no
     part of the space is left out because another one looks better at first sight.
     """
+    problem = bounds.problem
     starts: list[tuple[Choice | None, Cells]] = [(choice, {}) for choice in problem.choices]
     for name in dict.fromkeys(n for c in problem.choices for n in c.columns):
         having = [c for c in problem.choices if name in c.columns]
@@ -86,7 +96,7 @@ def _seeds(
             break
         cut = known[count - 1][0] if len(known) >= count else np.inf
         if all(len(cells) for cells in inside.values()):
-            subset = _promising(problem, {}, limits, cut, take, begin, inside)
+            subset = _promising(bounds, {}, limits, cut, take, begin, inside)
             if subset is not None:
                 found = best(problem, subset, 8 * BUDGET, lambda: options.expired, count, cut=cut)
                 known = merged(known, found.found, count)
@@ -94,7 +104,7 @@ def _seeds(
 
 
 def _promising(
-    problem: Problem,
+    whole: Bounds,
     kept: Cells,
     limits: list[tuple[Expr, float]],
     cut: float,
@@ -105,7 +115,7 @@ def _promising(
     """Return cells of each choice that bounds like best, given those kept of choices before it.
 
     Args:
-        problem: the problem.
+        whole: bounds of the problem.
         kept: cells that are kept already.
         limits: rows that must hold.
         cut: what the objective must be below.
@@ -113,11 +123,11 @@ def _promising(
         begin: the choice to begin with.
         inside: the only cells of some choices to look at.
     """
-    inside = inside or {}
+    problem, inside = whole.problem, inside or {}
     rest = sorted((c for c in problem.choices if c not in kept), key=lambda c: (c is not begin, c.size))
     room = float(BUDGET)
     for left, choice in zip(range(len(rest), 0, -1), rest, strict=True):
-        bounds = Bounds(problem, FEW_PAIRS, inside | kept)
+        bounds = whole.among(inside | kept)
         usable = np.flatnonzero(bounds.possible(choice))
         if choice in inside:
             usable = np.intersect1d(usable, inside[choice], assume_unique=True)

@@ -131,10 +131,11 @@ def conflict(
                 free += names
                 question, starts = other, ()
     tags = list(dict.fromkeys(r.tag for r in question.rows))
-    dropped: set[str] = set()
+    # what nothing breaks stands in nobody's way
+    dropped = set(tags) - {r.tag for r in question.rows if r.may_bind}
     wishes = soft(question)
     # wishes first, so that a conflict within the physics is told as such
-    for tag in sorted(tags, key=lambda t: t not in wishes):
+    for tag in sorted((t for t in tags if t not in dropped), key=lambda t: t not in wishes):
         holds = feasible(without(question, dropped | {tag}), solver, options, starts)
         if holds is None:
             return None

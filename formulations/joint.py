@@ -254,6 +254,21 @@ def best(
     return Enumerated(found, seen, True)
 
 
+def first(problem: Problem, stop: Callable[[], bool] = lambda: False) -> Cells | None:
+    """Return the first complete solution that keeps every row; None without one, or if stopped."""
+    rows = [row for row in problem.rows if row.may_bind]
+    for batch in join(problem, chunk=1 << 14):
+        if stop():
+            return None
+        left = batch
+        for row in rows:
+            kept = row.holds(left, None, ROW_TOLERANCE)
+            left = {c: v[kept] for c, v in left.items()}
+        if len(next(iter(left.values()))):
+            return {c: v[:1] for c, v in left.items()}
+    return None
+
+
 def better(known: list[Known], more: list[Known], count: int) -> list[Known]:
     """Return the best of two lists of different solutions; of equal ones those known before."""
     return sorted([*known, *more], key=lambda k: k[0])[:count]

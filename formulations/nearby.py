@@ -23,7 +23,11 @@ HANDFUL = 1 << 15
 
 
 def nearby(
-    problem: Problem, best: float, factor: float, options: Options | None = None
+    problem: Problem,
+    best: float,
+    factor: float,
+    options: Options | None = None,
+    looks: Sequence[int] = (FEW_PAIRS, MAX_PAIRS),
 ) -> dict[str, Indices]:
     """Return the cells of each choice, by name, that may be in an answer after a small change.
 
@@ -32,6 +36,7 @@ def nearby(
         best: its optimum, above 0.
         factor: solutions up to so many times the optimum count; rows may be broken by its square.
         options: its clock is looked at.
+        looks: how closely to look, one time after another: see :class:`formulations.bounds.Bounds`.
     """
     options = options or Options()
     rows = [_wider(row, factor * factor) for row in problem.rows]
@@ -39,7 +44,7 @@ def nearby(
         problem.name, problem.choices, problem.amounts, rows, problem.exclusions, problem.objective
     )
     cells = [np.arange(c.size) for c in problem.choices]
-    for pairs in (FEW_PAIRS, MAX_PAIRS):
+    for pairs in looks:
         keep = possible(Bounds(current, pairs), limits_of(current, best * factor), options)
         if options.expired or not all(k.any() for k in keep):
             break

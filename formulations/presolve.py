@@ -210,18 +210,26 @@ def restrict(problem: Problem, cells: list[Indices]) -> Problem:
     new = {
         c: c if c in whole else Choice(c.name, {k: v[i] for k, v in c.columns.items()}) for c, i in at.items()
     }
+    # what occurs twice stays one, so that it is bounded once
+    parts: dict[tuple[int, int], np.ndarray] = {}
+    exprs: dict[int, Expr] = {}
 
     def values(choice: Choice, v: np.ndarray) -> np.ndarray:
-        return v if choice in whole else v[at[choice]]
+        key = id(choice), id(v)
+        if key not in parts:
+            parts[key] = v if choice in whole else v[at[choice]]
+        return parts[key]
 
     def expr(e: Expr) -> Expr:
-        return Expr(
-            e.constant,
-            {new[c]: values(c, v) for c, v in e.tables.items()},
-            e.amounts,
-            tuple(Product(factor(p.left), table(p.right)) for p in e.products),
-            tuple(Maximum(m.factor, tuple(expr(a) for a in m.args)) for m in e.maxima),
-        )
+        if id(e) not in exprs:
+            exprs[id(e)] = Expr(
+                e.constant,
+                {new[c]: values(c, v) for c, v in e.tables.items()},
+                e.amounts,
+                tuple(Product(factor(p.left), table(p.right)) for p in e.products),
+                tuple(Maximum(m.factor, tuple(expr(a) for a in m.args)) for m in e.maxima),
+            )
+        return exprs[id(e)]
 
     def factor(x: Table | Amount | Expr) -> Table | Amount | Expr:
         return table(x) if isinstance(x, Table) else expr(x) if isinstance(x, Expr) else x

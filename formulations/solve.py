@@ -10,8 +10,9 @@ import numpy as np
 
 from formulations.engines import engine
 from formulations.engines.base import Engine, Options, Outcome
+from formulations.engines.exhaustive import Exhaustive
 from formulations.engines.watch import heard
-from formulations.joint import ROW_TOLERANCE, TIE, Cells, Known, best, holds, lexicographic
+from formulations.joint import ROW_TOLERANCE, TIE, Cells, Known, best, first, holds, lexicographic
 from formulations.joint import count as count_of
 from formulations.presolve import Reduced, inside, outside, reduce, within
 from formulations.problem import Problem
@@ -20,6 +21,8 @@ from mlsysim.core.errors import MismatchError
 AGREEMENT = 1e-6
 # Solutions that may be enumerated after presolve.
 ENUMERABLE = 1 << 24
+# As many where looking at them takes less than to reduce them first.
+HANDFUL = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -201,16 +204,31 @@ def _engine_answer(chosen: Engine, problem: Problem, options: Options, start: Ce
 def feasible(
     problem: Problem, solver: str = "auto", options: Options | None = None, starts: Sequence[Cells] = ()
 ) -> bool | None:
-    """Return whether any solution holds, one of ``starts`` or another; None if a limit cut it short."""
-    options = options or Options()
+    """Return whether any solution holds, one of ``starts`` or another; None if a limit cut it short.
+
+    No engine is asked where there are few enough to look at, as they are or after presolve.
+    """
+    options, chosen = options or Options(), engine(solver)
     if any(holds(problem, start)[0] for start in starts):
         return True
+    listed = solver in ("auto", Exhaustive.name) and problem.choices and not problem.amounts
     with heard(options):
+        if listed and count_of(problem) <= HANDFUL:
+            return _any(problem, options)
         reduced = reduce(problem, options)
         if reduced.incumbent is not None or reduced.infeasible:
             return not reduced.infeasible
-        outcome = engine(solver).solve(reduced.problem, options)
+        if listed and count_of(reduced.problem) <= ENUMERABLE:
+            return _any(reduced.problem, options)
+        outcome = chosen.solve(reduced.problem, options)
     return {"optimal": True, "feasible": True, "infeasible": False, "unknown": None}[outcome.status]
+
+
+def _any(problem: Problem, options: Options) -> bool | None:
+    """Return whether any solution holds, by looking at them; None where the time is up."""
+    if first(problem, lambda: options.expired) is not None:
+        return True
+    return None if options.expired else False
 
 
 def _restore(outcome: Outcome, reduced: Reduced, problem: Problem) -> Outcome:

@@ -1,9 +1,10 @@
 """Rates as amounts: the cheapest with which a layout is quick enough, as a linear program.
 
-The time of a step falls with each rate, and is convex in all of them as long as it is a sum of parts in
-inverse proportion to a rate, of latencies, and of maxima of such sums. A tangent is then below it
-everywhere, so tangents make a linear program whose answer no rates can undercut; each answer that misses
-the target adds the tangent there (Kelley 1960, the cutting-plane method).
+The time of a step is convex in the inverses of the rates as long as it is a sum of parts in inverse
+proportion to a rate, of latencies, and of maxima of such sums. A tangent in the inverses is then below it
+everywhere, and is such a sum itself: one piece of the time. Pieces are convex in the rates, so tangents of
+pieces make a linear program whose answer no rates can undercut. An answer that misses a known piece adds
+the piece's tangent there, one that misses the target adds a piece (Kelley 1960, the cutting-plane method).
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from formulations.algebra import Expr, Floats
-from formulations.engines import engine
+from formulations.algebra import Floats
 from formulations.engines.base import Options
-from formulations.problem import Problem
+from formulations.engines.lp import Growing
 
-# Tangents that may be added, one an answer, and how near to the target an answer has to come.
-MOST_CUTS = 120
+# Answers and pieces that are tried, and how near to the target they have to come.
+MOST_CUTS = 400
+MOST_PIECES = 60
 NEAR = 1e-5
 HALVINGS = 48
 
@@ -31,6 +32,24 @@ class Tangent:
     at: Floats
     value: float
     slopes: Floats
+
+    @property
+    def piece(self) -> Piece:
+        """The same in the inverses of the rates."""
+        parts = -self.slopes * self.at**2
+        return Piece(parts, self.value - float((parts / self.at).sum()))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """``fixed + sum parts / x``, of the time over the target; parts are not negative."""
+
+    parts: Floats
+    fixed: float
+
+    def at(self, x: Floats) -> Tangent:
+        """Return its tangent at some rates."""
+        return Tangent(x, self.fixed + float((self.parts / x).sum()), -self.parts / x**2)
 
 
 @dataclass(frozen=True)
@@ -55,40 +74,70 @@ def cheapest(
         weights: cost of a unit of each rate.
         ends: least and largest of each rate.
         tangent: of the time over the target, at some rates.
-        begin: rates of the first tangent.
+        begin: rates of the first piece.
         options: limits of the engine.
 
     Returns:
         None where no rates within the ends meet the target, or the rounds or a limit ended it.
     """
-    cuts = [tangent(begin)]
-    for solves in range(1, MOST_CUTS + 1):
-        problem = _program(weights, ends, cuts)
-        o = engine("highs").solve(problem, options or Options())
-        if o.status != "optimal" or o.objective is None:
+    program = _Program(weights, ends, options or Options())
+    piece = tangent(begin).piece
+    for _ in range(MOST_PIECES):
+        found = program.least(piece)
+        if found is None:
             return None
-        rates = np.array([o.amounts[a] for a in problem.amounts], dtype=float)
-        there = tangent(rates)
+        there = tangent(found.rates)
         if there.value <= 1.0 + NEAR:
-            return Cheapest(rates, float(o.objective), solves)
-        cuts.append(there)
+            return found
+        piece = there.piece
     return None
 
 
-def _program(weights: Floats, ends: tuple[Floats, Floats], cuts: Sequence[Tangent]) -> Problem:
-    """Return the linear program of all tangents, each divided by its steepest slope."""
-    problem = Problem("specification")
-    rates = [
-        problem.amount(f"rate{i}", float(low), float(high))
-        for i, (low, high) in enumerate(zip(*ends, strict=True))
-    ]
-    for k, cut in enumerate(cuts):
-        steepest = max(float(np.abs(cut.slopes).max()), 1e-9)
-        asked = (cut.value - float(cut.slopes @ cut.at) - 1.0) / steepest
-        given = sum((-float(s) / steepest * rate for s, rate in zip(cut.slopes, rates, strict=True)), Expr())
-        problem.limit("target", f"tangent{k}", asked, given)
-    problem.minimize(sum((float(w) * rate for w, rate in zip(weights, rates, strict=True)), Expr()))
-    return problem
+class _Program:
+    """The cheapest rates of the pieces known so far: a linear program of their tangents."""
+
+    def __init__(self, weights: Floats, ends: tuple[Floats, Floats], options: Options) -> None:
+        self._weights, self._ends, self._options = weights, ends, options
+        self._pieces: list[Piece] = []
+        self._solves = 0
+        none, starts = np.zeros(0), np.zeros(len(weights), dtype=np.int64)
+        self._lp = Growing(options)
+        # columns are what each rate is above its least
+        self._lp.add_columns(weights, ends[1] - ends[0], starts, none.astype(np.int64), none)
+
+    def least(self, piece: Piece) -> Cheapest | None:
+        """Return the cheapest rates with one piece more; None where none meet them all."""
+        self._pieces.append(piece)
+        low = self._ends[0]
+        alone = least_cost(self._weights, piece.parts[None, :], np.array([1.0 - piece.fixed]), self._ends)[1]
+        x = np.clip(alone[0], *self._ends)  # nearer to the answer than where the piece was found
+        missed = [piece]
+        while self._solves < MOST_CUTS and not self._options.expired:
+            self._cut([p.at(x) for p in missed])
+            self._solves += 1
+            answer = self._lp.solve()
+            if answer is None:
+                return None
+            x = np.clip(low + answer[1], *self._ends)
+            # to half of what is asked: the rest is for the time between its pieces
+            missed = [p for p in self._pieces if p.at(x).value > 1.0 + 0.5 * NEAR]
+            if not missed:
+                return Cheapest(x, float(self._weights @ x), self._solves)
+        return None
+
+    def _cut(self, tangents: Sequence[Tangent]) -> None:
+        """Add tangents, each divided by its steepest slope."""
+        size = len(self._weights)
+        slopes = np.stack([t.slopes for t in tangents])
+        steepest = np.maximum(np.abs(slopes).max(axis=1), 1e-9)
+        there = np.array([t.value - 1.0 - float(t.slopes @ (t.at - self._ends[0])) for t in tangents])
+        self._lp.add_rows(
+            there / steepest,
+            np.full(len(tangents), np.inf),
+            np.arange(len(tangents)) * size,
+            np.tile(np.arange(size), len(tangents)),
+            (-slopes / steepest[:, None]).reshape(-1),
+        )
 
 
 def least_cost(

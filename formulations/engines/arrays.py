@@ -12,6 +12,7 @@ import numpy as np
 from formulations.algebra import Floats
 from formulations.engines.base import Options
 from formulations.engines.highs import _highspy, _model, fresh, verdict_of
+from formulations.engines.watch import Watch
 from formulations.matrix import Linear
 from mlsysim.core.errors import InputError
 
@@ -47,12 +48,16 @@ def solve(linear: Linear, options: Options, engine: str = "auto") -> Answer:
 
 
 def highs(linear: Linear, options: Options) -> Answer:
-    """Return HiGHS's answer."""
+    """Return HiGHS's answer; Ctrl-C leaves the best so far."""
     highspy = _highspy()
     begin = time.perf_counter()
     h = fresh(highspy, options)
     h.passModel(_model(highspy, linear))
-    h.run()
+    watch = Watch(options)
+    h.cbMipInterrupt += watch.asked
+    h.cbSimplexInterrupt += watch.asked
+    h.cbIpmInterrupt += watch.asked
+    watch.run(h.run)
     info, verdict = h.getInfo(), verdict_of(highspy, h)
     common: dict[str, Any] = {
         "engine": "highs",

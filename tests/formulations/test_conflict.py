@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ import random_problems as rp
 from hypothesis import given
 from hypothesis import strategies as st
 
+import formulations.solve
 from formulations.infeasible import conflict, least
 from formulations.presolve import restrict
+from formulations.solve import HANDFUL
 
 SEEN: Counter[str] = Counter()
 
@@ -40,14 +43,16 @@ def possible(spec, tags):
 
 
 @rp.examples(250)
-@given(tight())
-def test_a_conflict_is_minimal(spec):
+@given(tight(), st.sampled_from(["listed", "reduced", "highs"]))
+def test_a_conflict_is_minimal(spec, way):
+    """By looking at all there is, as it is and after presolve, and by an engine."""
     tags = {r.tag for r in spec.rows}
     problem = rp.problem_of(spec)
     if possible(spec, tags):
         SEEN["feasible"] += 1
         return
-    clash = conflict(problem)
+    with patch.object(formulations.solve, "HANDFUL", HANDFUL if way == "listed" else 0):
+        clash = conflict(problem, "highs" if way == "highs" else "auto")
     assert clash is not None
     assert clash.decisions == ()
     found = clash.tags

@@ -18,8 +18,8 @@ from formulations.engines.base import Options
 from formulations.joint import holds
 from formulations.linear import linearize
 from formulations.problem import Problem
-from formulations.solve import solve
-from mlsysim.core.errors import UnknownNameError
+from formulations.solve import feasible, solve
+from mlsysim.core.errors import MissingExtraError, UnknownNameError
 
 RELATIVE = 1e-6
 
@@ -254,6 +254,22 @@ def test_engines_by_name():
     assert isinstance(engine("pyomo:highs"), Pyomo)
     with pytest.raises(UnknownNameError, match="gurobi"):
         engine("gurobi")
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "title"),
+    [("highs", "highspy", "HiGHS"), ("cp-sat", "ortools", "CP-SAT"), ("pyomo:cbc", "pyomo", "Pyomo")],
+)
+def test_a_missing_engine_is_refused_by_name(monkeypatch, name, package, title):
+    problem, a, _ = two_choices()
+    problem.minimize(a.table([4.0, 2.0, 3.0]))
+    monkeypatch.setitem(sys.modules, package, None)
+    for ask in (solve, feasible):
+        with pytest.raises(MissingExtraError, match=title) as caught:
+            ask(problem, name)
+        assert "mlsysim[solvers]" in caught.value.hint
+    # of little there is to look at, nobody has to be asked
+    assert solve(problem).outcome.objective == pytest.approx(2.0)
 
 
 def test_the_gap_is_relative_to_the_answer():

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import random_problems as rp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from formulations import first
 from formulations.bounds import Bounds
 from formulations.engines.base import Options
 from formulations.joint import best, codes, compatible, holds, join
-from formulations.presolve import first_solutions, reduce, restrict
+from formulations.presolve import reduce, restrict
 from formulations.solve import solve
 
 RELATIVE = 1e-9
+
+
+def searched(way):
+    """First solutions by descent from seeds, or outright as where there is little to look at."""
+    return patch.object(first, "OUTRIGHT", 0 if way == "seeds" else first.OUTRIGHT)
 
 
 def points_of(problem, batches):
@@ -80,8 +88,9 @@ def test_reduction_keeps_the_optimum(spec):
     truth = rp.enumerate_all(spec)
     assume(not truth or truth[0][0] == 0.0 or abs(truth[0][0]) > 1e-9)
     problem = rp.problem_of(spec)
-    for prune in (False, True):
-        reduced = reduce(problem, prune=prune)
+    for way in ("none", "seeds", "outright"):
+        with searched(way):
+            reduced = reduce(problem, prune=way != "none")
         if reduced.infeasible:
             assert not truth
             continue
@@ -101,10 +110,11 @@ def test_reduction_keeps_the_optimum(spec):
 
 
 @rp.examples(100)
-@given(rp.specs())
-def test_a_known_solution_holds_and_is_worth_what_it_says(spec):
+@given(rp.specs(), st.sampled_from(["seeds", "outright"]))
+def test_a_known_solution_holds_and_is_worth_what_it_says(spec, way):
     problem = rp.problem_of(spec)
-    reduced = reduce(problem)
+    with searched(way):
+        reduced = reduce(problem)
     if reduced.incumbent is None:
         return
     worth, cells = reduced.incumbent
@@ -120,12 +130,13 @@ def test_a_known_solution_holds_and_is_worth_what_it_says(spec):
 def test_the_first_solution_of_a_small_problem_is_the_best(spec):
     problem = rp.problem_of(spec)
     truth = rp.enumerate_all(spec)
-    found = first_solutions(problem, [], Options(), 1)
-    first = found[0] if found else None
-    # eight cells of each choice are tried together, and no choice here has more
-    assert (first is None) == (not truth)
-    if first:
-        assert abs(first[0] - truth[0][0]) <= RELATIVE * max(1.0, abs(truth[0][0]))
+    for way in ("seeds", "outright"):
+        with searched(way):
+            found = first.first_solutions(problem, [], Options(), 1)
+        # eight cells of each choice are tried together, and no choice here has more
+        assert bool(found) == bool(truth)
+        if found:
+            assert abs(found[0][0] - truth[0][0]) <= RELATIVE * max(1.0, abs(truth[0][0]))
 
 
 @rp.examples(120)

@@ -18,7 +18,7 @@ from mlsysim.core.solver.objectives import goal
 from mlsysim.core.solver.question import Question
 from mlsysim.core.solver.synthesis import RATES
 from mlsysim.core.solver.target import target
-from mlsysim.core.solver.undercut import Spec, Undercut
+from mlsysim.core.solver.undercut import Proof, Spec, Undercut
 from mlsysim.walls import Limits
 
 PLAN = plan_of("Llama3_8B", "H100", 16, 64, fixed={"cp": 1, "interleave": 1, "offload_optimizer": False})
@@ -56,6 +56,33 @@ def test_closed_form_and_linear_program_agree(seed):
     assert again is not None
     assert again.cost == pytest.approx(dearer[0], rel=1e-4)
     assert dearer[0] >= cost[0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_parts_that_hide_one_another_are_pieces(seed):
+    rng = np.random.default_rng(seed)
+    w, fixed = rng.uniform(0.1, 2, 2), rng.uniform(0.0, 0.4)
+    sums = rng.uniform(0.01, 0.6, (3, 2))
+    asked = []
+
+    def slowest(x):
+        asked.append(x)
+        parts = sums[np.argmax(sums @ (1.0 / x))]
+        return of_parts(parts, fixed)(x)
+
+    ends = np.full(2, 0.05), np.full(2, 40.0)
+    lp = cheapest(w, ends, slowest, np.ones(2))
+    assert lp is not None
+    assert slowest(lp.rates).value <= 1.0 + 1e-5
+    # the whole curve: for each first rate the least of the second that every sum allows
+    first = np.linspace(ends[0][0], ends[1][0], 400_001)
+    room = 1.0 - fixed - sums[:, :1] / first
+    second = np.where(
+        (room > 0).all(axis=0), (sums[:, 1:] / np.where(room > 0, room, 1.0)).max(axis=0), np.inf
+    )
+    assert lp.cost == pytest.approx((w[0] * first + w[1] * second).min(), rel=1e-4)
+    # a piece is asked for once, and the answer is checked
+    assert len(asked) <= 1 + len(sums) + 1
 
 
 def test_no_rates_are_enough():
@@ -110,6 +137,22 @@ def test_no_layout_undercuts_the_bound(found):
             assert cost >= found.cost * (1.0 - found.gap - 1e-4)
             tried += 1
     assert tried >= 4
+
+
+def test_what_is_proven_moves_with_the_rates(found):
+    d = made()
+    at = {n: found.specs[n].factor for n in RATES}
+    u = Undercut(Question(d.s, goal("time"), d.ask), d.aim, d.weigh, Spec(found.evaluation, at, found.cost))
+    proof = Proof(0.5, 1.5, 10, 1)
+    moved = {n: f * by for (n, f), by in zip(at.items(), (1.1, 0.95, 1.0, 0.98), strict=True)}
+    around = u.around(proof, moved)
+    ends = u.at / 1.5, u.at * 1.5
+    there = np.array([moved[n] for n in u.names])
+    assert (there / around.width >= ends[0] * (1 - 1e-12)).all()
+    assert (there * around.width <= ends[1] * (1 + 1e-12)).all()
+    assert around.width == pytest.approx(1.5 / 1.1)
+    assert around.bound == proof.bound
+    assert u.around(proof, moved | {RATES[0]: 2.0 * at[RATES[0]]}) is None
 
 
 def test_rates_as_arrays_are_rates_one_by_one():

@@ -10,10 +10,11 @@ import time
 import pytest
 import random_problems as rp
 
-from formulations.engines import ENGINES, CpSat, Exhaustive, Highs, exhaustive, highs
+from formulations.engines import ENGINES, CpSat, Exhaustive, Highs, arrays, exhaustive, highs
 from formulations.engines.base import Options
 from formulations.engines.watch import Watch
 from formulations.joint import Enumerated
+from formulations.linear import linearize
 from formulations.solve import solve
 
 
@@ -79,6 +80,23 @@ def test_ctrl_c_leaves_the_best_answer(name):
         signal.signal(signal.SIGALRM, before)
     assert outcome.status in ("feasible", "unknown")
     assert 1.0 < outcome.seconds < 15.0
+
+
+def test_ctrl_c_stops_a_program_given_as_arrays():
+    def press(*_):
+        raise KeyboardInterrupt
+
+    options, linear = Options(), linearize(rp.quadratic())
+    before = signal.signal(signal.SIGALRM, press)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        answer = arrays.highs(linear, options)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert answer.status in ("feasible", "unknown")
+    assert answer.seconds < 15.0
+    assert options.interrupted.is_set()
 
 
 def test_a_real_signal_stops_a_search_through_solve():

@@ -182,7 +182,7 @@ class Design:
         p = self.proof
         few = f"{p.layouts:,} layout{'s' if p.layouts > 1 else ''} can meet the target"
         most = f"none is more than {self.gap:.2%} cheaper (proven)"
-        return f"{cost} With rates within {p.width:g} times these {few}; {most}."
+        return f"{cost} With rates within {p.width:.3g} times these {few}; {most}."
 
     def _rows(self) -> list[list[str]]:
         def shown(x: float, unit: str) -> str:

@@ -39,7 +39,7 @@ PLANS = 8
 # Relative step of a rate's inverse for its coefficient; parts are linear in it.
 STEP = 1e-4
 # Places at which a rate is looked at, again and again between two of them.
-PLACES = 64
+PLACES = 2048
 # Improvements of the cost that count.
 STILL = 1e-6
 MOST_PARTS = 4
@@ -48,6 +48,8 @@ SETTLED = 40
 # Times that the rates are made the cheapest of another layout, and a saving that is worth it.
 POLISHED = 4
 WORTH = 1e-3
+# Times that rates are proven anew when they have moved.
+PROOFS = 3
 QUICKER = 1e-8
 Factors = dict[str, float]
 
@@ -153,12 +155,28 @@ class _Designer:
             best = evaluate(self.bare(anew.scenario), anew.layout)
         if draft is None:
             return Design(self.s, self.aim, self.weigh, now, {}, None, ())
-        draft = self.polished(self.settled(draft))
-        proof, better = self.near(draft).run()
-        if better.cost < self.cost(draft.evaluation, draft.factors) * (1.0 - STILL):
-            other = self.polished(self.settled(self.drafted(better)))
-            draft = min(draft, other, key=lambda d: self.cost(d.evaluation, d.factors))
-        return self.told(now, draft, proof)
+        return self.told(now, *self.proven(self.polished(self.settled(draft))))
+
+    def proven(self, draft: _Draft) -> tuple[_Draft, Proof | None]:
+        """Return the cheapest that is found around a specification, and what is proven around that.
+
+        A cheaper one has other rates. What was proven holds around them as far as it reaches to all sides;
+        where that is too little, it is proven anew.
+        """
+        proof = None
+        for _ in range(PROOFS):
+            near, cost = self.near(draft), self.cost(draft.evaluation, draft.factors)
+            proof, better = near.run()
+            other = draft
+            if better.cost < cost * (1.0 - STILL):
+                other = self.polished(self.settled(self.drafted(better)))
+            if self.cost(other.evaluation, other.factors) >= cost:
+                break
+            draft = other
+            proof = proof and near.around(proof, draft.factors)
+            if proof is not None:
+                break
+        return draft, proof
 
     def near(self, draft: _Draft) -> Undercut:
         """Return what looks for less near a specification."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,9 +26,14 @@ from mlsysim.core.solver.synthesis import RATES
 from mlsysim.core.solver.target import Target
 from mlsysim.core.supplies import SUPPLIES, given, what_if
 
+if TYPE_CHECKING:
+    from formulations.problem import Problem
+
 # How far rates may be from those found, widest first, and how many layouts may be listed.
 WIDTHS = (4.0, 2.0, 1.5, 1.25, 1.1)
-MOST = 400_000
+MOST = 600_000
+# How far a proof has to reach from rates that moved since, to be told of them.
+LEAST = 1.05
 CANDIDATES = 6
 # Relative steps: of a tangent's slope, and away from where two roofs meet, where there is none.
 SLOPE = 1e-6
@@ -95,13 +100,26 @@ class Undercut:
         wish = self.s.settings.fixed.get("accelerators"), self.s.settings.fixed.get("precision")
         if self.limit is None or any(w is not None and w.single is None for w in wish):
             return None, self.found
-        for width in WIDTHS:
-            if not self._in_order(width):
-                continue
-            listed = self._listed(width)
-            if listed is not None:
-                return self._judged(width, *listed)
-        return None, self.found
+        widths = [w for w in WIDTHS if self._in_order(w)]
+        near: tuple[float, dict[str, Any], Problem] | None = None
+        cells: dict[str, Any] | None = None
+        while widths and not self.q.ask.options.expired:
+            # what meets the target within a width does within a wider one: by halving, and each among
+            # the cells that the narrowest one with too many left
+            middle = len(widths) // 2
+            kept, problem = self._near(widths[middle], cells)
+            if module("joint").count(problem) > MOST:
+                cells, widths = kept, widths[middle + 1 :]
+            else:
+                near, widths = (widths[middle], kept, problem), widths[:middle]
+        listed = None if near is None or self.q.ask.options.expired else self._listed(near[2])
+        return (None, self.found) if near is None or listed is None else self._judged(*near[:2], *listed)
+
+    def around(self, proof: Proof, factors: dict[str, float]) -> Proof | None:
+        """Return what a proof says around other rates; None where that is next to nothing."""
+        there = np.array([factors.get(n, 1.0) for n in self.names])
+        width = proof.width / float(np.exp(np.abs(np.log(there / self.at)).max()))
+        return replace(proof, width=width) if width >= LEAST else None
 
     def own(self) -> Spec:
         """Return the cheapest rates of the layout that was found, near those found."""
@@ -123,18 +141,23 @@ class Undercut:
     def _rates(self, factors: Any, s: Scenario | None = None) -> Scenario:
         return what_if(s or self.s, dict(zip(self.names, map(float, factors), strict=True)))
 
-    def _listed(self, width: float) -> tuple[dict[str, Any], Any, Any] | None:
-        """Return the layouts that can meet the target with rates so large; None if they are too many."""
+    def _near(self, width: float, cells: dict[str, Any] | None) -> tuple[dict[str, Any], Problem]:
+        """Return which cells may meet the target with rates so large, of those given, and their problem."""
         assert self.limit is not None
         least = float(self.weights @ self.at) / width
         room = max(0.0, self.found.cost - least) / self.weigh["capacity"]
         s = self._rates(self.at * width)
         s = resolve(given(s.settings, {"capacity": max(room, 1e-6) * self.s.capacity}))
-        recipe = replace(self.q, scenario=s).recipe()
-        kept = module("nearby").nearby(recipe.problem, self.limit, 1.0, self.q.ask.options)
-        problem = module("presolve").restrict(recipe.problem, [kept[c.name] for c in recipe.problem.choices])
-        if self.q.ask.options.expired or module("joint").count(problem) > MOST:
-            return None
+        problem = replace(self.q, scenario=s).recipe(kept=cells).problem
+        # a closer look takes longer than to list what it would spare
+        looks = module("bounds").FEW_PAIRS, module("bounds").FEW_PAIRS
+        kept = module("nearby").nearby(problem, self.limit, 1.0, self.q.ask.options, looks)
+        problem = module("presolve").restrict(problem, [kept[c.name] for c in problem.choices])
+        return {n: at if cells is None else cells[n][at] for n, at in kept.items()}, problem
+
+    def _listed(self, problem: Problem) -> tuple[Any, Any] | None:
+        """Return the layouts of a problem that meet the target, as cells, and the memory that each holds."""
+        assert self.limit is not None
         row = next(r for r in problem.rows if r.name == "w02[0]")
         batches, memory = [], []
         for batch in module("joint").join(problem):
@@ -146,7 +169,7 @@ class Undercut:
         if not batches:
             return None
         columns = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-        return kept, columns, np.concatenate(memory)
+        return columns, np.concatenate(memory)
 
     def _judged(self, width: float, kept: dict[str, Any], columns: Any, memory: Any) -> tuple[Proof, Spec]:
         """Return the bound over all listed layouts, and what is cheaper among the most promising."""
