@@ -2,8 +2,9 @@
 
 Steps are scaled cell by cell by what the cell's overload was so far (Duchi, Hazan and Singer 2011, with
 the fading memory of RMSprop, and momentum), since some cells are wanted by every job and most by few.
-The mean of the prices on the way is mostly better than any of them, and is asked every few steps. Any
-prices give a valid bound, so nothing here has to converge.
+They begin long and are cut whenever they bring nothing for a while, each time from the best prices. The
+mean of the prices on the way is mostly better than any of them, and is asked every few steps. Any prices
+give a valid bound, so nothing here has to converge.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from formulations.schedule.pricing import Candidate, Pricer
 from mlsysim.core.schedule.types import Floats
 
 MOMENTUM = 0.8
-MEMORY = 0.9
-FIRST_STEP = 0.3
-SLOWING = 20.0
+MEMORY = 0.97
+FIRST_STEP = 0.6
+# Steps that may bring less than this share of the bound, and by what steps shrink after them.
+PATIENCE, LITTLE, SHORTER = 6, 1e-6, 0.6
 MOST = 10.0
 AVERAGE = 0.95
 ASKED = 10
@@ -42,25 +44,30 @@ def ascend(pricer: Pricer, begin: Multipliers, stop: Callable[[], bool]) -> Iter
     prices = _Prices(pricer)
     at = prices.flat(begin)
     memory, pull, mean = np.full(at.size, 1e-2), np.zeros(at.size), at
-    step = 0
+    best, best_at, rate, idle, step = -np.inf, at, FIRST_STEP, 0, 0
     while True:
-        found = _step(pricer, prices.multipliers(at), stop)
-        if found is None:
-            return
-        yield found
-        over = np.clip(prices.overload(found.candidates), -1.0, MOST)
-        over[(at <= 0.0) & (over < 0.0)] = 0.0
-        memory = MEMORY * memory + over * over
-        pull = MOMENTUM * pull + (1.0 - MOMENTUM) * over
-        rate = FIRST_STEP / np.sqrt(1.0 + step / SLOWING)
-        at = np.maximum(0.0, at + rate * prices.scale * pull / np.sqrt(memory + 1e-12))
-        mean = AVERAGE * mean + (1.0 - AVERAGE) * at
-        step += 1
-        if step % ASKED == 0:
-            found = _step(pricer, prices.multipliers(mean), stop)
+        for asked in [at, mean] if mean is not at and step % ASKED == 0 else [at]:
+            found = _step(pricer, prices.multipliers(asked), stop)
             if found is None:
                 return
             yield found
+            if found.bound > best:
+                idle = 0 if found.bound > best + LITTLE * abs(best) else idle
+                best, best_at = found.bound, asked
+            if asked is at:
+                here = found
+        idle += 1
+        if idle > PATIENCE:
+            rate, idle, pull, at = SHORTER * rate, 0, np.zeros(at.size), best_at
+            mean = at
+            continue
+        over = np.clip(prices.overload(here.candidates), -1.0, MOST)
+        over[(at <= 0.0) & (over < 0.0)] = 0.0
+        memory = MEMORY * memory + over * over
+        pull = MOMENTUM * pull + (1.0 - MOMENTUM) * over
+        at = np.maximum(0.0, at + rate * prices.scale * pull / np.sqrt(memory + 1e-12))
+        mean = AVERAGE * mean + (1.0 - AVERAGE) * at
+        step += 1
 
 
 def _step(pricer: Pricer, multipliers: Multipliers, stop: Callable[[], bool]) -> Step | None:

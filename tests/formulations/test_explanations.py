@@ -155,6 +155,15 @@ def test_decisions_in_a_conflict_are_those_of_enumeration(model):
         assert s.capacity == pytest.approx(room * 2**30)
 
 
+def test_a_batch_that_the_plan_cannot_divide_has_no_plan():
+    plan = plan_of("ResNet50", "V100", 2, 4, attention="unfused", precision="fp16")
+    plan["parallelism"] = {"tp": 1, "cp": 1, "microbatch_size": 2, "interleave": 1}
+    batch = sensitivity(plan).prices[0]
+    assert batch.name == "batch"
+    assert (batch.less.amount, batch.less.value) == (2, None)
+    assert batch.more.value is not None
+
+
 def test_a_decision_of_a_conflict_is_told_and_let_go():
     plan = plan_of("Llama3_70B", "H100", 64, 256, seq_len=4096)
     plan["parallelism"] = {"tp": 2, "pp": 1, "zero_stage": 1, "microbatch_size": 1}

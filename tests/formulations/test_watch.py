@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -100,15 +101,14 @@ def test_ctrl_c_stops_a_program_given_as_arrays():
 
 
 def test_a_real_signal_stops_a_search_through_solve():
-    sent = []
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
 
-    def press(*_):  # with the first answer, however long it takes
-        if not sent:
-            sent.append(True)
-            os.kill(os.getpid(), signal.SIGINT)
+    def first(*_):  # however long the first answer takes
+        if not timer.is_alive() and not timer.finished.is_set():
+            timer.start()
 
-    solved = solve(rp.quadratic(), "cp-sat", Options(progress=press))
-    assert sent
+    solved = solve(rp.quadratic(), "cp-sat", Options(progress=first))
+    timer.join()
     assert solved.outcome.status == "feasible"
     assert solved.outcome.objective is not None
 

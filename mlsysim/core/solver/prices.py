@@ -225,6 +225,8 @@ class _Again:
         q = self.question(lever, factor)
         try:
             recipe = q.recipe(kept=None if lever.whole else self.kept)
+            # a layout of another batch may not go with this one: no start for it, nor the other way round
+            first = (q.before,) if lever.whole else ()
         except InputError:  # so few samples cannot be divided over the fleet: no plan at all
             if lever.whole:
                 return None
@@ -235,8 +237,7 @@ class _Again:
         edge = self.value * self.factor / (1.0 + self.change)
         if found is None or found[0] > edge:  # what was left out may be better
             recipe = q.recipe()
-            # a layout of another batch may not go with this one: no start for it, nor the other way round
-            o = _proven(q.solve(recipe, *(() if lever.whole else self.known), q.before))
+            o = _proven(q.solve(recipe, *(first or (*self.known, q.before))))
             if o.objective is None:
                 return None
             found = o.objective, o.cells
