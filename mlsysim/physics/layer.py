@@ -141,7 +141,8 @@ def layer_part(
         again_matmul=none + once - last.compute,
         again_elementwise=none + stream + forward.excess - last.excess + wait_again,
         again_exposed=none + comm,
-        backward=none + back + back_stream + comm_back,
+        # what hides behind the backward pass goes on while the accelerator waits for the host
+        backward=none + back + back_stream + comm_back + np.maximum(wait - wait_again, 0.0),
         head=none + head,
         head_stream=none + head_stream,
         head_weights=none + work.head_weights(job, m, tokens, tp),
