@@ -32,7 +32,7 @@ GENERATIONS = {
     "Hopper": ("H100", "H200"),
     "Blackwell": ("B200", "GB200", "B300", "GB300"),
 }
-Constants = tuple[float, float, float, float]  # of products in 16 and in fewer bits, attention, memory
+Constants = tuple[float, ...]  # of products in 16 and in fewer bits, attention, memory
 START: Constants = (0.8, 0.9, 0.8, 0.7)
 GRID = np.arange(0.2, 1.001, 0.01)
 
@@ -165,7 +165,7 @@ def fit(chosen: list[Run], start: Constants = START) -> tuple[Constants, float]:
             at = int(found.argmin())
             if found[at] < least - 1e-9:
                 least = float(found[at])
-                best = (*best[:i], round(float(GRID[at]), 3), *best[i + 1 :])  # type: ignore[assignment]
+                best = (*best[:i], round(float(GRID[at]), 3), *best[i + 1 :])
         if least == before:
             return best, least
 

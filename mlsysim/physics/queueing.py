@@ -151,12 +151,6 @@ def wait_quantile(q: Station, percentile: Array) -> Array:
     return _in_parts(found, replace(q, percentile=percentile))
 
 
-def wait_tail(q: Station, time: Array) -> Array:
-    """Return the share of arrivals that wait longer than a time; 1 at saturation. See :class:`Wait`."""
-    stable, wait = _wait(q)
-    return np.where(stable, wait.chance * wait.longer(time), 1.0)
-
-
 def fanout_share(slow: Array, parts: Array) -> Array:
     """Return the share of requests of which some part is slow, ``1 - (1 - p)^n`` (Dean 2013)."""
     with np.errstate(divide="ignore"):
