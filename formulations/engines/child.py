@@ -1,8 +1,8 @@
 """A Python process that solves problems for this one.
 
 The wheels of OR-Tools and of highspy each bring a HiGHS of their own under one file name, and a
-process can load only one of them (google/or-tools#5246). So CP-SAT lives in a process of its own. It
-is started when it is first needed and kept; it ends with its parent.
+process can load only one of them (google/or-tools#5246). So CP-SAT lives in a process of its own, and what
+needs another HiGHS in another. Each is started when it is first needed and kept; it ends with its parent.
 
 Messages are pickles, and both ends are this package. To the child: a request, and ``"stop"`` while it
 works on it. From the child: ``("progress", objective, bound)`` any number of times, then
@@ -39,9 +39,14 @@ class ChildDied(Exception):
 
 
 class Child:
-    """The other process, seen from this one."""
+    """The other process, seen from this one.
 
-    def __init__(self) -> None:
+    Attributes:
+        library: whose wheel it may load.
+    """
+
+    def __init__(self, library: str) -> None:
+        self.library = library
         paths = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         self.parent = os.getpid()
         self._write = threading.Lock()
@@ -96,14 +101,13 @@ class Child:
 _kept: list[Child] = []
 
 
-def borrow() -> Child:
-    """Return a child that nobody uses, started if there is none."""
-    try:
-        child = _kept.pop()
-    except IndexError:
-        return Child()
-    # after a fork both processes would write into one pipe
-    return child if child.parent == os.getpid() else Child()
+def borrow(library: str) -> Child:
+    """Return a child for a library that nobody uses, started if there is none."""
+    for i, child in enumerate(_kept):
+        # after a fork both processes would write into one pipe
+        if child.library == library and child.parent == os.getpid():
+            return _kept.pop(i)
+    return Child(library)
 
 
 def give_back(child: Child) -> None:
@@ -112,7 +116,8 @@ def give_back(child: Child) -> None:
 
 
 @atexit.register
-def _end_all() -> None:
+def end_all() -> None:
+    """End the children that nobody uses."""
     while _kept:
         child = _kept.pop()
         if child.parent == os.getpid():

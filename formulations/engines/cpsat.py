@@ -89,7 +89,7 @@ class CpSat(Engine):
 
 def _ask(request: Request, watch: Watch) -> Answer:
     """Have a child answer; one that did not answer is ended."""
-    child = borrow()
+    child = borrow("ortools")
     last: list[Any] = []
 
     def work() -> None:

@@ -63,7 +63,7 @@ def scip(linear: Linear, options: Options) -> Answer:
         m.values,
         m.scale,
     )
-    child = borrow()
+    child = borrow("ortools")
     try:
         *_, last = child.ask(Request(arrays, options.remaining, options.gap, options.seed))
     except ChildDied:

@@ -21,12 +21,30 @@ from mlsysim.core.schedule.types import Floats
 
 MOMENTUM = 0.8
 MEMORY = 0.97
-FIRST_STEP = 0.6
-# Steps that may bring less than this share of the bound, and by what steps shrink after them.
-PATIENCE, LITTLE, SHORTER = 6, 1e-6, 0.6
+# What a step may bring, as a share of the bound, and count as little.
+LITTLE = 1e-6
 MOST = 10.0
 AVERAGE = 0.95
 ASKED = 10
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long steps are.
+
+    Attributes:
+        first: length at first, in natural steps.
+        patience: steps that may bring little, after which they are cut.
+        shorter: by what.
+    """
+
+    first: float
+    patience: int
+    shorter: float
+
+
+# To good prices soon, and to better ones in a while.
+SOON, FAR = Pace(0.6, 6, 0.6), Pace(0.3, 15, 0.7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +57,12 @@ class Step:
     candidates: list[Candidate]
 
 
-def ascend(pricer: Pricer, begin: Multipliers, stop: Callable[[], bool]) -> Iterator[Step]:
+def ascend(pricer: Pricer, begin: Multipliers, stop: Callable[[], bool], pace: Pace = SOON) -> Iterator[Step]:
     """Yield ever new prices and their bounds, the first at ``begin``; ends when it is stopped."""
     prices = _Prices(pricer)
     at = prices.flat(begin)
     memory, pull, mean = np.full(at.size, 1e-2), np.zeros(at.size), at
-    best, best_at, rate, idle, step = -np.inf, at, FIRST_STEP, 0, 0
+    best, best_at, rate, idle, step = -np.inf, at, pace.first, 0, 0
     while True:
         for asked in [at, mean] if mean is not at and step % ASKED == 0 else [at]:
             found = _step(pricer, prices.multipliers(asked), stop)
@@ -57,8 +75,8 @@ def ascend(pricer: Pricer, begin: Multipliers, stop: Callable[[], bool]) -> Iter
             if asked is at:
                 here = found
         idle += 1
-        if idle > PATIENCE:
-            rate, idle, pull, at = SHORTER * rate, 0, np.zeros(at.size), best_at
+        if idle > pace.patience:
+            rate, idle, pull, at = pace.shorter * rate, 0, np.zeros(at.size), best_at
             mean = at
             continue
         over = np.clip(prices.overload(here.candidates), -1.0, MOST)

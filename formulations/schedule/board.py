@@ -9,7 +9,7 @@ from formulations.schedule.cheapest import INF, Best
 from formulations.schedule.fields import Fields, Multipliers
 from formulations.schedule.finding import Finder
 from formulations.schedule.pricing import Candidate, Pricer, Takes, Tariff
-from mlsysim.core.schedule.types import Fleet, Floats, Indices, Schedule
+from mlsysim.core.schedule.types import Floats, Indices, Schedule
 
 ROUNDING = 1e-9
 
@@ -144,25 +144,3 @@ class Board:
         candidate = self.pricer.candidate(j, runs)
         cap = self.fleet.jobs[j].carbon_cap
         return None if candidate.takes.totals[1] > cap * (1 + ROUNDING) else candidate
-
-
-def first_fit(board: Board, order: list[int]) -> bool:
-    """Place jobs one by one where they are cheapest; return whether all found room."""
-    for j in order:
-        candidate = board.find(j)
-        if candidate is not None:
-            board.put(candidate)
-    return board.complete()
-
-
-def by_size(fleet: Fleet) -> list[int]:
-    """Return the jobs, those that are hardest to place first."""
-
-    def size(j: int) -> tuple[float, float]:
-        job = fleet.jobs[j]
-        o = job.options[0]
-        window = max(1, job.deadline - int(job.ready.min()))
-        return (-(o.count * o.slots) / window * 1.0, -o.count)
-
-    rank = {"rigid": 0, "pause": 1, "move": 1, "split": 2}
-    return sorted(range(len(fleet.jobs)), key=lambda j: (rank[fleet.jobs[j].kind] == 2, *size(j)))

@@ -69,11 +69,24 @@ class Finder:
         job = self.fleet.jobs[j]
         if not self.pricer.spans[j].regions.size:
             return NOTHING
-        if job.kind == "rigid":
-            return self._window(j)
         if job.kind == "split":
             return self._split(j, range(len(job.options)))
-        return self._walk(j) if job.kind == "move" and walk else self._stay(j)
+        return self._walk(j) if job.kind == "move" and walk else self._one_region(j)
+
+    def regret(self, j: int) -> float:
+        """Return by how much the second cheapest region with room is dearer than the cheapest.
+
+        Of a job that is not split; infinite if fewer than two have room.
+        """
+        least = np.full(len(self.fleet.places.names), INF)
+        for k, o in enumerate(self.options(j)):
+            if o.least:
+                _, costs = self._open(j, k, slice(None))
+                least[o.regions] = np.minimum(least[o.regions], costs)
+        if least.size < 2:
+            return INF
+        first, second = np.partition(least, 1)[:2].tolist()
+        return second - first if second < INF else INF
 
     def one_option(self, j: int) -> list[Best]:
         """Return good shares of a split job within each of its options alone."""
@@ -152,48 +165,41 @@ class Finder:
 
     # --- by kind of job -----------------------------------------------------------------------------
 
-    def _window(self, j: int) -> Best:
-        """Return the cheapest window that is free throughout."""
-        found, at = INF, (0, 0, 0)
+    def _one_region(self, j: int) -> Best:
+        """Return the cheapest window that is free throughout, or the cheapest free slots of one region."""
+        job, found = self.fleet.jobs[j], INF
+        at: tuple[int, int, Floats] | None = None
         for k, o in enumerate(self.options(j)):
-            d = self.fleet.jobs[j].options[k].slots
             i, step = 0, TOGETHER
             while i < len(o.least) and o.least[i] < found:
-                costs = o.costs[i : i + step]
-                shut = self._shut(j, k, o.regions[i : i + step])
-                counts = np.zeros((shut.shape[0], shut.shape[1] + 1), dtype=np.int32)
-                shut.cumsum(axis=1, out=counts[:, 1:])
-                costs = np.where(counts[:, d:] == counts[:, :-d], costs, INF)
-                best = int(costs.argmin())
-                if costs.flat[best] < found:
-                    r, s = divmod(best, costs.shape[1])
-                    found, at = float(costs.flat[best]), (k, int(o.regions[i + r]), s)
+                costs, least = self._open(j, k, slice(i, i + step))
+                r = int(least.argmin())
+                if least[r] < found:
+                    found, at = float(least[r]), (k, int(o.regions[i + r]), costs[r])
                 i, step = i + step, 2 * step
-        return (found, self._run(j, *at)) if found < INF else NOTHING
+        if at is None:
+            return NOTHING
+        k, region, row = at
+        if job.kind == "rigid":
+            return found, self._run(j, k, region, int(row.argmin()))
+        return found, self._cheapest_slots(j, k, row, region, job.options[k].slots)
+
+    def _open(self, j: int, k: int, some: slice) -> tuple[Floats, Floats]:
+        """Return what windows or slots cost in some regions, infinite without room, and the job there."""
+        job, o = self.fleet.jobs[j], self.options(j)[k]
+        shut, costs, d = self._shut(j, k, o.regions[some]), o.costs[some], job.options[k].slots
+        if job.kind == "rigid":
+            counts = np.zeros((shut.shape[0], shut.shape[1] + 1), dtype=np.int32)
+            shut.cumsum(axis=1, out=counts[:, 1:])
+            costs = np.where(counts[:, d:] == counts[:, :-d], costs, INF)
+            return costs, costs.min(axis=1)
+        costs = np.where(shut, INF, costs)
+        return costs, cheapest.least(costs, d) + o.once[some]
 
     def _run(self, j: int, k: int, region: int, s: int) -> tuple[Run, ...]:
         first = self.pricer.spans[j].first + s
         d = self.fleet.jobs[j].options[k].slots
         return (Run(region, k, np.arange(first, first + d), self.pricer.whole(d)),)
-
-    def _stay(self, j: int) -> Best:
-        """Return the cheapest free slots of one region."""
-        found, at = INF, (0, 0, np.zeros(0))
-        for k, o in enumerate(self.options(j)):
-            d = self.fleet.jobs[j].options[k].slots
-            i, step = 0, TOGETHER
-            while i < len(o.least) and o.least[i] < found:
-                shut = self._shut(j, k, o.regions[i : i + step])
-                costs = np.where(shut, INF, o.costs[i : i + step])
-                total = cheapest.least(costs, d) + o.once[i : i + step]
-                r = int(total.argmin())
-                if total[r] < found:
-                    found, at = float(total[r]), (k, int(o.regions[i + r]), costs[r])
-                i, step = i + step, 2 * step
-        if found == INF:
-            return NOTHING
-        k, region, row = at
-        return found, self._cheapest_slots(j, k, row, region, self.fleet.jobs[j].options[k].slots)
 
     def _cheapest_slots(self, j: int, k: int, row: Floats, region: int, d: int) -> tuple[Run, ...]:
         slots = np.sort(np.argsort(row, kind="stable")[:d]) + self.pricer.spans[j].first

@@ -98,24 +98,17 @@ class Search:
         """
         board = self.board
         self._note()
-        now = best = self.merit()
-        saved = list(board.placed)
-        mean = max(1e-9, abs(board.objective) / max(1, len(self.fleet.jobs)))
+        now = self.merit()
+        heat = warmth * max(1e-9, abs(board.objective) / max(1, len(self.fleet.jobs)))
         self.steps = adapted = 0
         while self.steps < steps and not stop():
             if self.steps - adapted >= OFTEN and self.pressure.at.size:
                 adapted = self.steps
                 self.pressure.adapt(board)
-                now = best = self.merit()
-                saved = list(board.placed)
-            heat = warmth * mean * (1.0 - self.steps / steps)
+                now = self.merit()
             now = self._one(now, heat, stop)
-            if now < best - 1e-9 * mean:
-                best, saved = now, list(board.placed)
             self._note()
-        if now > best:
-            self.restore(saved)
-        return best
+        return now
 
     def _one(self, now: float, heat: float, stop: Callable[[], bool]) -> float:
         """Take a step or a trip, unless it makes the merit too much worse; return the merit."""

@@ -16,12 +16,13 @@ import numpy as np
 
 from formulations.engines.base import Options
 from formulations.engines.watch import heard
-from formulations.schedule.board import Board, by_size, first_fit
+from formulations.schedule.board import Board
 from formulations.schedule.cheapest import INF
+from formulations.schedule.course import Course
 from formulations.schedule.fields import Multipliers
-from formulations.schedule.improve import Search
 from formulations.schedule.pricing import Pricer
 from formulations.schedule.relaxation import Relaxation
+from formulations.schedule.rising import Rising
 from formulations.schedule.whole import Answer, Whole
 from mlsysim.core.errors import MismatchError
 from mlsysim.core.schedule.types import Fleet, Schedule
@@ -29,16 +30,12 @@ from mlsysim.core.schedule.usage import broken, usage
 
 # Variables up to which the exact program is asked: always at first, and for what is left later.
 SMALL, MANY = 6_000, 30_000
-# Steps of ascent at first and later, and how many of them may bring nothing.
-FIRST, ASCENT, FLAT = 1_000, 120, 20
-# Steps of the search at a time, in all and for each job at least.
-BATCH, STEPS = 2_000, 3
-# What the ascent has to bring each time, as a share of the gap, to go on.
-RISING = 0.01
-GUIDES = (0.7, 0.4, 1.0)
-WARMTH = 0.003
-# How often the search begins anew before it goes on from the best, if there are few enough jobs.
-STARTS, FEW = 4, 400
+# Share of the variables of a program that was too hard below which the next one is tried.
+LESS = 0.5
+# Steps of ascent at first, and how many of them may bring nothing.
+FIRST, FLAT = 1_000, 20
+# Turns of the search before the bound gets a process of its own.
+ALONE = 2
 AGREEMENT = 1e-6
 ROUNDING = 1e-9
 
@@ -99,7 +96,8 @@ class _Planning:
     rows: int = 0
     version: str = ""
     spent: float = 0.0
-    rising: bool = True
+    child: Rising | None = None
+    hard: int = MANY
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -127,8 +125,12 @@ class _Planning:
         verdict = None
         if self._open() and self._size() <= SMALL:
             verdict = self._exactly()
-        while verdict is None and self._open():
-            verdict = self._closer()
+        try:
+            while verdict is None and self._open():
+                verdict = self._closer()
+        finally:
+            if self.child is not None:
+                self.child.end()
         return self._answer(verdict)
 
     # --- bounds ------------------------------------------------------------------------------------
@@ -154,17 +156,22 @@ class _Planning:
 
         r.ascend(FIRST, 20, enough)
 
-    def _raise_bound(self, seconds: float) -> None:
-        """Go on with the ascent while it brings something, and then with the linear program."""
+    def _raise_bound(self) -> None:
+        """Hear what another process has proven, or raise the bound here for a while."""
         r = self.relaxation
-        if self.rising:
-            before, end = r.bound, time.monotonic() + seconds
-            r.ascend(ASCENT, 1, lambda: time.monotonic() >= end)
-            self.rising = r.bound - before > RISING * self.options.gap * abs(r.bound)
-            return
-        r.add(c for c in self.search.board.placed if c is not None)
-        in_time = r.run(self.options.gap / 4, self.value if self.value < INF else None, seconds)
-        self.rising = not in_time  # a program that is too slow has nothing to say
+        if self.course.turns == ALONE and Rising.possible(self.options):
+            self.child = Rising(r)
+        if self.child is not None:
+            self.child.hear(self.value)
+            if not self.child.died:
+                return
+        # a third of the time that the search takes
+        share = 0.3 * self.seconds["improvement"] - self.spent
+        if share > 0.0:
+            begin = time.monotonic()
+            r.add(c for c in self.course.search.board.placed if c is not None)
+            r.rise(share, self.options.gap / 4, self.value if self.value < INF else None)
+            self.spent += time.monotonic() - begin
 
     def _size(self) -> int:
         """Return roughly how many variables the exact program has before any is ruled out."""
@@ -190,23 +197,8 @@ class _Planning:
     # --- schedules ---------------------------------------------------------------------------------
 
     def _first_schedule(self) -> None:
-        self.begun: list[Search] = []
-        self.turn = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        """Begin a search, each time from another first schedule."""
-        order = by_size(self.fleet)
-        if self.begun:  # large jobs early, in an order that is drawn
-            rng = np.random.default_rng([self.options.seed, self.turn])
-            rank = np.arange(len(order)) * rng.uniform(0.3, 1.0, len(order))
-            order = [order[i] for i in np.argsort(rank)]
-        board = Board(self.pricer, self.relaxation.at)
-        first_fit(board, order)
-        self._note(board)
-        r = self.relaxation
-        self.search = Search(board, r.at, r.cheapest, self.options.seed + self.turn)
-        self.begun.append(self.search)
+        self.course = Course(self.relaxation, self.options.seed)
+        self._note(self.course.search.board)
 
     def _note(self, board: Board) -> None:
         """Keep the board's schedule if it is complete, keeps the caps and is better."""
@@ -224,37 +216,19 @@ class _Planning:
     def _closer(self) -> str | None:
         """Search for a while, raise the bound for a while, and look whether little enough is left."""
         with self.phase("improvement"):
-            if 0 < self.turn < STARTS and len(self.fleet.jobs) <= FEW:
-                self._begin()
-            elif self.turn == STARTS:  # go on from the best
-                self.search = min(self.begun, key=lambda s: (s.objective, s.merit()))
-                self.begun = [self.search]
-            self._judge()
-            self.search.guide(GUIDES[self.turn % len(GUIDES)])
-            steps = max(BATCH, STEPS * len(self.fleet.jobs))
-            self.search.run(steps, lambda: self.options.expired, WARMTH)
-            if self.search.found is not None and self.search.objective < self.value:
-                self._keep(Schedule(tuple(c.runs for c in self.search.found if c is not None)))
-            self._reshare()
+            self.course.turn(self.best, lambda: self.options.expired)
+            search = self.course.search
+            if search.found is not None and search.objective < self.value:
+                self._keep(Schedule(tuple(c.runs for c in search.found if c is not None)))
+            if self.course.between:
+                self._reshare()
         if not self._open():
             return None
         with self.phase("relaxation"):
-            # a third of the time that the search takes
-            share = 0.3 * self.seconds["improvement"] - self.spent
-            if share > 0.0:
-                begin = time.monotonic()
-                self._raise_bound(share)
-                self.spent += time.monotonic() - begin
-        self.turn += 1
-        if self.turn % 4 == 0 and self._open():
+            self._raise_bound()
+        if self.course.between and self._open():
             return self._exactly()
         return None
-
-    def _judge(self) -> None:
-        """Have the search look by the best bound that there is."""
-        r = self.relaxation
-        if self.search.prices is not r.at:
-            self.search.judge(r.at, r.cheapest)
 
     def _reshare(self) -> None:
         """Put shares and pauses where they are cheapest, given the rest."""
@@ -279,12 +253,13 @@ class _Planning:
             gap = self.value - self.relaxation.bound if self.value < INF else INF
             if gap == INF and self._size() > MANY:
                 return None
-            whole = Whole(self.pricer, self.relaxation.at, gap, most=MANY)
+            whole = Whole(self.pricer, self.relaxation.at, gap, most=self.hard)
             if not whole.complete:
                 return None
             options = self.options
             if gap < INF and self._size() > SMALL:  # the search may need the rest of the time
-                limit = time.monotonic() - options.began + 0.1 * options.remaining
+                spare = min(0.1 * options.remaining, 0.2 * self.seconds["improvement"])
+                limit = time.monotonic() - options.began + spare
                 options = replace(options, time_limit=min(options.time_limit, limit))
             answer: Answer = whole.solve(options)
             self.columns, self.rows = max(self.columns, answer.variables), max(self.rows, answer.rows)
@@ -297,6 +272,7 @@ class _Planning:
             if answer.bound is not None:
                 proven = min(answer.bound, self.value)
                 self.relaxation.bound = max(self.relaxation.bound, proven)
+        self.hard = int(LESS * whole.count)
         return None if self._open() else "optimal"
 
     def _answer(self, verdict: str | None) -> Planned:

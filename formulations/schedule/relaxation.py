@@ -15,7 +15,7 @@ import numpy as np
 
 from formulations.engines.base import Options
 from formulations.engines.lp import Growing
-from formulations.schedule.ascent import Step, ascend
+from formulations.schedule.ascent import SOON, Pace, Step, ascend
 from formulations.schedule.cheapest import Best
 from formulations.schedule.fields import Multipliers
 from formulations.schedule.pricing import Candidate, Pricer
@@ -25,6 +25,12 @@ INF = float("inf")
 # A column comes in if it would lower the objective by more than this share of a job's mean.
 WORTHWHILE = 1e-7
 BROKEN = 1e-7
+# Steps of ascent at a time, and what they have to bring, as a share of the gap asked for, to go on.
+ASCENT, RISING = 120, 0.01
+
+
+def _never() -> bool:
+    return False
 
 
 class Relaxation:
@@ -37,8 +43,15 @@ class Relaxation:
         rounds: of pricing.
     """
 
-    def __init__(self, pricer: Pricer, options: Options) -> None:
-        self.pricer, self.fleet, self.options = pricer, pricer.fleet, options
+    def __init__(self, pricer: Pricer, options: Options, pace: Pace = SOON) -> None:
+        """Begin without prices.
+
+        Args:
+            pricer: of the fleet.
+            options: limits and tolerances.
+            pace: of the ascent.
+        """
+        self.pricer, self.fleet, self.options, self.pace = pricer, pricer.fleet, options, pace
         self.pool: list[Candidate] = []
         self.x: Floats = np.zeros(0)
         self.bound, self.at = -INF, Multipliers.none(self.fleet)
@@ -50,6 +63,7 @@ class Relaxation:
         self._entries: list[tuple[Indices, Indices, Floats]] = []
         self._lp: Growing | None = None
         self._ascent: Iterator[Step] | None = None
+        self._rising = True
 
     @property
     def version(self) -> str:
@@ -82,13 +96,47 @@ class Relaxation:
             self._insert(fresh)
         return len(fresh)
 
-    def run(self, target: float, best: float | None = None, seconds: float = INF) -> bool:
+    def learn(self, multipliers: Multipliers) -> None:
+        """Look at other multipliers; if they prove more, they become the best."""
+        self._price(multipliers)
+
+    def converged(self, target: float) -> bool:
+        """Return whether the program is worth no more, relatively, than the bound."""
+        return self.value is not None and self.value - self.bound <= target * abs(self.value)
+
+    def rise(
+        self, seconds: float, target: float, best: float | None = None, tell: Callable[[], bool] = _never
+    ) -> None:
+        """Go on with the ascent while it brings something, then with the linear program, and so in turn.
+
+        Args:
+            seconds: for which to go on.
+            target: of the program; see :meth:`run`.
+            best: objective of a schedule that is known.
+            tell: called now and then; ends it if true.
+        """
+        before, end = self.bound, time.monotonic() + seconds
+        if self._rising:
+            self.ascend(ASCENT, 1, lambda: tell() or time.monotonic() >= end)
+        else:
+            self.run(target, best, seconds, tell)
+        if self.bound - before <= RISING * self.options.gap * abs(self.bound):
+            self._rising = not self._rising
+
+    def run(
+        self,
+        target: float,
+        best: float | None = None,
+        seconds: float = INF,
+        tell: Callable[[], bool] = _never,
+    ) -> bool:
         """Solve until the value of the program is within a relative ``target`` of the bound.
 
         Args:
             target: relative gap.
             best: objective of a schedule that is known; the run also ends once the bound is as near.
             seconds: after which the run ends; the next one goes on from there.
+            tell: called after each solution; ends the run if true.
 
         Returns:
             Whether the program was solved in that time at all.
@@ -105,6 +153,8 @@ class Relaxation:
             if solved is None:
                 break
             in_time = True
+            if tell():
+                break
             multipliers, duals = solved
             ends = [value for value in (self.value, best) if value is not None]
             if any(value - self.bound <= target * abs(value) for value in ends):
@@ -125,14 +175,14 @@ class Relaxation:
             weight = min(0.9, weight + 0.1) if self.bound > before else max(0.0, weight - 0.1)
         return in_time
 
-    def ascend(self, steps: int, keep: int, stop: Callable[[], bool] = lambda: False) -> None:
+    def ascend(self, steps: int, keep: int, stop: Callable[[], bool] = _never) -> None:
         """Raise the bound by so many steps of ascent; the schedules of the last ``keep`` become columns.
 
         Asked again, it goes on from where it was.
         """
         recent: deque[list[Candidate]] = deque(maxlen=keep)
         if self._ascent is None:
-            self._ascent = ascend(self.pricer, self.at, lambda: self.options.expired)
+            self._ascent = ascend(self.pricer, self.at, lambda: self.options.expired, self.pace)
         for i, step in enumerate(self._ascent):
             self.rounds += 1
             recent.append(step.candidates)

@@ -246,11 +246,16 @@ def test_an_error_in_the_other_process_comes_out_of_this_one():
     assert CpSat().solve(problem, Options()).status == "optimal"
 
 
-def test_the_other_process_is_kept():
+def test_the_other_process_is_kept(monkeypatch):
+    monkeypatch.setattr(child, "_kept", [])
     CpSat().solve(rp.quadratic(3, 3), Options())
     (kept,) = child._kept
     CpSat().solve(rp.quadratic(3, 3), Options())
     assert child._kept == [kept]
+    other = child.borrow("another library")
+    assert other is not kept  # which of two HiGHS a process has loaded cannot be changed
+    other.end()
+    kept.end()
 
 
 def test_a_claim_against_a_known_solution_is_not_believed():

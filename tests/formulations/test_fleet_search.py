@@ -11,8 +11,9 @@ from random_fleets import fleets, schedules
 from random_problems import examples
 
 from formulations.engines.base import Options
-from formulations.schedule.board import Board, by_size, first_fit
+from formulations.schedule.board import Board
 from formulations.schedule.fields import Multipliers
+from formulations.schedule.first import first_schedule
 from formulations.schedule.improve import Search
 from formulations.schedule.pressure import Pressure
 from formulations.schedule.pricing import Pricer
@@ -30,7 +31,10 @@ def test_what_is_found_is_the_cheapest_that_has_room(fleet):
     jobs = tuple(replace(job, carbon_cap=np.inf) for job in fleet.jobs)
     fleet = replace(fleet, jobs=jobs)
     board, last = Board(Pricer(fleet)), len(jobs) - 1
-    first_fit(board, list(range(last)))
+    for j in range(last):
+        candidate = board.find(j)
+        if candidate is not None:
+            board.put(candidate)
     found = board.find(last)
     listed = [board.pricer.candidate(last, runs) for runs in schedules(jobs[last], fleet.places.slots)]
     costs = [c.takes.objective for c in listed if board.fits(c)]
@@ -50,7 +54,7 @@ def test_a_search_keeps_its_books(fleet, seed):
     if relaxation.bound == np.inf:
         return
     board = Board(pricer, relaxation.at)
-    first_fit(board, by_size(fleet))
+    first_schedule(board)
     search = Search(board, relaxation.at, relaxation.cheapest, seed)
     search.guide(0.7)
     search.run(60, lambda: False, 0.01)
