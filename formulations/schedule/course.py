@@ -24,7 +24,7 @@ STEPS, LEAST, LONGER = 20, 2_000, 1.5
 AT_ONCE = 1_000
 # Shares of the prices of cells by which jobs are placed, in turn.
 GUIDES = (0.7, 0.4, 1.0)
-# How many legs begin anew, and of how many first schedules the best is taken: for the first leg, and later.
+# How many legs begin anew, and each at the best of how many first schedules: the first leg, and the others.
 BEGINNINGS, DRAWN = 5, (2, 10)
 # By how much a beginning may be worse than another was, half way, to be worth going on with.
 BEHIND = 0.002

@@ -169,7 +169,8 @@ class _Planning:
         share = 0.3 * self.seconds["improvement"] - self.spent
         if share > 0.0:
             begin = time.monotonic()
-            r.add(c for c in self.course.search.board.placed if c is not None)
+            if self.course.between:
+                r.add(c for c in self.course.search.board.placed if c is not None)
             r.rise(share, self.options.gap / 4, self.value if self.value < INF else None)
             self.spent += time.monotonic() - begin
 

@@ -21,11 +21,11 @@ from mlsysim.core.schedule.types import Fleet
 OFTEN, SPELL = 1.0, 30.0
 # Seconds in which a child that was told to stop has to answer.
 PATIENCE = 2.0
-INF = float("inf")
 # What a message has to bring to be looked at at once, as a share of the gap that was asked for.
 WORTHWHILE = 0.05
 # Relative distance of the linear program from the bound at which nothing is left to do.
 CONVERGED = 1e-6
+INF = float("inf")
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ class Rising:
 
     @staticmethod
     def possible(options: Options) -> bool:
-        """Return whether there is a second processor and may be used."""
+        """Return whether there is a second processor, and it may be used."""
         return options.threads > 1 and (os.cpu_count() or 1) > 1
 
     def _listen(self, request: Request) -> None:
         try:
             for message in self._child.ask(request):
                 self._heard.append(message)
-        except ChildDied:  # the planning goes on alone
+        except ChildDied:  # whoever planned goes on alone, with less time for the search
             self.died = True
 
     def hear(self, value: float) -> None:
