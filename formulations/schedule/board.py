@@ -132,6 +132,12 @@ class Board:
         single = [self._allowed(j, found) for found in self.finder.one_option(j)]
         return min((c for c in single if c is not None), key=lambda c: c.takes.objective, default=None)
 
+    def place(self, j: int, *, walk: bool = True) -> None:
+        """Put a job where it is cheapest and there is room; it stays off where there is none."""
+        candidate = self.find(j, walk=walk)
+        if candidate is not None:
+            self.put(candidate)
+
     def wish(self, j: int, rng: Generator, region: int | None, limit: float) -> Candidate | None:
         """Return a good schedule of a job as if it were alone; see :meth:`Finder.wish`."""
         return self._allowed(j, self.finder.wish(j, rng, region, limit))

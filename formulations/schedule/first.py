@@ -40,16 +40,10 @@ def first_schedule(board: Board, rng: Generator | None = None) -> bool:
             while (now := board.finder.regret(left[i]) * factor[left[i]]) < FALLEN * rank[i]:
                 rank[i] = now
                 i = int(rank.argmax())
-            _place(board, left[i])
+            board.place(left[i])
             rank[i], todo[i] = -1.0, False
         left = [j for j, still in zip(left, todo.tolist(), strict=True) if still]
     for j in largest:
         if jobs[j].kind == "split" and j in board.missing:
-            _place(board, j)
+            board.place(j)
     return board.complete()
-
-
-def _place(board: Board, j: int) -> None:
-    candidate = board.find(j)
-    if candidate is not None:
-        board.put(candidate)

@@ -241,6 +241,4 @@ class Search:
                 off = self.rng.permutation(np.array(off)).tolist()
         walk = bool(self.rng.random() < WALKS)
         for j in off:
-            candidate = self.board.find(j, walk=walk)
-            if candidate is not None:
-                self.board.put(candidate)
+            self.board.place(j, walk=walk)

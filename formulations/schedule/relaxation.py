@@ -129,7 +129,7 @@ class Relaxation:
         best: float | None = None,
         seconds: float = INF,
         tell: Callable[[], bool] = _never,
-    ) -> bool:
+    ) -> None:
         """Solve until the value of the program is within a relative ``target`` of the bound.
 
         Args:
@@ -137,22 +137,17 @@ class Relaxation:
             best: objective of a schedule that is known; the run also ends once the bound is as near.
             seconds: after which the run ends; the next one goes on from there.
             tell: called after each solution; ends the run if true.
-
-        Returns:
-            Whether the program was solved in that time at all.
         """
         end = time.monotonic() + seconds
         if not self.cheapest:
             self._price(self.at)
         weight = 0.5
-        in_time = False
         while True:
             if time.monotonic() >= end or self.options.expired or self.bound == INF:
                 break
             solved = self._solve(end)
             if solved is None:
                 break
-            in_time = True
             if tell():
                 break
             multipliers, duals = solved
@@ -173,7 +168,6 @@ class Relaxation:
                 if not new and not self._broken().size:
                     break
             weight = min(0.9, weight + 0.1) if self.bound > before else max(0.0, weight - 0.1)
-        return in_time
 
     def ascend(self, steps: int, keep: int, stop: Callable[[], bool] = _never) -> None:
         """Raise the bound by so many steps of ascent; the schedules of the last ``keep`` become columns.

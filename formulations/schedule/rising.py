@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from formulations.engines.base import Options, Progress
+from formulations.engines.base import Options
 from formulations.engines.child import ChildDied, borrow, give_back
 from formulations.schedule.ascent import FAR
 from formulations.schedule.fields import Multipliers
@@ -42,7 +43,7 @@ class Request:
         """Return the options in the child, to whose start some of the time went."""
         return Options(max(0.0, self.until - time.time()), self.gap, seed=self.seed)
 
-    def answer(self, options: Options, progress: Progress) -> Multipliers:
+    def answer(self, options: Options, progress: Callable[[Multipliers, float], None]) -> Multipliers:
         """Raise the bound until it is as high as it gets, or the time is up; in the child."""
         r = Relaxation(Pricer(self.fleet), options, FAR)
         r.learn(self.at)
@@ -52,7 +53,7 @@ class Request:
             nonlocal told, last
             if r.bound > told and time.monotonic() - last >= OFTEN:
                 told, last = r.bound, time.monotonic()
-                progress(r.at, r.bound)  # type: ignore[arg-type]
+                progress(r.at, r.bound)
             return options.expired
 
         while not options.expired and not r.converged(CONVERGED):

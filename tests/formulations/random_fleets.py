@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from formulations.schedule.board import Board
+from formulations.schedule.pricing import Pricer
 from mlsysim.core.schedule.types import Caps, Fleet, Floats, Job, Option, Places, Run, Schedule, Weights
 from mlsysim.core.schedule.usage import Usage, usage
 
@@ -179,6 +181,15 @@ def best(fleet: Fleet) -> tuple[float, Schedule] | None:
     if not np.isfinite(search.best.objective):
         return None
     return search.best.objective, Schedule(tuple(search.best.runs))
+
+
+def all_but_the_last(fleet: Fleet) -> tuple[Board, int]:
+    """Return a board with all jobs but the last where they are cheapest, no job with a cap; and the last."""
+    jobs = tuple(replace(job, carbon_cap=np.inf) for job in fleet.jobs)
+    board, last = Board(Pricer(replace(fleet, jobs=jobs))), len(jobs) - 1
+    for j in range(last):
+        board.place(j)
+    return board, last
 
 
 def schedules(job: Job, slots: int) -> Iterator[tuple[Run, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from random_fleets import fleets, schedules
+from random_fleets import all_but_the_last, fleets, schedules
 from random_problems import examples
 
 from formulations.engines.base import Options
@@ -28,13 +28,8 @@ FEW = {"rtol": 1e-9, "atol": 1e-9}
 @given(fleets(kinds=WHOLE))
 @examples(60)
 def test_what_is_found_is_the_cheapest_that_has_room(fleet):
-    jobs = tuple(replace(job, carbon_cap=np.inf) for job in fleet.jobs)
-    fleet = replace(fleet, jobs=jobs)
-    board, last = Board(Pricer(fleet)), len(jobs) - 1
-    for j in range(last):
-        candidate = board.find(j)
-        if candidate is not None:
-            board.put(candidate)
+    board, last = all_but_the_last(fleet)
+    fleet, jobs = board.fleet, board.fleet.jobs
     found = board.find(last)
     listed = [board.pricer.candidate(last, runs) for runs in schedules(jobs[last], fleet.places.slots)]
     costs = [c.takes.objective for c in listed if board.fits(c)]
